@@ -1,0 +1,30 @@
+"""The prompts of N regions of interest, in the form every SAM family takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+POSITIVE, NEGATIVE, IGNORED = 1, 0, -10
+"""Point labels, as SAM numbers them; transformers skips points labelled -10, so they pad."""
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """Prompts in pixels of the model's input, one row a region.
+
+    Attributes:
+        points: (N, P, 2) float32, x before y.
+        labels: (N, P) int64, 1 on the hand, 0 off it, -10 where a row has fewer than P points.
+        boxes: (N, 4) float32 xyxy, or None to prompt with points alone.
+        masks: (N, h, w) float32 logits at the model's mask size, or None.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray | None = None
+    masks: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
