@@ -1,0 +1,232 @@
+"""Hand landmarks: MediaPipe run on several views of a photo, one hand kept once.
+
+MediaPipe's palm detector looks for a palm that fills a small part of an upright square. It misses
+hands that the frame cuts, that fill the photo, or that hang down, yet finds them on a padded or a
+turned copy. So every photo is looked at in several views and what they find is merged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+BUNDLED_TASK = Path(__file__).parents[1] / "assets" / "hand_landmarker.task"
+
+WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_TIP, RING_TIP, PINKY_TIP = 0, 4, 8, 12, 16, 20
+INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP = 5, 9, 13, 17
+PALM = (WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP)
+# fmt: off
+BONES = (
+    (0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11),
+    (11, 12), (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (0, 17), (17, 18), (18, 19), (19, 20),
+)
+# fmt: on
+"""Pairs of landmarks that a bone joins, and the outline of the palm."""
+
+
+@dataclass(frozen=True, eq=False)
+class HandLandmarks:
+    """One hand found in a photo.
+
+    Attributes:
+        points: (21, 2) float32, x, y in pixels of the photo, in MediaPipe's order (0 the wrist,
+            then four joints a finger from thumb to little finger). May lie outside of the photo.
+        handedness: "left" or "right", the anatomical hand in a photo that is not mirrored.
+        score: MediaPipe's confidence in the handedness, 0..1.
+        votes: how many of the views found this hand.
+    """
+
+    points: np.ndarray
+    handedness: str
+    score: float
+    votes: int = 1
+
+    @property
+    def box(self) -> np.ndarray:
+        """(4,) float32 xyxy px, the tight box of the points."""
+        return np.concatenate([self.points.min(0), self.points.max(0)])
+
+
+@dataclass(frozen=True)
+class View:
+    """A square look at the photo: turned by `angle` degrees, `scale` of the side filled by it."""
+
+    angle: float
+    scale: float
+
+
+VIEWS = (View(0, 1.0), View(0, 0.67), View(90, 0.9), View(180, 0.9), View(270, 0.9))
+# What a photo gets in which these views find no hand at all.
+HARD_VIEWS = (View(0, 0.45), View(60, 0.7), View(105, 0.7), View(300, 0.7), View(150, 0.7))
+
+
+class HandLandmarker:
+    """Finds hands in photos with MediaPipe Tasks.
+
+    Close it, or use it in a `with` block. It is not safe to share between threads.
+
+    Args:
+        task: a `hand_landmarker.task` bundle; None takes the one that the package carries.
+        max_hands: the most hands a photo can have.
+        min_confidence: detection and presence threshold of MediaPipe, 0..1.
+        views: the looks taken at every photo; the more, the higher recall and time.
+        hard_views: the looks taken when `views` find nothing.
+    """
+
+    def __init__(
+        self,
+        task: str | Path | None = None,
+        *,
+        max_hands: int = 4,
+        min_confidence: float = 0.3,
+        views: Sequence[View] = VIEWS,
+        hard_views: Sequence[View] = HARD_VIEWS,
+    ) -> None:
+        if max_hands < 1:
+            raise ValueError(f"max_hands must be at least 1, got {max_hands}")
+        path = Path(task) if task is not None else BUNDLED_TASK
+        if not path.is_file():
+            raise ValueError(f"task must be a hand_landmarker.task bundle, no such file: {path}")
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        options = vision.HandLandmarkerOptions(
+            # As bytes: MediaPipe resolves relative paths against its own folder.
+            base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+            num_hands=max_hands,
+            min_hand_detection_confidence=min_confidence,
+            min_hand_presence_confidence=min_confidence,
+        )
+        try:
+            self._landmarker = vision.HandLandmarker.create_from_options(options)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
+        self.max_hands = max_hands
+        self.views = tuple(views)
+        self.hard_views = tuple(hard_views)
+
+    def __enter__(self) -> HandLandmarker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free MediaPipe's graph; it prints a traceback when the interpreter has to do it."""
+        self._landmarker.close()
+
+    def detect(self, image: np.ndarray) -> list[HandLandmarks]:
+        """Find the hands in `image`, (H, W, 3) uint8 RGB, the surest first."""
+        found = [hand for view in self.views for hand in self._look(image, view)]
+        if not found:
+            found = [hand for view in self.hard_views for hand in self._look(image, view)]
+        return merge(found)[: self.max_hands]
+
+    def _look(self, image: np.ndarray, view: View) -> list[HandLandmarks]:
+        import mediapipe as mp
+
+        square, matrix = _warp_to_square(image, view)
+        result = self._landmarker.detect(
+            mp.Image(image_format=mp.ImageFormat.SRGB, data=square)  # square: see _warp_to_square
+        )
+        side = square.shape[0]
+        inverse = cv2.invertAffineTransform(matrix)
+        hands = []
+        for landmarks, handedness in zip(result.hand_landmarks, result.handedness, strict=True):
+            points = np.array([(mark.x, mark.y) for mark in landmarks]) * side - 0.5
+            points = points @ inverse[:, :2].T + inverse[:, 2]
+            best = handedness[0]
+            hands.append(
+                HandLandmarks(points.astype(np.float32), best.category_name.lower(), best.score)
+            )
+        return hands
+
+
+def _warp_to_square(image: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The view as a square picture, and the 2 x 3 matrix from photo pixels to its pixels.
+
+    MediaPipe projects landmarks correctly only on square pictures. 1024 px are enough for its
+    landmark model, which sees each hand at 224 px.
+    """
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    side = min(1024, max(192, longest))
+    if longest > 2 * side:
+        # warpAffine samples without averaging: shrink by area first, or fine texture aliases.
+        factor = side / longest
+        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    scale_x = view.scale * side / longest * width / image.shape[1]
+    scale_y = view.scale * side / longest * height / image.shape[0]
+    cos, sin = np.cos(np.deg2rad(view.angle)), np.sin(np.deg2rad(view.angle))
+    matrix = np.array([[cos * scale_x, -sin * scale_y, 0], [sin * scale_x, cos * scale_y, 0]])
+    centre = np.array([(image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2])
+    matrix[:, 2] = (side - 1) / 2 - matrix[:, :2] @ centre
+    square = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)
+    # The matrix so far starts at the shrunk copy; callers ask from the photo itself.
+    to_copy = np.diag([image.shape[1] / width, image.shape[0] / height, 1.0])
+    to_copy[:2, 2] = (to_copy.diagonal()[:2] - 1) / 2
+    return square, matrix @ to_copy
+
+
+def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
+    """Group findings of the same hand and keep the most central of each group.
+
+    Two findings are one hand when their landmarks lie, on average, closer than a fifth of the
+    larger hand's size, or when one box covers most of the other. The finding kept is the one
+    nearest to the others of its group (its medoid), the groups come back by votes, then score.
+    """
+    groups: list[list[HandLandmarks]] = []
+    for hand in sorted(hands, key=lambda found: -found.score):
+        for group in groups:
+            if any(_same_hand(hand, other) for other in group):
+                group.append(hand)
+                break
+        else:
+            groups.append([hand])
+    merged = []
+    for group in groups:
+        points = np.stack([hand.points for hand in group])
+        distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
+        medoid = group[int(distances.sum(1).argmin())]
+        merged.append(
+            HandLandmarks(
+                medoid.points,
+                medoid.handedness,
+                max(hand.score for hand in group),
+                votes=len(group),
+            )
+        )
+    return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
+
+
+def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
+    size = max(hand_size(one.points), hand_size(other.points))
+    if np.linalg.norm(one.points - other.points, axis=1).mean() < 0.2 * size:
+        return True
+    a, b = one.box, other.box
+    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    areas = (a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()
+    return bool(overlap > 0.6 * min(areas) and min(areas) > 0.3 * max(areas))
+
+
+def hand_size(points: np.ndarray) -> float:
+    """The longer of palm length and one and a half palm widths, px: it hardly changes with the pose.
+
+    `points` is (21, 2). A fist, a spread hand and a hand seen from its edge of one person give
+    about the same value, which the extent of all landmarks would not.
+    """
+    length = np.linalg.norm(points[MIDDLE_MCP] - points[WRIST])
+    width = np.linalg.norm(points[INDEX_MCP] - points[PINKY_MCP])
+    return float(max(length, 1.5 * width, 1.0))
