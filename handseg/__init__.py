@@ -1,0 +1,63 @@
+"""Cut the hand out of a photo, with a contour clean enough to measure on.
+
+from handseg import segment
+
+segment("photo.jpg").cutout().save("hand.png")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from handseg.api import segment
+    from handseg.errors import HandsegError, ImageError, ModelError
+    from handseg.images import load_image
+    from handseg.predictor import HandSegmenter
+    from handseg.prompts import HandLandmarker, HandLandmarks, PromptRecipe
+    from handseg.results import Hand, HandSegmentation
+
+# The names are looked up when they are first used, so that `import handseg` takes no time.
+_HOMES = {
+    "Hand": "handseg.results",
+    "HandLandmarker": "handseg.prompts",
+    "HandLandmarks": "handseg.prompts",
+    "HandSegmentation": "handseg.results",
+    "HandSegmenter": "handseg.predictor",
+    "HandsegError": "handseg.errors",
+    "ImageError": "handseg.errors",
+    "ModelError": "handseg.errors",
+    "PromptRecipe": "handseg.prompts",
+    "load_image": "handseg.images",
+    "segment": "handseg.api",
+}
+
+__all__ = [  # noqa: RUF022 - the main entry first
+    "segment",
+    "HandSegmenter",
+    "HandSegmentation",
+    "Hand",
+    "HandLandmarker",
+    "HandLandmarks",
+    "PromptRecipe",
+    "load_image",
+    "HandsegError",
+    "ImageError",
+    "ModelError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,7 @@ landmark model (Apache-2.0), which a plain stored zip turns into a bundle for Me
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import tempfile
@@ -34,10 +35,19 @@ def main() -> None:
         OUTPUT.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(OUTPUT, "w") as bundle:
             for name, member in MEMBERS.items():
-                # A fixed date makes two builds equal to the byte; MediaPipe maps the models from
-                # the file as they are, so they must be stored, not compressed.
-                bundle.writestr(zipfile.ZipInfo(name, (2025, 1, 31, 0, 0, 0)), source.read(member))
+                # A fixed date makes two builds equal to the byte. MediaPipe maps the models from
+                # the file as they are: stored, not compressed, and at multiples of 16 bytes.
+                entry = zipfile.ZipInfo(name, (2025, 1, 31, 0, 0, 0))
+                data_start = bundle.fp.tell() + 30 + len(name)
+                entry.extra = _padding(-data_start % 16)
+                bundle.writestr(entry, source.read(member))
     print(f"wrote {OUTPUT} ({OUTPUT.stat().st_size} bytes)")
+
+
+def _padding(length: int) -> bytes:
+    """An extra field of a zip entry that fills `length` bytes; under 4 it takes 16 more."""
+    length += 16 if 0 < length < 4 else 0
+    return struct.pack("<HH", 0xD935, length - 4) + bytes(length - 4) if length else b""
 
 
 if __name__ == "__main__":

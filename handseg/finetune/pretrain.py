@@ -131,7 +131,7 @@ class PromptMix:
     points: bool
     skeleton: bool
     second_pass: bool
-    drop: float
+    keep: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> PromptMix:
@@ -141,11 +141,11 @@ class PromptMix:
             points=kind != "box",
             skeleton=rng.random() < 0.4,
             second_pass=rng.random() < 0.4,
-            drop=rng.choice([0.0, 0.2, 0.7], p=[0.5, 0.3, 0.2]),
+            keep=rng.choice([1.0, 0.7, 0.2], p=[0.6, 0.2, 0.2]),
         )
 
 
-DEFAULT_MIX = PromptMix(box=True, points=True, skeleton=False, second_pass=False, drop=0.0)
+DEFAULT_MIX = PromptMix(box=True, points=True, skeleton=False, second_pass=False, keep=1.0)
 
 
 def forward_loss(
@@ -153,15 +153,10 @@ def forward_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of one step, and the logits (N, h, w) of its last pass."""
     generator = torch.Generator().manual_seed(seed)
-    labels = batch["labels"].clone()
-    if not mix.points:
-        labels[:] = IGNORED
-    elif mix.drop:
-        dropped = torch.rand(labels.shape, generator=generator).to(labels.device) < mix.drop
-        labels[dropped] = IGNORED
-    prompts = {
-        "input_points": batch["points"],
-        "input_labels": labels,
+    points, labels = choose_points(batch["points"], batch["labels"], mix.keep, generator)
+    prompts: dict[str, Any] = {
+        "input_points": points if mix.points else None,
+        "input_labels": labels if mix.points else None,
         "input_boxes": batch["box"] if mix.box else None,
         "input_masks": batch["skeleton"] if mix.skeleton else None,
         "multimask_output": False,
@@ -174,8 +169,8 @@ def forward_loss(
     # A click where the first pass was wrong, and its mask: what a person does on the page.
     click, click_label = _correction(logits.detach(), batch, generator)
     prompts |= {
-        "input_points": torch.cat([prompts["input_points"], click], 2),
-        "input_labels": torch.cat([prompts["input_labels"], click_label], 2),
+        "input_points": torch.cat([points, click], 2) if mix.points else click,
+        "input_labels": torch.cat([labels, click_label], 2) if mix.points else click_label,
         "input_masks": logits.detach()[:, None].float().clamp(-20, 20),
     }
     second = model(image_embeddings=output.image_embeddings, **prompts)
@@ -184,6 +179,23 @@ def forward_loss(
         logits, second.iou_scores[:, 0, 0], batch["target"], batch["valid"], weights
     )
     return loss / 2, logits
+
+
+def choose_points(
+    points: torch.Tensor, labels: torch.Tensor, keep: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random share `keep` of each row's points, (N, 1, K, 2) and labels (N, 1, K).
+
+    A point labelled -10 still takes its share of SAM's attention, so rows with fewer points than
+    the fullest are filled up with repetitions of their own, and none is -10.
+    """
+    order = torch.rand(labels.shape, generator=generator).to(labels.device)
+    order = order.masked_fill(labels == IGNORED, 2.0).argsort(-1)
+    counts = (labels != IGNORED).sum(-1, keepdim=True)
+    length = max(1, round(int(counts.max()) * keep))
+    picks = torch.arange(length, device=labels.device) % counts.clamp(1, length)
+    chosen = order.gather(-1, picks.expand(*order.shape[:-1], length))
+    return points.gather(2, chosen[..., None].expand(*chosen.shape, 2)), labels.gather(2, chosen)
 
 
 def _correction(
@@ -195,12 +207,11 @@ def _correction(
     target = torch.nn.functional.adaptive_avg_pool2d(batch["target"], shape) > 0.5
     valid = torch.nn.functional.adaptive_avg_pool2d(batch["valid"], shape) > 0.99
     wrong = ((logits > 0) != target) & valid
-    weights = wrong.flatten(1).float().cpu()
-    some = weights.sum(1) > 0
-    weights[~some] = 1
+    # A row without an error gets a click somewhere else.
+    anywhere = ~wrong.flatten(1).any(1, keepdim=True)
+    weights = (wrong.flatten(1) | anywhere).float().cpu()
     index = torch.multinomial(weights, 1, generator=generator)[:, 0].to(logits.device)
     label = target.flatten(1).gather(1, index[:, None])[:, 0].long()
-    label[~some.to(label.device)] = IGNORED
     point = torch.stack([index % size, index // size], 1).float() * 4 + 1.5
     return point[:, None, None], label[:, None, None]
 

@@ -134,7 +134,7 @@ def _landmarks_on_mask(landmarker: HandLandmarker, example: Example) -> list | N
 
 
 def share_inside(points: np.ndarray, mask: np.ndarray) -> float:
-    """The share of `points` (N, 2) x, y that lie on `mask` (H, W); those off the photo count out."""
+    """The share of `points` (N, 2) x, y that lie on `mask` (H, W); none off the photo does."""
     height, width = mask.shape
     x, y = np.round(points).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -64,6 +64,8 @@ class View:
     scale: float
 
 
+VIEW_SIDE = 1024
+"""px: photos are shrunk to it for the views. MediaPipe's landmark model sees a hand at 224 px."""
 VIEWS = (View(0, 1.0), View(0, 0.67), View(90, 0.9), View(180, 0.9), View(270, 0.9))
 # What a photo gets in which these views find no hand at all.
 HARD_VIEWS = (View(0, 0.45), View(60, 0.7), View(105, 0.7), View(300, 0.7), View(150, 0.7))
@@ -130,55 +132,47 @@ class HandLandmarker:
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
         """Find the hands in `image`, (H, W, 3) uint8 RGB, the surest first."""
-        found = [hand for view in self.views for hand in self._look(image, view)]
+        height, width = image.shape[:2]
+        factor = min(1.0, VIEW_SIDE / max(height, width))
+        # Views sample without averaging: shrink by area first, or fine texture aliases.
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
+        found = [hand for view in self.views for hand in self._look(small, view)]
         if not found:
-            found = [hand for view in self.hard_views for hand in self._look(image, view)]
-        return merge(found)[: self.max_hands]
+            found = [hand for view in self.hard_views for hand in self._look(small, view)]
+        scale = np.array([width, height], np.float32) / size
+        in_photo = [
+            replace(hand, points=((hand.points + 0.5) * scale - 0.5).astype(np.float32))
+            for hand in found
+        ]
+        return merge(in_photo)[: self.max_hands]
 
     def _look(self, image: np.ndarray, view: View) -> list[HandLandmarks]:
         import mediapipe as mp
 
         square, matrix = _warp_to_square(image, view)
-        result = self._landmarker.detect(
-            mp.Image(image_format=mp.ImageFormat.SRGB, data=square)  # square: see _warp_to_square
-        )
-        side = square.shape[0]
+        result = self._landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=square))
         inverse = cv2.invertAffineTransform(matrix)
         hands = []
         for landmarks, handedness in zip(result.hand_landmarks, result.handedness, strict=True):
-            points = np.array([(mark.x, mark.y) for mark in landmarks]) * side - 0.5
-            points = points @ inverse[:, :2].T + inverse[:, 2]
+            points = np.array([(mark.x, mark.y) for mark in landmarks]) * len(square) - 0.5
+            points = (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
             best = handedness[0]
-            hands.append(
-                HandLandmarks(points.astype(np.float32), best.category_name.lower(), best.score)
-            )
+            hands.append(HandLandmarks(points, best.category_name.lower(), best.score))
         return hands
 
 
 def _warp_to_square(image: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """The view as a square picture, and the 2 x 3 matrix from photo pixels to its pixels.
+    """The view as a square picture, and the 2 x 3 matrix from pixels of `image` to its pixels.
 
-    MediaPipe projects landmarks correctly only on square pictures. 1024 px are enough for its
-    landmark model, which sees each hand at 224 px.
+    MediaPipe projects landmarks correctly only on square pictures.
     """
     height, width = image.shape[:2]
-    longest = max(height, width)
-    side = min(1024, max(192, longest))
-    if longest > 2 * side:
-        # warpAffine samples without averaging: shrink by area first, or fine texture aliases.
-        factor = side / longest
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    scale_x = view.scale * side / longest * width / image.shape[1]
-    scale_y = view.scale * side / longest * height / image.shape[0]
-    cos, sin = np.cos(np.deg2rad(view.angle)), np.sin(np.deg2rad(view.angle))
-    matrix = np.array([[cos * scale_x, -sin * scale_y, 0], [sin * scale_x, cos * scale_y, 0]])
-    centre = np.array([(image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2])
-    matrix[:, 2] = (side - 1) / 2 - matrix[:, :2] @ centre
-    square = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)
-    # The matrix so far starts at the shrunk copy; callers ask from the photo itself.
-    to_copy = np.diag([image.shape[1] / width, image.shape[0] / height, 1.0])
-    to_copy[:2, 2] = (to_copy.diagonal()[:2] - 1) / 2
-    return square, matrix @ to_copy
+    side = max(192, height, width)
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(centre, view.angle, view.scale * side / max(height, width))
+    matrix[:, 2] += (side - 1) / 2 - np.array(centre)
+    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), matrix
 
 
 def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
@@ -201,14 +195,8 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
         points = np.stack([hand.points for hand in group])
         distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
         medoid = group[int(distances.sum(1).argmin())]
-        merged.append(
-            HandLandmarks(
-                medoid.points,
-                medoid.handedness,
-                max(hand.score for hand in group),
-                votes=len(group),
-            )
-        )
+        score = max(hand.score for hand in group)
+        merged.append(replace(medoid, score=score, votes=len(group)))
     return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
 
 

@@ -22,7 +22,7 @@ POSITIVES = ("palm", "joints", "tips")
 NEGATIVES = ("gaps", "wrist")
 WRIST_END = 0.4
 """How far the hand reaches past the wrist landmark, towards the forearm, in hand sizes: MediaPipe
-sets that landmark at the heel of the palm, and masks of hands end at the wrist's crease or sleeve."""
+sets that landmark at the heel of the palm, masks of hands end at the wrist's crease or sleeve."""
 
 
 @dataclass(frozen=True)

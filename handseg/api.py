@@ -1,0 +1,28 @@
+"""`segment`: the whole job in one function, on a segmenter that is made once."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from typing import Any
+
+from handseg.images import ImageSource
+from handseg.predictor import HandSegmenter
+from handseg.results import HandSegmentation
+
+
+@functools.cache
+def default_segmenter() -> HandSegmenter:
+    """The carried model on the best device there is; made at the first call, closed at exit."""
+    segmenter = HandSegmenter.from_pretrained()
+    atexit.register(segmenter.close)
+    return segmenter
+
+
+def segment(image: ImageSource, **prompts: Any) -> HandSegmentation:
+    """Cut the hands out of a photo with the carried model.
+
+    Takes what `HandSegmenter.segment` takes. For many photos, for another model or from several
+    threads, make a `HandSegmenter` of your own.
+    """
+    return default_segmenter().segment(image, **prompts)

@@ -1,0 +1,112 @@
+"""What the pipeline asks of a SAM-family model: numpy in, numpy out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from handseg.prompts.batch import IGNORED, PromptBatch
+
+
+class Embeddings(Protocol):
+    """Encoded crops, opaque to all but the model that made them."""
+
+    def __len__(self) -> int:
+        """Number of crops."""
+        ...
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Embeddings:
+        """The crops at `rows`, a slice or an integer array, which may name a crop repeatedly."""
+        ...
+
+
+class MaskModel(Protocol):
+    """A promptable segmentation model over square crops: encode once, prompt many times.
+
+    Attributes:
+        input_size: side of the crops, px.
+        mask_size: side of the logits, px; SAM's families upsample their embeddings fourfold, which
+            is a quarter of `input_size` for patches of 16 px but not for SAM 3's of 14 px.
+    """
+
+    input_size: int
+    mask_size: int
+
+    def encode(self, crops: np.ndarray) -> Embeddings:
+        """Run the image encoder on `crops` (N, input_size, input_size, 3) uint8 RGB.
+
+        Raises:
+            ValueError: `crops` has another shape or dtype, or N is 0.
+        """
+        ...
+
+    def decode(self, embeddings: Embeddings, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Predict one mask a crop from `prompts`, whose row i prompts crop i.
+
+        Points labelled -10 change nothing: a row gives what it would without them.
+
+        Returns:
+            Logits (N, mask_size, mask_size) float32, above 0 on the hand, and the model's own
+            estimate of the mask's IoU (N,) float32.
+
+        Raises:
+            ValueError: the prompts' shapes do not fit each other, the embeddings or the model.
+        """
+        ...
+
+
+def check_crops(crops: np.ndarray, input_size: int) -> None:
+    """Raise ValueError unless `crops` is (N >= 1, input_size, input_size, 3) uint8."""
+    if (
+        crops.dtype != np.uint8
+        or crops.ndim != 4
+        or len(crops) == 0
+        or crops.shape[1:] != (input_size, input_size, 3)
+    ):
+        raise ValueError(
+            f"crops: expected (N, {input_size}, {input_size}, 3) uint8 with N >= 1, "
+            f"got {crops.shape} {crops.dtype}"
+        )
+
+
+def check_prompts(prompts: PromptBatch, count: int, mask_size: int) -> None:
+    """Raise ValueError unless `prompts` has `count` consistent rows and masks of `mask_size`."""
+    points = prompts.points.shape[1] if prompts.points.ndim == 3 else -1
+    expected = {
+        "points": (count, points, 2),
+        "labels": (count, points),
+        "boxes": (count, 4),
+        "masks": (count, mask_size, mask_size),
+    }
+    for name, shape in expected.items():
+        array = getattr(prompts, name)
+        if array is not None and array.shape != shape:
+            wanted = str(shape).replace("-1", "P")
+            raise ValueError(f"prompts.{name}: expected {wanted}, got {array.shape}")
+
+
+def without_padding(prompts: PromptBatch) -> Iterator[tuple[np.ndarray, PromptBatch]]:
+    """Group the rows by how many of their points count, and drop the points labelled -10.
+
+    SAM's families embed an ignored point as a zero vector, which still takes its share of the
+    attention and shifts the logits: only leaving it out leaves the mask as it was.
+
+    Yields:
+        The indices of a group's rows, and the prompts of these rows.
+    """
+    kept = prompts.labels != IGNORED
+    counts = kept.sum(axis=1)
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        group = kept[rows]
+        yield (
+            rows,
+            PromptBatch(
+                points=prompts.points[rows][group].reshape(len(rows), count, 2),
+                labels=prompts.labels[rows][group].reshape(len(rows), count),
+                boxes=None if prompts.boxes is None else prompts.boxes[rows],
+                masks=None if prompts.masks is None else prompts.masks[rows],
+            ),
+        )

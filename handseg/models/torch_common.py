@@ -1,0 +1,71 @@
+"""What the two PyTorch implementations of a mask model share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from handseg.models.interface import Embeddings
+
+
+@dataclass(frozen=True)
+class TorchEmbeddings:
+    """Encoder outputs under the names by which the decoder takes them, crops first in each."""
+
+    tensors: dict[str, torch.Tensor | list[torch.Tensor]]
+
+    def __len__(self) -> int:
+        first = next(iter(self.tensors.values()))
+        return len(first[0] if isinstance(first, list) else first)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> TorchEmbeddings:
+        return TorchEmbeddings(
+            {
+                name: [tensor[rows] for tensor in value] if isinstance(value, list) else value[rows]
+                for name, value in self.tensors.items()
+            }
+        )
+
+
+def own_embeddings(embeddings: Embeddings) -> TorchEmbeddings:
+    """`embeddings` itself; TypeError if another kind of model made it."""
+    if not isinstance(embeddings, TorchEmbeddings):
+        raise TypeError(
+            f"embeddings: expected what encode() of this model returned, got {type(embeddings)}"
+        )
+    return embeddings
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """`device`, or the best one this machine has: CUDA, then Apple's MPS, then the CPU."""
+    if device is not None:
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """The floating point type of that name ("bfloat16"), float32 for None."""
+    if dtype is None:
+        return torch.float32
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(f"dtype: expected float32, float16 or bfloat16, got {dtype!r}")
+    return found
+
+
+def pixel_values(
+    crops: np.ndarray,
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """`crops` (N, S, S, 3) uint8 RGB -> (N, 3, S, S), with `mean` and `std` in units of 0..255."""
+    images = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).float()
+    offset, scale = (torch.tensor(tuple(v), device=device).view(1, 3, 1, 1) for v in (mean, std))
+    return ((images - offset) / scale).to(dtype)

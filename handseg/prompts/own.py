@@ -1,0 +1,98 @@
+"""Prompts that a caller gives in place of, or on top of, MediaPipe's landmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handseg.prompts.batch import POSITIVE
+from handseg.prompts.recipe import HandPrompts, PromptRecipe
+
+
+def own_prompts(
+    height: int,
+    width: int,
+    recipe: PromptRecipe,
+    *,
+    boxes: Any = None,
+    points: Any = None,
+    labels: Any = None,
+    landmarks: Any = None,
+) -> list[HandPrompts]:
+    """The prompts of each hand that a caller names in a photo of `height` x `width` px.
+
+    Boxes, points, labels and landmarks are as `HandSegmenter.segment` takes them.
+
+    Raises:
+        ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
+    """
+    if boxes is None and points is None and landmarks is None:
+        raise ValueError("labels need points")
+    if boxes is not None and landmarks is not None:
+        raise ValueError("give boxes or landmarks, not both: each names the hands by itself")
+    frame = np.array([width - 1, height - 1] * 2, np.float32)
+    hands: list[HandPrompts]
+    if landmarks is not None:
+        marks = _array("landmarks", landmarks, (21, 2))
+        hands = [recipe.prompts(one, height, width) for one in marks]
+    elif boxes is not None:
+        hands = []
+        for box in _array("boxes", boxes, (4,)):
+            clipped = np.clip(box, 0, frame)
+            if (clipped[2:] - clipped[:2] < 1).any():
+                raise ValueError(
+                    f"boxes must be xyxy with x1 > x0, y1 > y0 in the photo of {width} x {height} "
+                    f"px, got {box.tolist()}"
+                )
+            none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+            hands.append(HandPrompts(*none, clipped, clipped))
+    else:
+        # A point says where a hand is, not how large: the model looks at the whole photo.
+        whole = np.array([0, 0, *frame[2:]], np.float32)
+        none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+        count = 1 if np.ndim(points) == 2 else len(points)
+        hands = [HandPrompts(*none, None, whole)] * count
+    if points is None:
+        return hands
+    marks = _array("points", points, (-1, 2))
+    if len(marks) != len(hands):
+        raise ValueError(f"points must be for {len(hands)} hands, got {len(marks)} sets")
+    if ((marks < 0) | (marks > frame[:2])).any():
+        raise ValueError(f"points must lie in the photo of {width} x {height} px")
+    if labels is None:
+        tags = np.full(marks.shape[:2], POSITIVE, np.int64)
+    else:
+        tags = np.asarray(labels)
+        tags = tags[None] if tags.ndim == 1 else tags
+        if tags.shape != marks.shape[:2] or not np.isin(tags, (0, 1)).all():
+            raise ValueError(
+                f"labels must be 0 or 1, one a point {marks.shape[:2]}, got {tags.shape}"
+            )
+    return [
+        HandPrompts(
+            np.concatenate([hand.points, own]),
+            np.concatenate([hand.labels, tag]).astype(np.int64),
+            hand.box,
+            hand.extent,
+            hand.skeleton,
+        )
+        for hand, own, tag in zip(hands, marks, tags, strict=True)
+    ]
+
+
+def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`value` as float32 with one leading axis for the hands; -1 in `shape` fits any length."""
+    try:
+        array = np.asarray(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers in one shape: {error}") from error
+    if array.ndim == len(shape):
+        array = array[None]
+    fits = array.ndim == len(shape) + 1 and all(
+        want in (-1, got) for want, got in zip(shape, array.shape[1:], strict=True)
+    )
+    if not fits or not len(array) or not np.isfinite(array).all():
+        wanted = ", ".join("P" if item == -1 else str(item) for item in shape)
+        raise ValueError(f"{name} must be (K, {wanted}) finite numbers, got {np.shape(value)}")
+    return array

@@ -1,0 +1,73 @@
+"""From a model's low-resolution logits to a hand's alpha at the photo's own resolution."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+LOGIT_LIMIT = 12.0
+"""Logits are clipped to this: beyond it only rounding is left, and cubic upsampling would ring."""
+
+
+def clean_logits(logits: np.ndarray, seeds: np.ndarray, hole_share: float = 0.004) -> np.ndarray:
+    """Drop islands that no prompt points at and fill pinholes.
+
+    Args:
+        logits: (h, w) float32, above 0 on the hand.
+        seeds: (P, 2) x, y in pixels of `logits`, the positive prompts. The largest island stays
+            whether or not a seed lies on it.
+        hole_share: holes smaller than this share of the hand are filled; a gap that a person sees
+            as one, as in an OK sign, is larger.
+
+    Returns:
+        (h, w) float32, `logits` with the sign changed where a pixel changes sides.
+    """
+    result = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
+    mask = (result > 0).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    if count > 2:
+        kept = {1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())}
+        height, width = mask.shape
+        x, y = np.round(seeds).astype(int).reshape(-1, 2).T
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        kept |= set(labels[y[inside], x[inside]].tolist()) - {0}
+        dropped = (mask > 0) & ~np.isin(labels, list(kept))
+        result[dropped] = -np.abs(result[dropped])
+        mask[dropped] = 0
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=8)
+    limit = hole_share * mask.sum()
+    for index in range(1, count):
+        x, y, width, height, area = stats[index]
+        at_edge = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
+        if area < limit and not at_edge:
+            hole = labels == index
+            result[hole] = np.abs(result[hole])
+    return result
+
+
+def upsample_to_alpha(logits: np.ndarray, side: int, softness: float = 2.0) -> np.ndarray:
+    """The logits of a square region as alpha at `side` px.
+
+    Logits, not masks, are upsampled, so the contour runs between the coarse pixels. The alpha
+    falls from 1 to 0 over about `softness` px across the contour whatever the scale: a logit's
+    distance to the contour is its value over its slope there (first order of a Taylor series).
+
+    Returns:
+        (side, side) uint8, 0..255; at least 128 where the upsampled logit is above 0.
+    """
+    size = logits.shape[0]
+    up = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
+    slope = _slope_at_contour(logits) * size / side
+    if slope <= 0:
+        return np.where(up > 0, 255, 0).astype(np.uint8)
+    return cv2.convertScaleAbs(np.clip(up * (1 / (slope * softness)) + 0.5, 0, 1), alpha=255)
+
+
+def _slope_at_contour(logits: np.ndarray) -> float:
+    """The median step between neighbouring logits of opposite sign; 0 without a contour."""
+    steps = []
+    for one, other in ((logits[1:], logits[:-1]), (logits[:, 1:], logits[:, :-1])):
+        crossing = (one > 0) != (other > 0)
+        steps.append(np.abs(one - other)[crossing])
+    every = np.concatenate(steps)
+    return float(np.median(every)) if len(every) else 0.0

@@ -1,0 +1,246 @@
+"""What a segmentation gives back: the hands of a photo, and ways to take them elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from handseg import draw
+from handseg.hand import Hand, kind, paint, to_float, window
+from handseg.images import ImageSource, save_image
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+_PREVIEW = 1024  # px, the longer side of what a notebook shows
+
+
+@dataclass(frozen=True, eq=False)
+class HandSegmentation:
+    """The hands found in one photo; none is a result like any other (and is falsy).
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, the photo.
+        hands: one `Hand` each, all of this photo's size.
+
+    Raises:
+        ValueError: if `image` is no RGB photo or a hand is of another photo's size.
+    """
+
+    image: np.ndarray
+    hands: tuple[Hand, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {kind(self.image)}")
+        object.__setattr__(self, "hands", tuple(self.hands))
+        for index, hand in enumerate(self.hands):
+            if tuple(hand.image_shape) != self.image.shape[:2]:
+                raise ValueError(
+                    f"hands[{index}] must be of a photo of shape {self.image.shape[:2]}, "
+                    f"got {tuple(hand.image_shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.hands)
+
+    def __iter__(self) -> Iterator[Hand]:
+        return iter(self.hands)
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """(H, W) float32 in 0..1: the largest alpha of any hand."""
+        patch, offset = self._merged()
+        return paint(to_float(patch), offset, self.image.shape[:2])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(H, W) bool: what belongs to any hand."""
+        patch, offset = self._merged()
+        return paint(patch >= 128, offset, self.image.shape[:2])
+
+    def cutout(self, crop: bool = False) -> Image.Image:
+        """The hands on a transparent background, RGBA, alpha not premultiplied.
+
+        Fully transparent pixels are black: nothing else of the photo is in the picture.
+        `crop` cuts it down to the hands with their soft edge (not when there are none).
+        """
+        patch, (x, y) = self._merged()
+        height, width = patch.shape
+        if not patch.size:
+            return Image.new("RGBA", self.image.shape[1::-1])
+        photo = self.image[y : y + height, x : x + width]
+        opaque = cv2.insertChannel(patch, cv2.cvtColor(photo, cv2.COLOR_RGB2RGBA), 3)
+        picture = cv2.copyTo(opaque, patch)  # alpha is the mask: what it leaves out stays 0
+        if not crop:
+            picture = paint(picture, (x, y), self.image.shape[:2])
+        return Image.fromarray(picture)
+
+    def composite(self, background: ImageSource | tuple[int, int, int] | list[int]) -> Image.Image:
+        """The hands before another background, RGB, as large as the photo.
+
+        Args:
+            background: a colour (CSS name, "#rrggbb", three integers in 0..255), or a picture as
+                `load_image` takes it, resized and cropped about its centre to cover the photo. A
+                string that is a colour is never looked for as a file; pass a `Path` for that.
+
+        Raises:
+            ValueError: if it is neither.
+        """
+        picture = draw.backdrop(background, *self.image.shape[:2])
+        patch, (x, y) = self._merged()
+        if patch.size:
+            photo = self.image[y : y + patch.shape[0], x : x + patch.shape[1]]
+            picture.paste(Image.fromarray(photo), (x, y), Image.fromarray(patch))
+        return picture
+
+    def overlay(
+        self,
+        color: str | Sequence[int] | None = None,
+        landmarks: bool = True,
+        opacity: float = 0.45,
+    ) -> Image.Image:
+        """The photo with each hand's mask, outline, box, landmarks and predicted IoU, RGB.
+
+        Args:
+            color: of all hands (CSS name, "#rrggbb" or three integers); None gives each its own.
+            landmarks: draw joints and bones, too.
+            opacity: of the mask's tint, 0..1.
+        """
+        if not 0 <= opacity <= 1:
+            raise ValueError(f"opacity must be in 0..1, got {opacity}")
+        every = None if color is None else draw.parse_color(color, "color")
+        return draw.overlay(self.image, self.hands, every, landmarks, opacity)
+
+    def contours(self) -> list[list[np.ndarray]]:
+        """`Hand.contours` of every hand, in order."""
+        return [hand.contours() for hand in self.hands]
+
+    def to_coco(
+        self, image_id: int = 0, first_annotation_id: int = 1, file_name: str | None = None
+    ) -> dict[str, Any]:
+        """The photo's entry and its annotations for a COCO file, ready for `json.dump`.
+
+        Masks are compressed RLE with `counts` as str, boxes x, y, width, height in whole pixels.
+        Keypoints inside of the photo are marked visible (2), others labelled only (1). `score` is
+        `predicted_iou`. Category 1 is the hand.
+
+        Returns:
+            `image`, a dict, and `annotations`, a list of dicts.
+        """
+        from pycocotools import mask as coco_mask
+
+        height, width = self.image.shape[:2]
+        annotations = []
+        for number, hand in enumerate(self.hands):
+            rle = coco_mask.encode(np.asfortranarray(hand.mask.view(np.uint8)))
+            keypoints = np.zeros((21, 3))
+            if hand.landmarks is not None:
+                keypoints[:, :2] = _rounded(hand.landmarks)
+                pixels = np.rint(hand.landmarks)
+                inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
+                keypoints[:, 2] = np.where(inside, 2, 1)
+            annotations.append(
+                {
+                    "id": first_annotation_id + number,
+                    "image_id": image_id,
+                    "category_id": 1,
+                    "segmentation": {"size": [height, width], "counts": rle["counts"].decode()},
+                    "area": hand.area,
+                    "bbox": coco_mask.toBbox(rle).tolist(),
+                    "iscrowd": 0,
+                    "keypoints": keypoints.reshape(-1).tolist(),
+                    "num_keypoints": int(np.count_nonzero(keypoints[:, 2])),
+                    "score": hand.predicted_iou,
+                }
+            )
+        image: dict[str, Any] = {"id": image_id, "width": width, "height": height}
+        if file_name is not None:
+            image["file_name"] = file_name
+        return {"image": image, "annotations": annotations}
+
+    def to_supervision(self) -> Detections:
+        """The hands as `supervision.Detections`, with `predicted_iou` as the confidence.
+
+        `data["handedness"]` holds "left", "right" or "" for each.
+
+        Raises:
+            ImportError: if supervision, which handseg does not depend on, is missing.
+        """
+        try:
+            from supervision import Detections
+        except ImportError as error:
+            raise ImportError(
+                "to_supervision needs the package supervision: pip install supervision"
+            ) from error
+        if not self.hands:
+            return Detections.empty()
+        return Detections(
+            xyxy=np.stack([hand.box for hand in self.hands]),
+            mask=np.stack([hand.mask for hand in self.hands]),
+            confidence=np.array([hand.predicted_iou for hand in self.hands], np.float32),
+            class_id=np.zeros(len(self), int),
+            data={"handedness": np.array([hand.handedness or "" for hand in self.hands])},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of the result, without pixels, ready for `json.dump`; lengths in px."""
+        return {
+            "width": self.image.shape[1],
+            "height": self.image.shape[0],
+            "hands": [
+                {
+                    "box": _rounded(hand.box),
+                    "landmarks": None if hand.landmarks is None else _rounded(hand.landmarks),
+                    "handedness": hand.handedness,
+                    "score": hand.score,
+                    "predicted_iou": hand.predicted_iou,
+                    "area": hand.area,
+                }
+                for hand in self.hands
+            ],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the cut-out to `path`, whole or not at all, in the format that its suffix names.
+
+        Raises:
+            ImageError: if that format has no transparency (JPEG, BMP), or is unknown.
+        """
+        save_image(self.cutout(), path)
+
+    def _repr_png_(self) -> bytes:
+        picture = self.overlay()
+        picture.thumbnail((_PREVIEW, _PREVIEW))
+        stream = io.BytesIO()
+        picture.save(stream, "PNG")
+        return stream.getvalue()
+
+    def _merged(self) -> tuple[np.ndarray, tuple[int, int]]:
+        """The alpha of all hands, (h, w) uint8 in the smallest box around them, and its x, y."""
+        hands = [hand for hand in self.hands if hand.patch.size]
+        if len(hands) == 1:
+            return hands[0].patch, hands[0].offset
+        if not hands:
+            return np.zeros((0, 0), np.uint8), (0, 0)
+        first = np.array([hand.offset for hand in hands])
+        last = first + [hand.patch.shape[::-1] for hand in hands]
+        x, y = first.min(axis=0).tolist()
+        right, bottom = last.max(axis=0).tolist()
+        merged = np.zeros((bottom - y, right - x), np.uint8)
+        for hand in hands:
+            rows, columns = window(hand.patch, (hand.offset[0] - x, hand.offset[1] - y))
+            np.maximum(merged[rows, columns], hand.patch, out=merged[rows, columns])
+        return merged, (x, y)
+
+
+def _rounded(values: np.ndarray) -> list[Any]:
+    """Nested lists to a hundredth of a pixel, without the digits that float32 leaves behind."""
+    return values.astype(np.float64).round(2).tolist()

@@ -1,0 +1,232 @@
+"""Tiny randomly initialised models of every SAM family, and prompts to try them with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from handseg.prompts.batch import IGNORED, PromptBatch
+
+FAMILIES = ("sam", "sam_hq", "sam2", "edgetam", "sam3_tracker")
+
+_WIDTH = 32
+"""Channels of the prompt encoder, the mask decoder and what the image encoder hands them."""
+
+
+def tiny_model(family: str, seed: int = 0) -> Any:
+    """A transformers model of `family` with some 50,000 random weights, in evaluation mode."""
+    torch.manual_seed(seed)
+    return _randomise(_BUILDERS[family]()).eval()
+
+
+def save_tiny_model(family: str, folder: Path, seed: int = 0) -> Any:
+    """Write `tiny_model(family, seed)` into `folder`, as a hub repository would hold it."""
+    model = tiny_model(family, seed)
+    model.save_pretrained(folder)
+    return model
+
+
+def input_size(family: str) -> int:
+    """Side of the tiny model's input, px."""
+    return 56 if family == "sam3_tracker" else 64
+
+
+def random_crops(count: int, size: int, seed: int = 0) -> np.ndarray:
+    """(count, size, size, 3) uint8 noise."""
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def random_prompts(
+    count: int, size: int, points: int = 3, boxes: bool = True, seed: int = 0
+) -> PromptBatch:
+    """`count` rows of `points` points, on and off the hand in turn, and a box around them."""
+    random = np.random.default_rng(seed)
+    corners = np.sort(random.uniform(0, size - 1, (count, 2, 2)), axis=1).reshape(count, 4)
+    return PromptBatch(
+        points=random.uniform(0, size - 1, (count, points, 2)).astype(np.float32),
+        labels=np.tile(1 - np.arange(points) % 2, (count, 1)).astype(np.int64),
+        boxes=corners.astype(np.float32) if boxes else None,
+    )
+
+
+def padded(prompts: PromptBatch, extra: int) -> PromptBatch:
+    """The same prompts with `extra` ignored points in front of each row."""
+    rows = len(prompts)
+    return PromptBatch(
+        points=np.concatenate([np.full((rows, extra, 2), 7, np.float32), prompts.points], axis=1),
+        labels=np.concatenate([np.full((rows, extra), IGNORED), prompts.labels], axis=1),
+        boxes=prompts.boxes,
+        masks=prompts.masks,
+    )
+
+
+def segment_anything_tensors(model: Any) -> dict[str, torch.Tensor]:
+    """The weights of a transformers SamModel under the names of the original package."""
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        for pattern, replacement in _ORIGINAL_NAMES:
+            name = re.sub(pattern, replacement, name)
+        tensors[name] = tensor.clone()
+    return tensors
+
+
+_ORIGINAL_NAMES = (
+    (r"^shared_image_embedding\.|^prompt_encoder\.shared_embedding\.", "prompt_encoder.pe_layer."),
+    (r"\.positional_embedding$", ".positional_encoding_gaussian_matrix"),
+    (r"^vision_encoder\.layers\.", "image_encoder.blocks."),
+    (r"^vision_encoder\.", "image_encoder."),
+    (r"patch_embed\.projection", "patch_embed.proj"),
+    (r"neck\.conv1", "neck.0"),
+    (r"neck\.layer_norm1", "neck.1"),
+    (r"neck\.conv2", "neck.2"),
+    (r"neck\.layer_norm2", "neck.3"),
+    (r"\.point_embed\.", ".point_embeddings."),
+    (r"mask_embed\.conv1", "mask_downscaling.0"),
+    (r"mask_embed\.layer_norm1", "mask_downscaling.1"),
+    (r"mask_embed\.conv2", "mask_downscaling.3"),
+    (r"mask_embed\.layer_norm2", "mask_downscaling.4"),
+    (r"mask_embed\.conv3", "mask_downscaling.6"),
+    (r"upscale_conv1", "output_upscaling.0"),
+    (r"upscale_layer_norm", "output_upscaling.1"),
+    (r"upscale_conv2", "output_upscaling.3"),
+    (r"(hypernetworks_mlps\.\d+|iou_prediction_head)\.layers\.0", r"\1.layers.1"),
+    (r"(hypernetworks_mlps\.\d+|iou_prediction_head)\.proj_in", r"\1.layers.0"),
+    (r"(hypernetworks_mlps\.\d+|iou_prediction_head)\.proj_out", r"\1.layers.2"),
+    (r"layer_norm_final_attn", "norm_final_attn"),
+    (r"\.layer_norm(\d)", r".norm\1"),
+)
+
+
+def _randomise(model: nn.Module) -> nn.Module:
+    """Add noise to every weight: several families start some of theirs at zero."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def _tiny_decoder() -> dict[str, Any]:
+    return {
+        "hidden_size": _WIDTH,
+        "mlp_dim": 48,
+        "num_attention_heads": 8,
+        "iou_head_hidden_dim": _WIDTH,
+    }
+
+
+def _tiny_sam(prefix: str) -> Any:
+    import transformers as t
+
+    config = getattr(t, f"{prefix}Config")(
+        vision_config=getattr(t, f"{prefix}VisionConfig")(
+            hidden_size=24,
+            output_channels=_WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=3,
+            image_size=64,
+            patch_size=16,
+            window_size=3,
+            global_attn_indexes=[1],
+            num_pos_feats=_WIDTH // 2,
+            mlp_dim=40,
+        ),
+        prompt_encoder_config=getattr(t, f"{prefix}PromptEncoderConfig")(
+            hidden_size=_WIDTH, image_size=64, patch_size=16
+        ),
+        mask_decoder_config=getattr(t, f"{prefix}MaskDecoderConfig")(
+            **_tiny_decoder(), **({"vit_dim": 24} if prefix == "SamHQ" else {})
+        ),
+    )
+    return getattr(t, f"{prefix}Model")(config)
+
+
+def _tiny_sam2() -> Any:
+    import transformers as t
+
+    backbone = t.Sam2HieraDetConfig(
+        hidden_size=8,
+        num_attention_heads=1,
+        image_size=[64, 64],
+        window_positional_embedding_background_size=[4, 4],
+        blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[8, 16, 24, 32],
+        num_attention_heads_per_stage=[1, 2, 2, 4],
+        window_size_per_stage=[4, 4, 2, 2],
+        global_attention_blocks=[3],
+    )
+    config = t.Sam2Config(
+        vision_config=t.Sam2VisionConfig(
+            backbone_config=backbone,
+            backbone_channel_list=[32, 24, 16, 8],
+            backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+            fpn_hidden_size=_WIDTH,
+        ),
+        prompt_encoder_config=t.Sam2PromptEncoderConfig(hidden_size=_WIDTH, image_size=64),
+        mask_decoder_config=t.Sam2MaskDecoderConfig(**_tiny_decoder()),
+    )
+    return t.Sam2Model(config)
+
+
+def _tiny_edgetam() -> Any:
+    import timm
+    import transformers as t
+
+    architecture = "test_efficientnet"
+    indices = [1, 2, 3, 4]
+    timm_args = {"in_chans": 3, "features_only": True, "out_indices": indices}
+    channels = timm.create_model(architecture, **timm_args).feature_info.channels()
+    config = t.EdgeTamConfig(
+        vision_config=t.EdgeTamVisionConfig(
+            backbone_config=t.TimmWrapperConfig(architecture=architecture, model_args=timm_args),
+            backbone_channel_list=channels[::-1],
+            backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+            fpn_hidden_size=_WIDTH,
+        ),
+        prompt_encoder_config=t.EdgeTamPromptEncoderConfig(hidden_size=_WIDTH, image_size=64),
+        mask_decoder_config=t.EdgeTamMaskDecoderConfig(
+            **_tiny_decoder(), num_multimask_outputs=1, dynamic_multimask_via_stability=False
+        ),
+    )
+    return t.EdgeTamModel(config)
+
+
+def _tiny_sam3_tracker() -> Any:
+    import transformers as t
+
+    backbone = t.Sam3ViTConfig(
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=56,
+        patch_size=14,
+        window_size=2,
+        global_attn_indexes=[1],
+        pretrain_image_size=28,
+    )
+    config = t.Sam3TrackerConfig(
+        vision_config=t.Sam3VisionConfig(
+            backbone_config=backbone,
+            fpn_hidden_size=_WIDTH,
+            backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+        ),
+        prompt_encoder_config=t.Sam3TrackerPromptEncoderConfig(hidden_size=_WIDTH, image_size=56),
+        mask_decoder_config=t.Sam3TrackerMaskDecoderConfig(**_tiny_decoder()),
+    )
+    return t.Sam3TrackerModel(config)
+
+
+_BUILDERS: dict[str, Callable[[], Any]] = {
+    "sam": partial(_tiny_sam, "Sam"),
+    "sam_hq": partial(_tiny_sam, "SamHQ"),
+    "sam2": _tiny_sam2,
+    "edgetam": _tiny_edgetam,
+    "sam3_tracker": _tiny_sam3_tracker,
+}
