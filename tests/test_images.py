@@ -5,10 +5,10 @@ import os
 import struct
 import subprocess
 import sys
-import threading
 import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,8 @@ def test_what_is_returned_shares_no_memory_with_the_source() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
 def test_exif_orientation(orientation: int, kind: str) -> None:
     # EXIF 2.32, 4.6.4: what the 0th row and the 0th column of the stored picture show.
-    upright = np.kron(np.array([[0, 80], [160, 240], [40, 200]]), np.ones((16, 16))).astype(
-        np.uint8
-    )
+    blocks = np.array([[0, 80], [160, 240], [40, 200]], np.uint8)
+    upright = np.kron(blocks, np.ones((16, 16), np.uint8))
     stored = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -128,7 +127,7 @@ def test_exif_orientation(orientation: int, kind: str) -> None:
     }[orientation](upright)
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    options: dict[str, Any] = {"JPEG": {"quality": 100}, "WEBP": {"lossless": True}}.get(kind, {})
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {"quality": 100}
     picture = Image.fromarray(np.ascontiguousarray(stored)).convert("RGB")
     content = encode(picture, kind, exif=exif.tobytes() if kind == "WEBP" else exif, **options)
     expected = np.repeat(upright[..., None], 3, axis=2)
@@ -365,6 +364,18 @@ def test_pillows_own_limit_plays_no_part(kind: str, monkeypatch: pytest.MonkeyPa
         Image.open(io.BytesIO(content))
 
 
+def test_pillows_limit_stands_after_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encode(PHOTO, "TIFF")  # Pillow's decoder of TIFF looks at the limit, too.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    with ThreadPoolExecutor(8) as pool:
+        shapes = {pixels.shape for pixels in pool.map(load_image, [content] * 200)}
+    assert shapes == {PHOTO.shape}
+    assert Image.MAX_IMAGE_PIXELS == 2
+    cut = encode(noise(), "TIFF")[:3000]
+    refuse(cut, "cannot be decoded")
+    assert Image.MAX_IMAGE_PIXELS == 2
+
+
 def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
@@ -401,7 +412,7 @@ def test_heic_with_its_package(tmp_path: Path) -> None:
         (np.array([[0, 127]], np.int8), [0, 127]),
     ],
 )
-def test_array_values(array: np.ndarray, expected: list[int]) -> None:
+def test_array_values(array: Any, expected: list[int]) -> None:
     for values in (array, array[..., None], np.repeat(array[..., None], 3, axis=2)):
         np.testing.assert_array_equal(
             load_image(values), np.array(expected)[None, :, None].repeat(3, 2)
@@ -411,7 +422,7 @@ def test_array_values(array: np.ndarray, expected: list[int]) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.1, 1.01, 255.0])
 def test_floats_out_of_range_are_refused(dtype: type, value: float) -> None:
-    array = np.full((4, 5, 3), 0.5, dtype)
+    array: np.ndarray = np.full((4, 5, 3), 0.5, dtype)
     array[2, 3, 1] = value
     refuse(array, rf"the array has {np.dtype(dtype)} values from .*, expected 0\.\.1")
 
@@ -611,11 +622,8 @@ def test_write_atomic_by_many_threads(tmp_path: Path) -> None:
         with write_atomic(path) as temporary:
             temporary.write_bytes(bytes([number]) * 100_000)
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
     assert len(set(path.read_bytes())) == 1
     assert list(tmp_path.iterdir()) == [path]
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from handseg.models import MaskModel
 from handseg.prompts.batch import IGNORED, PromptBatch
 
 FAMILIES = ("sam", "sam_hq", "sam2", "edgetam", "sam3_tracker")
@@ -54,6 +55,12 @@ def random_prompts(
         labels=np.tile(1 - np.arange(points) % 2, (count, 1)).astype(np.int64),
         boxes=corners.astype(np.float32) if boxes else None,
     )
+
+
+def fixed_logits(model: MaskModel) -> np.ndarray:
+    """Logits for a fixed pair of crops and prompts."""
+    embeddings = model.encode(random_crops(2, model.input_size))
+    return model.decode(embeddings, random_prompts(2, model.input_size))[0]
 
 
 def padded(prompts: PromptBatch, extra: int) -> PromptBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,14 @@ def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
     try:
         config = peft.PeftConfig.from_pretrained(name)
         stored = peft.load_peft_weights(name, device="cpu")
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
         raise ModelError(
             f"{name}: not a PEFT adapter that can be read from a folder or the hub: {error}"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -53,6 +54,14 @@ class MaskModel(Protocol):
 
         Raises:
             ValueError: the prompts' shapes do not fit each other, the embeddings or the model.
+        """
+        ...
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model into `folder`, from where `load_mask_model` loads it.
+
+        Raises:
+            ModelError: models of this kind cannot be saved.
         """
         ...
 

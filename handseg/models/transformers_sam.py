@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import transformers
 from huggingface_hub import constants
+from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from safetensors import SafetensorError
 
@@ -204,10 +205,10 @@ def _load_model(name: str, local: bool) -> Any:
         )
     except OSError as error:
         raise _not_loaded(name, local, error) from error
-    except ValueError as error:
+    except (ValueError, StrictDataclassError) as error:
         raise ModelError(
-            f"{name}: its {_CONFIG} is of no model type that transformers knows; "
-            f"expected one of {', '.join(_FAMILIES)}"
+            f"{name}: its {_CONFIG} is not one that transformers knows, expected a model_type of "
+            f"{', '.join(_FAMILIES)}: {_first_line(error)}"
         ) from error
     model_class, _ = _family(config.model_type, name)
     try:
@@ -256,7 +257,7 @@ def _load_processor(name: str, local: bool) -> Any:
 def _not_loaded(name: str, local: bool, error: OSError) -> ModelError:
     # The message says it all, and below it transformers chains up to five network errors.
     error.__cause__ = error.__context__ = None
-    reason = str(error).strip().partition("\n")[0]
+    reason = _first_line(error)
     if local:
         return ModelError(f"{name}: the folder does not hold a complete model: {reason}")
     place = "in the local cache alone (HF_HUB_OFFLINE is set)"
@@ -265,6 +266,10 @@ def _not_loaded(name: str, local: bool, error: OSError) -> ModelError:
     return ModelError(
         f"{name}: not a local folder, and not found when looked for {place}: {reason}"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _family(model_type: str, name: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -10
-"""Point labels, as SAM numbers them; transformers skips points labelled -10, so they pad."""
+"""Point labels, as SAM and transformers number them. Models leave out points labelled -10."""
 
 
 @dataclass(frozen=True)
