@@ -16,11 +16,11 @@ import numpy as np
 
 from handseg.finetune import effects
 from handseg.finetune.cutouts import Cutout, make_cutout, wrist_side
+from handseg.finetune.pasting import blend, draw_coin, draw_forearm, draw_sleeve, paste_object, warp
 from handseg.finetune.sources import Example
 from handseg.images import load_image
 from handseg.prompts import IGNORED, PromptRecipe, draw_skeleton
-from handseg.prompts.landmarks import WRIST, hand_size
-from handseg.prompts.recipe import WRIST_END, palm_axis
+from handseg.prompts.landmarks import hand_size
 from handseg.regions import FILL, Region
 
 Generator = np.random.Generator
@@ -134,11 +134,11 @@ class Composer:
     def _paint(
         self, cutout: Cutout, matrix: np.ndarray, size: int, rng: Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        color, skin, hand = _warp(cutout, matrix, size)
+        color, skin, hand = warp(cutout, matrix, size)
         landmarks = _transform(cutout.landmarks, matrix)
         image = self._background(rng, size)
-        if rng.random() < 0.3:
-            image = self._paste_object(image, landmarks, rng, behind=True)[0]
+        if self.objects and rng.random() < 0.3:
+            image = paste_object(image, _pick(self.objects, rng), landmarks, rng, 1.8)[0]
         if rng.random() < 0.35:
             image = self._paste_other_hand(image, landmarks, rng)[0]
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
@@ -148,22 +148,25 @@ class Composer:
         if ending < 0.45:
             skin = hand
         elif ending < 0.75:
-            tone, skin = _draw_forearm(tone, skin, hand, landmarks, rng)
+            tone, skin = draw_forearm(tone, skin, hand, landmarks, rng)
         if rng.random() < 0.4:
             image = effects.cast_shadow(image, skin, rng)
-        image = _blend(image, tone, skin)
+        image = blend(image, tone, skin)
         alpha = hand
         if ending < 0.4:
-            image, cover = self._draw_sleeve(image, landmarks, rng)
+            image, cover = draw_sleeve(image, self._background(rng, size), landmarks, rng)
             alpha = alpha * (1 - cover)
-        for chance, paste in ((0.12, self._paste_other_hand), (0.12, self._paste_object)):
-            if rng.random() < chance:
-                covered, cover = paste(image, landmarks, rng)
-                # A hand mostly hidden is not one that landmarks would be found on.
-                if (alpha * (1 - cover)).sum() > 0.55 * alpha.sum():
-                    image, alpha = covered, alpha * (1 - cover)
+        covers = []
+        if rng.random() < 0.12:
+            covers.append(self._paste_other_hand(image, landmarks, rng))
+        elif self.objects and rng.random() < 0.12:
+            covers.append(paste_object(image, _pick(self.objects, rng), landmarks, rng, 1.1))
+        for covered, cover in covers:
+            # A hand mostly hidden is not one that landmarks would be found on.
+            if (alpha * (1 - cover)).sum() > 0.55 * alpha.sum():
+                image, alpha = covered, alpha * (1 - cover)
         if rng.random() < 0.06:
-            image = _draw_coin(image, landmarks, rng)
+            image = draw_coin(image, landmarks, rng)
         if rng.random() < 0.4:
             image = np.clip(image * effects.light_gradient(size, rng, 0.7), 0, 255).astype(np.uint8)
         return image, alpha
@@ -175,7 +178,7 @@ class Composer:
             image = np.full((size, size, 3), color, np.uint8)
             factor = effects.light_gradient(size, rng, 1.0)
             return np.clip(image * factor, 0, 255).astype(np.uint8)
-        picture = load_image(self.backgrounds[rng.integers(len(self.backgrounds))])
+        picture = load_image(_pick(self.backgrounds, rng))
         shortest = min(picture.shape[:2])
         side = int(shortest * rng.uniform(0.3, 1))
         y = rng.integers(picture.shape[0] - side + 1)
@@ -200,58 +203,14 @@ class Composer:
         reach = rng.uniform(0.9, 1.9) * hand_size(landmarks)
         target = landmarks.mean(0) + reach * np.array([np.cos(angle), np.sin(angle)])
         place[:2, 2] += target - _transform(other.landmarks, place).mean(0)
-        color, skin, hand = _warp(other, place[:2], size)
+        color, skin, hand = warp(other, place[:2], size)
         skin = skin if rng.random() < 0.5 else hand
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
-        return _blend(image, tone, skin), skin
+        return blend(image, tone, skin), skin
 
-    def _paste_object(
-        self, image: np.ndarray, landmarks: np.ndarray, rng: Generator, behind: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        size = image.shape[0]
-        if not self.objects:
-            return image, np.zeros((size, size), np.float32)
-        path = str(self.objects[rng.integers(len(self.objects))])
-        picture = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-        if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
-            raise ValueError(f"an object must be a picture with an alpha channel: {path}")
-        length = hand_size(landmarks) * rng.uniform(0.5, 1.8 if behind else 1.1)
-        scale = length / max(picture.shape[:2])
-        angle = rng.uniform(-180, 180)
-        middle = (np.array(picture.shape[1::-1]) - 1) / 2
-        matrix = cv2.getRotationMatrix2D(middle.tolist(), angle, scale)
-        offset = rng.normal(0, 0.6 * hand_size(landmarks), 2)
-        matrix[:, 2] += landmarks.mean(0) + offset - middle
-        warped = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA)
-        cover = warped[..., 3].astype(np.float32) / 255
-        return _blend(image, warped[..., 2::-1], cover), cover
 
-    def _draw_sleeve(
-        self, image: np.ndarray, landmarks: np.ndarray, rng: Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cloth from somewhere around the wrist outwards, and what it covers."""
-        size = image.shape[0]
-        axis, scale = palm_axis(landmarks), hand_size(landmarks)
-        across = np.array([-axis[1], axis[0]])
-        start = landmarks[WRIST] + axis * scale * rng.uniform(0.0, WRIST_END)
-        start_width, end_width = scale * rng.uniform(0.45, 0.75), scale * rng.uniform(0.5, 1.3)
-        end = start + axis * 3 * size + across * rng.normal(0, 0.5 * size)
-        edge = np.linspace(-1, 1, 9)
-        bulge = rng.normal(0, 0.12) * (1 - edge**2) + rng.normal(0, 0.015, 9)
-        rim = start + edge[:, None] * across * start_width + (bulge * scale)[:, None] * axis
-        outline = np.vstack([rim, end + across * end_width, end - across * end_width])
-        cover = np.zeros((size, size), np.uint8)
-        fixed = np.round(np.clip(outline, -4000, 4000) * 16).astype(np.int32)
-        cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, shift=4)
-        cloth = self._background(rng, size)
-        if rng.random() < 0.6:
-            color = rng.integers(0, 256, 3) * rng.uniform(0.1, 1)
-            texture = cv2.cvtColor(cloth, cv2.COLOR_RGB2GRAY).astype(np.float32)
-            texture = 1 + rng.uniform(0, 0.6) * (texture / 128 - 1)
-            cloth = np.clip(texture[..., None] * color, 0, 255).astype(np.uint8)
-        cloth = np.clip(cloth * effects.light_gradient(size, rng, 1.0), 0, 255).astype(np.uint8)
-        mask = cover.astype(np.float32) / 255
-        return _blend(image, cloth, mask), mask
+def _pick(paths: Sequence[Path], rng: Generator) -> Path:
+    return paths[int(rng.integers(len(paths)))]
 
 
 def _chances(examples: Sequence[Example], weights: dict[str, float]) -> np.ndarray:
@@ -305,19 +264,6 @@ def _scaled_inside(region: Region, frame: tuple[int, int], size: int) -> tuple[s
     )
 
 
-def _warp(cutout: Cutout, matrix: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-    """Colour, skin and hand of a cut-out in the region, edges about 1.5 px soft at any scale."""
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    sharpen = max(1.0, scale)
-    color = cv2.warpAffine(
-        cutout.color, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    planes = cv2.merge([cutout.alpha, cutout.hand])
-    planes = cv2.warpAffine(planes, matrix, (size, size), flags=cv2.INTER_CUBIC)
-    planes = np.clip((planes - 0.5) * sharpen + 0.5, 0, 1)
-    return color, planes[..., 0], planes[..., 1]
-
-
 def _scene_cutout(example: Example) -> Cutout:
     image, mask = example.load()
     alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
@@ -330,73 +276,9 @@ def _show(
     scene: Cutout, matrix: np.ndarray, size: int, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A real photo in the region: picture, hand, and where the photo is."""
-    image, _, hand = _warp(scene, matrix, size)
+    image, _, hand = warp(scene, matrix, size)
     photo = np.full(scene.hand.shape, 255, np.uint8)
     inside = cv2.warpAffine(photo, matrix, (size, size)) > 127
     if rng.random() < 0.3:
         image = np.clip(image * effects.light_gradient(size, rng, 0.6), 0, 255).astype(np.uint8)
     return effects.vary_color(image, rng, 0.6), hand, inside
-
-
-def _blend(image: np.ndarray, top: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    # cv2's uint8 blend is some ten times faster than NumPy's in float.
-    return cv2.blendLinear(np.ascontiguousarray(top), np.ascontiguousarray(image), alpha, 1 - alpha)
-
-
-def _draw_forearm(
-    color: np.ndarray,
-    skin: np.ndarray,
-    hand: np.ndarray,
-    landmarks: np.ndarray,
-    rng: Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bare skin beyond the wrist where the cut-out ends: it looks like hand but is none."""
-    size = color.shape[0]
-    axis, scale = palm_axis(landmarks), hand_size(landmarks)
-    across = np.array([-axis[1], axis[0]])
-    wrist = landmarks[WRIST] + axis * scale * (WRIST_END - 0.15)
-    positions = wrist + np.linspace(-0.7, 0.7, 57)[:, None] * across * scale
-    columns, rows = np.clip(np.round(positions), 0, size - 1).astype(int).T
-    there = np.flatnonzero(hand[rows, columns] > 0.5)
-    if len(there) < 8:
-        return color, skin
-    start, end = positions[there[0]], positions[there[-1]]
-    far = axis * 3 * size + across * rng.normal(0, 0.4 * size)
-    wider = across * scale * rng.uniform(0, 0.5)
-    outline = np.array([start, end, end + far + wider, start + far - wider])
-    cover = np.zeros((size, size), np.uint8)
-    fixed = np.round(np.clip(outline, -4000, 4000) * 16).astype(np.int32)
-    cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, shift=4)
-    mask = cover.astype(np.float32) / 255
-    # Each column of the arm goes on with the colours that the wrist has there.
-    strip = color[rows[there], columns[there]].astype(np.float32)
-    strip = cv2.GaussianBlur(strip[None], (0, 0), 2)[0]
-    x, y = np.meshgrid(np.arange(size), np.arange(size))
-    along = ((x - start[0]) * across[0] + (y - start[1]) * across[1]) / np.linalg.norm(end - start)
-    index = np.clip(along * (len(strip) - 1), 0, len(strip) - 1).astype(int)
-    arm = (
-        strip[index]
-        + cv2.GaussianBlur(rng.normal(0, 12, (size, size, 1)).astype(np.float32), (0, 0), 1.5)[
-            ..., None
-        ]
-    )
-    mask = mask * (1 - hand)
-    color = _blend(color, np.clip(arm, 0, 255).astype(np.uint8), mask)
-    return color, np.maximum(hand, mask)
-
-
-def _draw_coin(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
-    """A coin on the palm; it belongs to the cut-out, so the mask stays as it is."""
-    size = image.shape[0]
-    centre = landmarks[[0, 5, 9, 13, 17]].mean(0) + rng.normal(0, 0.08 * hand_size(landmarks), 2)
-    radius = hand_size(landmarks) * rng.uniform(0.09, 0.16)
-    tint = np.array([[205, 170, 90], [190, 190, 195], [190, 120, 80]])[rng.integers(3)]
-    face = np.full((size, size, 3), tint * rng.uniform(0.5, 1.1), np.float32)
-    face *= effects.light_gradient(size, rng, 1.0)
-    cover = np.zeros((size, size), np.uint8)
-    middle = np.round(centre * 16).astype(int).tolist()
-    cv2.circle(cover, middle, round(radius * 16), 255, -1, cv2.LINE_AA, shift=4)
-    inner = np.zeros_like(cover)
-    cv2.circle(inner, middle, round(radius * rng.uniform(0.6, 0.85) * 16), 255, -1, cv2.LINE_AA, 4)
-    face[inner > 127] *= rng.uniform(0.7, 1.3)
-    return _blend(image, np.clip(face, 0, 255).astype(np.uint8), cover.astype(np.float32) / 255)

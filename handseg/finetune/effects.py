@@ -47,7 +47,7 @@ def light_gradient(size: int, rng: Generator, depth: float = 0.5) -> np.ndarray:
 def cast_shadow(background: np.ndarray, alpha: np.ndarray, rng: Generator) -> np.ndarray:
     """Darken `background` where the pasted `alpha` would throw its shadow."""
     size = alpha.shape[0]
-    shift = np.float32([[1, 0, 0], [0, 1, 0]])
+    shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     shift[:, 2] = rng.normal(0, 0.06 * size, 2)
     shadow = cv2.warpAffine(alpha, shift, (size, size))
     blur = rng.uniform(1, 0.06 * size)
@@ -86,9 +86,8 @@ def camera(image: np.ndarray, rng: Generator) -> np.ndarray:
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = int(rng.integers(30, 96))
-        image = cv2.imdecode(
-            cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
-        )
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     if rng.random() < 0.04:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return image

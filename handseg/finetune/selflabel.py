@@ -64,7 +64,7 @@ def label_photo(
 ) -> list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]]:
     """Each hand of a photo with its mask, (H, W) bool, or None where the opinions differ."""
     found = segmenter.landmarker.detect(photo)
-    labelled = []
+    labelled: list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]] = []
     for hand in found:
         alphas, estimates = _opinions(segmenter, photo, hand.points)
         mean = np.mean(alphas, axis=0)
