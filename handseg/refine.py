@@ -57,10 +57,15 @@ def upsample_to_alpha(logits: np.ndarray, side: int, softness: float = 2.0) -> n
     """
     size = logits.shape[0]
     up = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
-    slope = _slope_at_contour(logits) * size / side
-    if slope <= 0:
-        return np.where(up > 0, 255, 0).astype(np.uint8)
-    return cv2.convertScaleAbs(np.clip(up * (1 / (slope * softness)) + 0.5, 0, 1), alpha=255)
+    # A logit's unit is 1 / slope low-resolution pixels; without a contour any slope will do.
+    slope = max(_slope_at_contour(logits) * size / side, 1e-3)
+    cv2.multiply(up, 255 / (slope * softness), dst=up)
+    alpha = cv2.add(up, 127.5, dtype=cv2.CV_8U)  # rounds and saturates
+    # Only pixels next to the coarse contour may be soft: cubic interpolation overshoots elsewhere.
+    mask, square = (logits > 0).astype(np.uint8), np.ones((3, 3), np.uint8)
+    trimap = cv2.merge([255 * cv2.erode(mask, square), 255 * cv2.dilate(mask, square)])
+    low, high = cv2.split(cv2.resize(trimap, (side, side), interpolation=cv2.INTER_NEAREST))
+    return cv2.min(cv2.max(alpha, low), high)
 
 
 def _slope_at_contour(logits: np.ndarray) -> float:

@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from handseg.errors import HandsegError
 from handseg.finetune.config import load_yaml, save_yaml
 from handseg.finetune.lite import (
     PIXEL_MEAN,
@@ -35,7 +37,7 @@ from handseg.finetune.lite import (
 )
 from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.samples import DataConfig, Samples, load_data
-from handseg.finetune.step import DEFAULT_MIX, PromptMix, forward_loss
+from handseg.finetune.step import DEFAULT_MIX, PromptMix, StepLoss, forward_loss
 from handseg.prompts import PromptRecipe
 
 logger = logging.getLogger(__name__)
@@ -90,7 +92,9 @@ def validate(model: Any, loader: DataLoader, accelerator: Any) -> float:
             _, logits = forward_loss(model, batch, DEFAULT_MIX, LossWeights(), 0)
         shape = batch["target"].shape[-2:]
         logits = torch.nn.functional.interpolate(logits[:, None].float(), shape, mode="bilinear")
-        scores.append(batch_iou(logits[:, 0], batch["target"], batch["valid"]))
+        score = batch_iou(logits[:, 0], batch["target"], batch["valid"])
+        # Drops what was repeated to give every process as many samples.
+        scores.append(accelerator.gather_for_metrics(score))
     return float(torch.cat(scores).mean())
 
 
@@ -117,11 +121,13 @@ class Progress:
 
 
 def train(config: PretrainConfig, data: Path, output: Path) -> None:
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.utils import set_seed
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    # The second mask token has no part in the loss.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[unused])
     set_seed(config.seed)
     output.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():
@@ -149,13 +155,14 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, config))
     progress = Progress()
-    model, optimizer = accelerator.prepare(model, optimizer)
+    step_loss, optimizer = accelerator.prepare(StepLoss(model, config.loss), optimizer)
     averaged.to(accelerator.device)
     accelerator.register_for_checkpointing(scheduler, averaged, progress)
-    checkpoint = output / "checkpoint"
-    if checkpoint.is_dir():
-        accelerator.load_state(str(checkpoint))
-        accelerator.print(f"going on from step {progress.step}")
+    for name in ("checkpoint", "checkpoint_old"):
+        if (output / name).is_dir():
+            accelerator.load_state(str(output / name))
+            accelerator.print(f"going on from step {progress.step}")
+            break
     if accelerator.is_main_process:
         save_yaml(config, output / "config.yaml")
 
@@ -178,14 +185,13 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
         model.train()
         freeze_batch_norms(model)
         mix = PromptMix.draw(np.random.default_rng([config.seed, 7, progress.step]))
-        with accelerator.autocast():
-            loss, _ = forward_loss(model, batch, mix, config.loss, progress.step)
+        loss = step_loss(batch, mix, progress.step)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
-        averaged.update_parameters(accelerator.unwrap_model(model))
+        averaged.update_parameters(model)
         progress.step += 1
         losses.append(float(loss.detach()))
         if progress.step % 50 == 0:
@@ -198,12 +204,26 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
             averaged.eval()
             score = validate(averaged.module, validation_loader, accelerator)
             accelerator.print(f"step {progress.step} validation IoU {score:.4f}", flush=True)
-            accelerator.save_state(str(checkpoint))
+            save_checkpoint(accelerator, output)
             if accelerator.is_main_process:
                 save_model(averaged.module, config, output, progress.step, score)
         if progress.step >= config.steps:
             break
     accelerator.end_training()
+
+
+def save_checkpoint(accelerator: Any, output: Path) -> None:
+    """Write the whole state beside the last one and put it in its place: one is always whole."""
+    accelerator.save_state(str(output / "checkpoint_new"))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        old = output / "checkpoint_old"
+        shutil.rmtree(old, ignore_errors=True)
+        if (output / "checkpoint").is_dir():
+            (output / "checkpoint").rename(old)
+        (output / "checkpoint_new").rename(output / "checkpoint")
+        shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
 
 
 def save_model(model: Any, config: PretrainConfig, output: Path, step: int, score: float) -> None:
@@ -232,8 +252,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = load_yaml(PretrainConfig, options.config)
-    train(config, options.data, options.output)
+    try:
+        config = load_yaml(PretrainConfig, options.config)
+        train(config, options.data, options.output)
+    except (HandsegError, ValueError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from handseg.finetune.compose import Composer, Sample
 from handseg.finetune.lite import PIXEL_MEAN, PIXEL_STD
-from handseg.finetune.sources import Example, add_landmarks, count_by_set, find_pairs
+from handseg.finetune.sources import Example, add_landmarks, count_by_set
+from handseg.pairs import find_pairs
 from handseg.prompts import PromptRecipe
 
 logger = logging.getLogger(__name__)

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from handseg.errors import ImageError
+from handseg.finetune.cutouts import wrist_side
 from handseg.images import find_images, load_image, write_atomic
 from handseg.metrics import compare_masks
 from handseg.predictor import HandSegmenter
@@ -37,8 +38,8 @@ VARIANTS: tuple[tuple[dict, bool], ...] = (
     ({"skeleton": True}, False),
     ({"positives": (), "negatives": ()}, False),
     ({"box": False}, True),
-    ({"region_margin": 0.4}, False),
-    ({"region_margin": 0.15}, True),
+    ({"region_margin": 0.32}, False),
+    ({"region_margin": 0.2}, True),
 )
 
 
@@ -54,9 +55,9 @@ class Thresholds:
     """
 
     votes: float = 0.4
-    agreement: float = 0.95
-    grabcut: float = 0.9
-    predicted_iou: float = 0.85
+    agreement: float = 0.94
+    grabcut: float = 0.86
+    predicted_iou: float = 0.75
 
 
 def label_photo(
@@ -67,6 +68,9 @@ def label_photo(
     labelled: list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]] = []
     for hand in found:
         alphas, estimates = _opinions(segmenter, photo, hand.points)
+        # Where a bare forearm ends is a matter of definition, not of what is seen.
+        above_wrist = wrist_side(hand.points, *photo.shape[:2])
+        alphas = [alpha * above_wrist for alpha in alphas]
         mean = np.mean(alphas, axis=0)
         mask = mean > 0.5
         if not mask.any():
@@ -76,7 +80,7 @@ def label_photo(
             "votes": hand.votes / len(segmenter.landmarker.views),
             "agreement": float(np.mean([_iou(alpha > 0.5, mask) for alpha in alphas])),
             "predicted_iou": float(np.mean(estimates)),
-            "grabcut": _iou(grabcut(photo, mean), mask),
+            "grabcut": _iou(grabcut(photo, mean) & (above_wrist > 0.5), mask),
         }
         sure = all(scores[name] >= least for name, least in vars(thresholds).items())
         labelled.append((hand, mask if sure else None, scores))

@@ -103,3 +103,15 @@ def _correction(
     label = target.flatten(1).gather(1, index[:, None])[:, 0].long()
     point = torch.stack([index % size, index // size], 1).float() * 4 + 1.5
     return point[:, None, None], label[:, None, None]
+
+
+class StepLoss(torch.nn.Module):
+    """A model that returns its loss: one forward call a step, as distributed wrappers want it."""
+
+    def __init__(self, model: torch.nn.Module, weights: LossWeights) -> None:
+        super().__init__()
+        self.model = model
+        self.weights = weights
+
+    def forward(self, batch: dict[str, torch.Tensor], mix: PromptMix, seed: int) -> torch.Tensor:
+        return forward_loss(self.model, batch, mix, self.weights, seed)[0]

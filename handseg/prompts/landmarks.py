@@ -95,6 +95,8 @@ class HandLandmarker:
     ) -> None:
         if max_hands < 1:
             raise ValueError(f"max_hands must be at least 1, got {max_hands}")
+        if not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence must be in 0..1, got {min_confidence}")
         path = Path(task) if task is not None else BUNDLED_TASK
         if not path.is_file():
             raise ValueError(f"task must be a hand_landmarker.task bundle, no such file: {path}")
@@ -111,6 +113,7 @@ class HandLandmarker:
             self._landmarker = vision.HandLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
+        self._closed = False
         self.max_hands = max_hands
         self.views = tuple(views)
         self.hard_views = tuple(hard_views)
@@ -129,9 +132,16 @@ class HandLandmarker:
     def close(self) -> None:
         """Free MediaPipe's graph; it prints a traceback when the interpreter has to do it."""
         self._landmarker.close()
+        self._closed = True
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
-        """Find the hands in `image`, (H, W, 3) uint8 RGB, the surest first."""
+        """Find the hands in `image`, (H, W, 3) uint8 RGB, the surest first.
+
+        Raises:
+            ValueError: if the landmarker is closed.
+        """
+        if self._closed:  # MediaPipe would find no hand and say nothing.
+            raise ValueError("the landmarker is closed")
         height, width = image.shape[:2]
         factor = min(1.0, VIEW_SIDE / max(height, width))
         # Views sample without averaging: shrink by area first, or fine texture aliases.

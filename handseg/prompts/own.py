@@ -27,11 +27,12 @@ def own_prompts(
     Raises:
         ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
     """
-    if boxes is None and points is None and landmarks is None:
+    if labels is not None and points is None:
         raise ValueError("labels need points")
     if boxes is not None and landmarks is not None:
         raise ValueError("give boxes or landmarks, not both: each names the hands by itself")
     frame = np.array([width - 1, height - 1] * 2, np.float32)
+    clicks = None if points is None else _array("points", points, (-1, 2))
     hands: list[HandPrompts]
     if landmarks is not None:
         marks = _array("landmarks", landmarks, (21, 2))
@@ -47,38 +48,44 @@ def own_prompts(
                 )
             none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
             hands.append(HandPrompts(*none, clipped, clipped))
-    else:
+    elif clicks is not None:
         # A point says where a hand is, not how large: the model looks at the whole photo.
         whole = np.array([0, 0, *frame[2:]], np.float32)
         none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        count = 1 if np.ndim(points) == 2 else len(points)
-        hands = [HandPrompts(*none, None, whole)] * count
-    if points is None:
-        return hands
-    marks = _array("points", points, (-1, 2))
-    if len(marks) != len(hands):
-        raise ValueError(f"points must be for {len(hands)} hands, got {len(marks)} sets")
-    if ((marks < 0) | (marks > frame[:2])).any():
-        raise ValueError(f"points must lie in the photo of {width} x {height} px")
-    if labels is None:
-        tags = np.full(marks.shape[:2], POSITIVE, np.int64)
+        hands = [HandPrompts(*none, None, whole)] * len(clicks)
     else:
-        tags = np.asarray(labels)
-        tags = tags[None] if tags.ndim == 1 else tags
-        if tags.shape != marks.shape[:2] or not np.isin(tags, (0, 1)).all():
-            raise ValueError(
-                f"labels must be 0 or 1, one a point {marks.shape[:2]}, got {tags.shape}"
-            )
+        raise ValueError("give boxes, points or landmarks")
+    if clicks is None:
+        return hands
+    if len(clicks) != len(hands):
+        raise ValueError(f"points must be for {len(hands)} hands, got {len(clicks)} sets")
+    if ((clicks < 0) | (clicks > frame[:2])).any():
+        raise ValueError(f"points must lie in the photo of {width} x {height} px")
+    tags = _labels(labels, clicks.shape[:2])
     return [
         HandPrompts(
             np.concatenate([hand.points, own]),
-            np.concatenate([hand.labels, tag]).astype(np.int64),
+            np.concatenate([hand.labels, tag]),
             hand.box,
             hand.extent,
             hand.skeleton,
         )
-        for hand, own, tag in zip(hands, marks, tags, strict=True)
+        for hand, own, tag in zip(hands, clicks, tags, strict=True)
     ]
+
+
+def _labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`value` as int64 of `shape`, one label a point; all positive if it is None."""
+    if value is None:
+        return np.full(shape, POSITIVE, np.int64)
+    try:
+        labels = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"labels must be 0 or 1, one a point: {error}") from error
+    labels = labels[None] if labels.ndim == 1 else labels
+    if labels.shape != shape or not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"labels must be 0 or 1, one a point {shape}, got {value!r:.80}")
+    return labels.astype(np.int64)
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -92,7 +99,7 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     fits = array.ndim == len(shape) + 1 and all(
         want in (-1, got) for want, got in zip(shape, array.shape[1:], strict=True)
     )
-    if not fits or not len(array) or not np.isfinite(array).all():
+    if not fits or not array.size or not np.isfinite(array).all():
         wanted = ", ".join("P" if item == -1 else str(item) for item in shape)
         raise ValueError(f"{name} must be (K, {wanted}) finite numbers, got {np.shape(value)}")
     return array

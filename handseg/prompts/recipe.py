@@ -73,9 +73,13 @@ class PromptRecipe:
     def __post_init__(self) -> None:
         for name, known in (("positives", POSITIVES), ("negatives", NEGATIVES)):
             value = getattr(self, name)
-            if isinstance(value, str) or not set(value) <= set(known):
+            if not isinstance(value, (list, tuple)) or not all(item in known for item in value):
                 raise ValueError(f"{name} must be a list of {', '.join(known)}; got {value!r}")
             object.__setattr__(self, name, tuple(value))
+        for name in ("box", "skeleton"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be true or false, got {value!r}")
         for name, top in (("box_reach", 1.0), ("region_margin", 2.0)):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 <= value <= top):
@@ -102,7 +106,10 @@ class PromptRecipe:
         frame = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
         extent = np.clip(extent, 0, frame).astype(np.float32)
         if (extent[2:] - extent[:2]).min() < 1:
-            raise ValueError("landmarks must lie in the photo, got a hand wholly outside of it")
+            raise ValueError(
+                f"landmarks must show a hand in the photo of {width} x {height} px, "
+                "got one that is wholly outside of it or smaller than a pixel"
+            )
 
         points, labels = [], []
         for group in self.positives:
@@ -134,7 +141,7 @@ class PromptRecipe:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise ValueError(
-                f"unknown keys in a prompt recipe: {', '.join(sorted(unknown))}; "
+                f"unknown keys in a prompt recipe: {', '.join(sorted(map(str, unknown)))}; "
                 f"known are {', '.join(sorted(known))}"
             )
         return cls(**values)
@@ -152,9 +159,11 @@ class PromptRecipe:
             raise ValueError(f"no prompt recipe at {file}")
         import yaml
 
+        # PyYAML takes JSON's 1e-05 for a string.
+        parse = json.loads if file.suffix == ".json" else yaml.safe_load
         try:
-            values = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            values = parse(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, ValueError) as error:
             raise ValueError(f"{file} is not a YAML or JSON file: {error}") from error
         if not isinstance(values, dict):
             raise ValueError(f"{file} must hold a mapping of recipe options, got {values!r:.80}")
@@ -179,7 +188,9 @@ def _negative_points(landmarks: np.ndarray, group: str) -> tuple[np.ndarray, np.
     apart = np.linalg.norm(one - other, axis=1) > 0.45 * size
     starts, ends = (landmarks[[bone[i] for bone in BONES]] for i in (0, 1))
     clear = np.array([_distance_to_bones(point, starts, ends) for point in middles]) > 0.2 * size
-    return middles, apart & clear
+    palm = cv2.convexHull(landmarks[list(PALM)])
+    off_palm = [cv2.pointPolygonTest(palm, point.tolist(), False) < 0 for point in middles]
+    return middles, apart & clear & off_palm
 
 
 def palm_axis(landmarks: np.ndarray) -> np.ndarray:

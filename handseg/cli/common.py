@@ -1,0 +1,179 @@
+"""What the commands share: options, messages, and a segmenter that is ready to run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from handseg.predictor import HandSegmenter
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+"""Exit codes; 130 is what a shell reports of a command that Ctrl-C ended."""
+
+ModelOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help='"handseg-lite" (carried by the package), a Hugging Face id or folder of a SAM-family '
+        "model, an original segment-anything .pth, or an adapter that names its model.",
+    ),
+]
+AdapterOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--adapter", metavar="DIR", help="PEFT adapter to put on top of the model."),
+]
+RecipeOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="Prompt recipe, YAML or JSON, in place of the one saved with the model.",
+    ),
+]
+DeviceOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps; by default a GPU if there is one."
+    ),
+]
+MaxHandsOption: TypeAlias = Annotated[
+    int, typer.Option("--max-hands", metavar="N", min=1, help="The most hands to find in a photo.")
+]
+
+_LANDMARKERS_HANDS = 4  # What a landmarker finds at most unless it is told otherwise.
+
+results = Console(highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print one message to stderr, as it is: never wrapped, nothing in it read as markup."""
+    messages.print(Text(text, style), soft_wrap=True)
+
+
+def say_failed(what: str, why: str) -> None:
+    """Report `what` in one line; reasons that name it already are enough."""
+    why = " ".join(why.split())
+    say(f"Failed: {why}" if what in why else f"Failed: {what}: {why}", "red")
+
+
+def fail(text: str) -> NoReturn:
+    """Say what is wrong with the command and end it."""
+    say(f"Error: {text}", "red")
+    raise typer.Exit(MISUSED)
+
+
+def reason(error: Exception) -> str:
+    """`error` in one line; those that nobody planned for get their type in front."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr that is gone when it is done; nothing where that is no terminal."""
+    return Progress(
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=messages,
+        transient=True,
+        disable=not messages.is_terminal,
+    )
+
+
+@contextmanager
+def ending_on_ctrl_c() -> Iterator[None]:
+    """Answer Ctrl-C with a line in place of a traceback, and with the exit code of shells."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Interrupted.", "yellow")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def load_segmenter(
+    model: str, adapter: Path | None, recipe: Path | None, device: str | None, max_hands: int
+) -> HandSegmenter:
+    """Make the segmenter that the options ask for, or end the command."""
+    if messages.is_terminal:
+        say(f"Loading {model}", "dim")
+    from handseg.predictor import HandSegmenter
+    from handseg.prompts import HandLandmarker
+
+    if device is not None:
+        _check_device(device)
+    try:
+        with _native_stderr_silenced():
+            landmarker = None
+            if max_hands > _LANDMARKERS_HANDS:
+                landmarker = HandLandmarker(max_hands=max_hands)
+        segmenter = HandSegmenter.from_pretrained(
+            model, adapter=adapter, device=device, recipe=recipe, landmarker=landmarker
+        )
+    except (ValueError, OSError) as error:
+        fail(reason(error))
+    _warm_up(segmenter)
+    return segmenter
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    # Torch raises an AssertionError where it was built without CUDA.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        fail(f"--device {device}: {' '.join(str(error).split())}")
+
+
+def _warm_up(segmenter: HandSegmenter) -> None:
+    """Let MediaPipe log what it logs when it starts, where nobody reads it.
+
+    Its libraries write to the file descriptor at the first photo. They heed no log level in the
+    environment, and their C interface offers to copy messages but not to stop them.
+    """
+    import numpy as np
+
+    with _native_stderr_silenced():
+        segmenter.landmarker.detect(np.zeros((1, 1, 3), np.uint8))
+
+
+@contextmanager
+def _native_stderr_silenced() -> Iterator[None]:
+    try:
+        saved = os.dup(2)
+    except OSError:  # It is closed, and so already silent.
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,91 @@
+"""`handseg info`: what is installed, what it runs on, which weights it carries."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.text import Text
+
+from handseg.cli.common import ending_on_ctrl_c, reason, results
+
+
+def info() -> None:
+    """Show versions, devices and the carried weights."""
+    with ending_on_ctrl_c():
+        from huggingface_hub import constants
+
+        from handseg.environment import versions
+        from handseg.predictor import LITE_FOLDER
+
+        for name, version in versions().items():
+            _line(name, version)
+        for index, device in enumerate(_devices()):
+            _line("" if index else "devices", device)
+        for name, value in _weights(LITE_FOLDER):
+            _line(name, value)
+        _line("cache", f"{constants.HF_HUB_CACHE} (models from the Hugging Face Hub)")
+
+
+def _line(name: str, value: str) -> None:
+    results.print(Text(f"{name:<14}{value}"), soft_wrap=True)
+
+
+def _devices() -> Iterator[str]:
+    """The device that is taken by default comes first."""
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        yield f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+    if torch.backends.mps.is_available():
+        yield "mps"
+    yield f"cpu ({torch.get_num_threads()} threads)"
+
+
+def _weights(folder: Path) -> Iterator[tuple[str, str]]:
+    from safetensors import SafetensorError
+
+    from handseg.prompts import PromptRecipe
+
+    file = folder / "model.safetensors"
+    if not file.is_file():
+        yield "weights", f"none carried: {file} is missing; name a model with --model"
+        return
+    yield "weights", str(file)
+    try:
+        yield "size", f"{file.stat().st_size / 1e6:.1f} MB"
+        yield "sha256", hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        yield "parameters", f"{_parameters(file) / 1e6:.2f} million"
+        yield "input", f"{_input_size(folder)} px"
+        recipe = PromptRecipe.load(folder).to_dict()
+        yield "recipe", ", ".join(f"{name}={value}" for name, value in recipe.items())
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        yield "", f"cannot be read: {reason(error)}"
+    yield "licence", _licence(folder.parent)
+
+
+def _parameters(file: Path) -> int:
+    """How many trained values `file` holds; the statistics of batch norms are none."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="np") as tensors:
+        return sum(
+            math.prod(tensors.get_slice(name).get_shape())
+            for name in tensors.keys()  # noqa: SIM118
+            if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        )
+
+
+def _input_size(folder: Path) -> int:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config["prompt_encoder_config"]["image_size"]
+
+
+def _licence(assets: Path) -> str:
+    expression = importlib.metadata.metadata("handseg")["License-Expression"]
+    notice = assets / "NOTICE"
+    return f"{expression}, see {notice}" if notice.is_file() else expression

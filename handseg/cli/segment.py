@@ -1,0 +1,238 @@
+"""`handseg segment`: cut the hands out of files, folders and patterns."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from handseg.cli.common import (
+    FAILED,
+    AdapterOption,
+    DeviceOption,
+    MaxHandsOption,
+    ModelOption,
+    RecipeOption,
+    ending_on_ctrl_c,
+    fail,
+    load_segmenter,
+    progress_bar,
+    reason,
+    results,
+    say,
+    say_failed,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from handseg.cli.outputs import JsonRows, Photo
+    from handseg.predictor import HandSegmenter
+    from handseg.results import HandSegmentation
+
+logger = logging.getLogger(__name__)
+
+_NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def segment(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help='Photos, folders of photos, patterns ("**" too).',
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
+    ] = Path("handseg_out"),
+    mask: Annotated[
+        bool, typer.Option("--mask", help="Also write NAME_mask.png, white on the hands.")
+    ] = False,
+    overlay: Annotated[
+        bool,
+        typer.Option("--overlay", help="Also write NAME_overlay.jpg, what was found on the photo."),
+    ] = False,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            "--background",
+            metavar="COLOUR|FILE",
+            help='Lay the hands on a colour ("white", "#00b140") or picture: NAME.png is then that '
+            "composite, without transparency.",
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write boxes, landmarks and scores: a list with an entry a photo. Entries that "
+            "the file holds of other photos stay.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Do photos again whose results are there.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Take the folders inside of folders, too.")
+    ] = False,
+    model: ModelOption = "handseg-lite",
+    adapter: AdapterOption = None,
+    recipe: RecipeOption = None,
+    device: DeviceOption = None,
+    max_hands: MaxHandsOption = 4,
+) -> None:
+    """Cut the hands out of photos.
+
+    Writes NAME.png for every photo: the hands on a transparent background. NAME is the photo's
+    name without its suffix. Where two photos of one folder would share a result (a.jpg and a.png,
+    or a.jpg and a_mask.jpg), the suffix becomes a part of NAME: a_jpg.png, a_png.png. Below DIR,
+    results lie in folders as the photos do below the deepest folder that all inputs have in common.
+
+    A photo in which no hand is found is named in a warning and gets empty results. A photo that
+    cannot be read is named and left out. A photo whose results are all there is skipped, so an
+    interrupted run goes on when it is started again; after other options have changed, use
+    --overwrite or another DIR.
+
+    Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
+    run as it was given; 130 interrupted.
+    """
+    with ending_on_ctrl_c():
+        from handseg.cli.outputs import JsonRows, find_photos
+
+        wanted = _Results(mask, overlay, None if background is None else _background(background))
+        try:
+            photos = find_photos(inputs, output, recursive)
+            rows = None if json_file is None else JsonRows(json_file)
+            output.mkdir(parents=True, exist_ok=True)
+        except (ValueError, OSError) as error:
+            fail(reason(error))
+        todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
+        run = _Run(skipped=len(photos) - len(todo))
+        if todo:
+            segmenter = load_segmenter(model, adapter, recipe, device, max_hands)
+            try:
+                with segmenter:
+                    run.over(todo, segmenter, max_hands, wanted, rows)
+            finally:
+                results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
+                if rows is not None:
+                    _write(rows)
+        else:
+            results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
+        if run.failed:
+            raise typer.Exit(FAILED)
+
+
+def _background(value: str) -> tuple[int, int, int] | np.ndarray:
+    """The colour or picture that `value` names; made once, not for every photo."""
+    from handseg.draw import parse_color
+    from handseg.images import load_image
+
+    try:
+        return parse_color(value, "--background")
+    except ValueError as no_color:
+        try:
+            return load_image(value)
+        except ValueError as no_picture:
+            fail(f"{no_color}; nor is it a picture: {no_picture}")
+
+
+def _write(rows: JsonRows) -> None:
+    try:
+        rows.write()
+    except OSError as error:
+        say_failed(f"--json {rows.file}", reason(error))
+        raise typer.Exit(FAILED) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Results:
+    """What is written for each photo; `background` is a colour (r, g, b) or (H, W, 3) uint8."""
+
+    mask: bool
+    overlay: bool
+    background: tuple[int, int, int] | np.ndarray | None
+
+    def are_there(self, photo: Photo, rows: JsonRows | None) -> bool:
+        files = [photo.picture]
+        files += [photo.mask] if self.mask else []
+        files += [photo.overlay] if self.overlay else []
+        return all(file.exists() for file in files) and (rows is None or photo.path in rows)
+
+    def write(self, photo: Photo, result: HandSegmentation, rows: JsonRows | None) -> None:
+        from handseg.images import save_image
+
+        if self.background is None:
+            save_image(result.cutout(), photo.picture)
+        else:
+            save_image(result.composite(self.background), photo.picture)
+        if self.mask:
+            save_image(result.mask, photo.mask)
+        if self.overlay:
+            save_image(result.overlay(), photo.overlay)
+        if rows is not None:
+            rows.add(photo.path, result.to_dict())
+
+
+@dataclass
+class _Run:
+    """How the photos of a run ended; `seconds` is for those done, from file to files."""
+
+    skipped: int
+    done: int = 0
+    without_hand: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    def over(
+        self,
+        photos: list[Photo],
+        segmenter: HandSegmenter,
+        max_hands: int,
+        wanted: _Results,
+        rows: JsonRows | None,
+    ) -> None:
+        with progress_bar() as bar:
+            for photo in bar.track(photos):
+                start = time.perf_counter()
+                try:
+                    result = segmenter.segment(photo.path, max_hands=max_hands)
+                    wanted.write(photo, result, rows)
+                except Exception as error:
+                    # Also what nobody planned for: the next photo may do.
+                    self.failed += 1
+                    logger.debug("%s", photo.path, exc_info=True)
+                    why = reason(error)
+                    say(
+                        f"Failed: {why if str(photo.path) in why else f'{photo.path}: {why}'}",
+                        "red",
+                    )
+                    if isinstance(error, OSError) and error.errno in _NOTHING_CAN_BE_WRITTEN:
+                        break
+                    continue
+                self.done += 1
+                self.seconds += time.perf_counter() - start
+                if not result:
+                    self.without_hand += 1
+                    say(f"No hand found: {photo.path}", "yellow")
+
+    def summary(self) -> str:
+        parts = [f"{self.done} done"]
+        if self.without_hand:
+            parts[0] += f" ({self.without_hand} without a hand)"
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped (done before)")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.done:
+            parts.append(f"{self.seconds / self.done:.2f} s a photo")
+        return ", ".join(parts) + "."

@@ -1,0 +1,76 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handseg.images import load_image
+from handseg.predictor import HandSegmenter
+from handseg.prompts import HandLandmarker
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def photo_folder() -> Path:
+    """Four licensed photos of one hand each: images/*.jpg and masks/*.png of the same stems."""
+    return DATA / "photos"
+
+
+@pytest.fixture(scope="session")
+def photos(photo_folder: Path) -> dict[str, np.ndarray]:
+    """The four photos by stem, (480, 640, 3) uint8 RGB; not to be written to."""
+    images = {
+        path.stem: load_image(path) for path in sorted((photo_folder / "images").glob("*.jpg"))
+    }
+    for image in images.values():
+        image.flags.writeable = False
+    return images
+
+
+@pytest.fixture(scope="session")
+def photo_masks(photo_folder: Path) -> dict[str, np.ndarray]:
+    """The hand in each of the four photos, (480, 640) bool."""
+    return {
+        path.stem: load_image(path)[..., 0] > 127
+        for path in sorted((photo_folder / "masks").glob("*.png"))
+    }
+
+
+@pytest.fixture(scope="session")
+def no_hand() -> np.ndarray:
+    """A piece of a photo without a hand, (480, 264, 3) uint8 RGB."""
+    return load_image(DATA / "no_hand.jpg")
+
+
+@pytest.fixture(scope="session")
+def open_hand() -> np.ndarray:
+    """(21, 2) float32: an open right hand, palm to the camera, fingers up, the wrist at 0, 0.
+
+    The knuckle of the middle finger is 100 px from the wrist.
+    """
+    thumb = [(35, -20), (60, -45), (78, -68), (92, -88)]
+    knuckles = {32: 8, 0: 0, -24: -6, -45: -16}
+    heights = {32: 95, 0: 100, -24: 93, -45: 80}
+    points = [(0, 0), *thumb]
+    for x, lean in knuckles.items():
+        points += [(x + lean * step, -heights[x] - 28 * step) for step in range(4)]
+    return np.array(points, np.float32)
+
+
+@pytest.fixture(scope="session")
+def landmarker() -> Iterator[HandLandmarker]:
+    """The bundled MediaPipe model."""
+    with HandLandmarker() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def segmenter() -> Iterator[HandSegmenter]:
+    """The carried model, on the CPU."""
+    with HandSegmenter.from_pretrained(device="cpu") as made:
+        yield made

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handseg.finetune.losses import LossWeights, batch_iou, mask_loss
+from handseg.finetune.step import PromptMix, choose_points, forward_loss
+from handseg.prompts import IGNORED
+
+
+def disc(size: int, radius: float) -> torch.Tensor:
+    x = torch.arange(size) - (size - 1) / 2
+    return (radius - (x[None] ** 2 + x[:, None] ** 2).sqrt()).clamp(-8, 8)
+
+
+def test_loss_is_lowest_on_the_truth() -> None:
+    target = (disc(64, 20)[None] > 0).float()
+    valid = torch.ones_like(target)
+    losses = [
+        float(mask_loss(disc(32, radius)[None], torch.ones(1), target, valid, LossWeights(iou=0)))
+        for radius in (6, 8, 10, 12, 14)
+    ]
+    assert int(np.argmin(losses)) == 2  # 10 at half the size is 20
+    assert losses[2] < 0.5 * losses[1]
+
+
+def test_pixels_outside_of_the_photo_do_not_count() -> None:
+    target, valid = torch.zeros(1, 32, 32), torch.ones(1, 32, 32)
+    valid[:, :, 16:] = 0
+    right = torch.full((1, 16, 16), -8.0)
+    wrong = right.clone()
+    # One coarse column beside the border reaches over it when logits are upsampled.
+    wrong[:, :, 10:] = 8.0
+    scores = torch.ones(1)
+    weights = LossWeights()
+    assert torch.isclose(
+        mask_loss(wrong, scores, target, valid, weights),
+        mask_loss(right, scores, target, valid, weights),
+        atol=1e-3,
+    )
+
+
+def test_iou_head_learns_the_masks_own_iou() -> None:
+    target = torch.zeros(1, 8, 8)
+    target[:, :4] = 1
+    logits = torch.full((1, 8, 8), -5.0)
+    logits[:, 2:4] = 5
+    valid = torch.ones_like(target)
+    assert batch_iou(logits, target, valid).item() == pytest.approx(0.5)
+    only_iou = LossWeights(bce=0, dice=0, iou=1)
+    right = mask_loss(logits, torch.tensor([0.5]), target, valid, only_iou)
+    wrong = mask_loss(logits, torch.tensor([1.0]), target, valid, only_iou)
+    assert right.item() == pytest.approx(0, abs=1e-6)
+    assert wrong.item() == pytest.approx(0.25, abs=1e-6)
+
+
+def test_iou_of_two_empty_masks_is_one() -> None:
+    empty = torch.zeros(1, 4, 4)
+    assert batch_iou(empty - 1, empty, torch.ones_like(empty)).item() == 1
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    keep=st.sampled_from([1.0, 0.7, 0.2]),
+    seed=st.integers(0, 1000),
+)
+def test_chosen_points_are_real_points_of_their_row(
+    counts: list[int], keep: float, seed: int
+) -> None:
+    total = 9
+    labels = torch.full((len(counts), 1, total), IGNORED)
+    points = torch.zeros(len(counts), 1, total, 2)
+    for row, count in enumerate(counts):
+        places = torch.randperm(total, generator=torch.Generator().manual_seed(seed + row))[:count]
+        labels[row, 0, places] = places % 2
+        points[row, 0, places] = torch.stack([places.float(), torch.full((count,), row)], 1)
+    generator = torch.Generator().manual_seed(seed)
+    chosen, tags = choose_points(points, labels, keep, generator)
+    assert chosen.shape[2] == max(1, round(max(counts) * keep))
+    for row, count in enumerate(counts):
+        assert (chosen[row, 0, :, 1] == row).all()
+        assert (tags[row, 0] == chosen[row, 0, :, 0] % 2).all()
+        assert len(chosen[row, 0, :, 0].unique()) == min(count, chosen.shape[2])
+
+
+class Recorder(torch.nn.Module):
+    """Stands in for a SAM model: notes its prompts and predicts nothing anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[dict] = []
+
+    def forward(self, **prompts):  # type: ignore[no-untyped-def]
+        self.calls.append(prompts)
+        output = type("Output", (), {})()
+        output.pred_masks = torch.full((2, 1, 1, 16, 16), -3.0, requires_grad=True)
+        output.iou_scores = torch.zeros(2, 1, 1)
+        output.image_embeddings = ["embeddings"]
+        return output
+
+
+def make_batch() -> dict[str, torch.Tensor]:
+    target = torch.zeros(2, 32, 32)
+    target[:, 8:16, 8:16] = 1
+    return {
+        "pixel_values": torch.zeros(2, 3, 64, 64),
+        "target": target,
+        "valid": torch.ones_like(target),
+        "points": torch.full((2, 1, 3, 2), 20.0),
+        "labels": torch.ones(2, 1, 3, dtype=torch.long),
+        "box": torch.tensor([[[10.0, 10, 40, 40]]] * 2),
+        "skeleton": torch.zeros(2, 1, 16, 16),
+    }
+
+
+def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
+    model = Recorder()
+    mix = PromptMix(box=True, points=False, skeleton=False, second_pass=True, keep=1.0)
+    loss, _ = forward_loss(model, make_batch(), mix, LossWeights(), seed=3)
+    first, second = model.calls
+    assert first["input_points"] is None
+    assert first["input_masks"] is None
+    assert second["image_embeddings"] == ["embeddings"]
+    # All of the square is missed, so the click is on the hand and inside of it (16..32 px).
+    assert (second["input_labels"] == 1).all()
+    assert ((second["input_points"] > 15) & (second["input_points"] < 33)).all()
+    assert (second["input_masks"] == -3).all()
+    loss.backward()
+
+
+def test_mix_always_prompts_with_something_and_repeats_with_its_seed() -> None:
+    for seed in range(200):
+        mix = PromptMix.draw(np.random.default_rng(seed))
+        assert mix.box or mix.points
+        assert mix == PromptMix.draw(np.random.default_rng(seed))

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe, draw_skeleton
+from handseg.prompts.landmarks import PALM, hand_size
+from handseg.prompts.recipe import HandPrompts, palm_axis
+
+HEIGHT, WIDTH = 480, 640
+EVERYTHING = PromptRecipe(skeleton=True)
+
+RECIPES = st.builds(
+    PromptRecipe,
+    positives=st.lists(st.sampled_from(["palm", "joints", "tips"]), unique=True).map(tuple),
+    negatives=st.lists(st.sampled_from(["gaps", "wrist"]), unique=True).map(tuple),
+    box=st.just(True),
+    box_reach=st.floats(0, 1),
+    skeleton=st.booleans(),
+    region_margin=st.floats(0, 2),
+)
+# Any 21 points, as long as they do not all lie in a heap.
+POSES = npst.arrays(np.float32, (21, 2), elements=st.floats(-100, 700, width=32)).filter(
+    lambda points: hand_size(points) > 20
+)
+
+
+def placed(
+    hand: np.ndarray, x: float, y: float, scale: float = 1.0, angle: float = 0.0
+) -> np.ndarray:
+    """`hand` with its wrist at (x, y), turned by `angle` degrees."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turned = hand @ np.array([[cos, sin], [-sin, cos]])
+    return (turned * scale + (x, y)).astype(np.float32)
+
+
+def fist(hand: np.ndarray) -> np.ndarray:
+    """`hand` with the fingers bent so far that the tips lie on the palm."""
+    bent = hand.copy()
+    for knuckle in (5, 9, 13, 17):
+        tip = hand[knuckle] * 0.55
+        bent[knuckle + 1 : knuckle + 4] = [hand[knuckle] * 1.05, hand[knuckle] * 0.8, tip]
+    bent[4] = hand[5] * 0.5
+    return bent
+
+
+def count_of(prompts: HandPrompts, label: int) -> int:
+    return int((prompts.labels == label).sum())
+
+
+class TestValidation:
+    @pytest.mark.parametrize(
+        ("values", "named"),
+        [
+            ({"positives": ["palm", "nails"]}, "positives"),
+            ({"positives": "palm"}, "positives"),
+            ({"positives": None}, "positives"),
+            ({"positives": [["palm"]]}, "positives"),
+            ({"negatives": ["tips"]}, "negatives"),
+            ({"negatives": 3}, "negatives"),
+            ({"box": "no"}, "box"),
+            ({"box": None}, "box"),
+            ({"skeleton": 1}, "skeleton"),
+            ({"box_reach": -0.1}, "box_reach"),
+            ({"box_reach": 1.5}, "box_reach"),
+            ({"box_reach": float("nan")}, "box_reach"),
+            ({"box_reach": "0.2"}, "box_reach"),
+            ({"region_margin": 2.5}, "region_margin"),
+            ({"region_margin": None}, "region_margin"),
+            ({"box": False, "positives": []}, "box, positives or a skeleton"),
+        ],
+    )
+    def test_names_what_is_wrong(self, values: dict[str, Any], named: str) -> None:
+        with pytest.raises(ValueError, match=named):
+            PromptRecipe.from_dict(values)
+
+    def test_unknown_keys_are_named(self) -> None:
+        with pytest.raises(ValueError, match="boxes, margin; known are box, box_reach"):
+            PromptRecipe.from_dict({"boxes": True, "margin": 0.1, "box": True})
+
+    def test_unknown_keys_may_be_numbers(self) -> None:
+        with pytest.raises(ValueError, match="unknown keys in a prompt recipe: 1, x"):
+            PromptRecipe.from_dict(yaml.safe_load("{x: 1, 1: 2}"))
+
+    def test_takes_lists(self) -> None:
+        assert PromptRecipe(positives=["tips"]).positives == ("tips",)  # type: ignore[arg-type]
+
+
+class TestFiles:
+    @given(RECIPES)
+    @settings(deadline=None)
+    def test_dict_and_back(self, recipe: PromptRecipe) -> None:
+        through_json = json.loads(json.dumps(recipe.to_dict()))
+        assert PromptRecipe.from_dict(through_json) == recipe
+
+    @given(recipe=RECIPES)
+    @settings(deadline=None, max_examples=20)
+    def test_folder_and_back(
+        self, recipe: PromptRecipe, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        folder = tmp_path_factory.mktemp("recipe")
+        recipe.save(folder)
+        assert PromptRecipe.load(folder) == recipe
+        (file,) = folder.iterdir()
+        assert PromptRecipe.load(file) == recipe
+
+    def test_yaml(self, tmp_path: Path) -> None:
+        file = tmp_path / "mine.yaml"
+        file.write_text("# no box\nbox: false\npositives: [palm, tips]\nnegatives: []\n")
+        expected = PromptRecipe(box=False, positives=("palm", "tips"), negatives=())
+        assert PromptRecipe.load(file) == expected
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"box: [", "not a YAML or JSON file"),
+            (b"\xff\xfe\x00\x81", "not a YAML or JSON file"),
+            (b"- palm\n", "must hold a mapping"),
+            (b"", "must hold a mapping"),
+            (b"reach: 1\n", "unknown keys in a prompt recipe: reach"),
+        ],
+    )
+    def test_broken_files(self, content: bytes, message: str, tmp_path: Path) -> None:
+        file = tmp_path / "recipe.yaml"
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            PromptRecipe.load(file)
+
+    def test_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"nowhere\.yaml"):
+            PromptRecipe.load(tmp_path / "nowhere.yaml")
+        with pytest.raises(ValueError, match=r"prompt_recipe\.json"):
+            PromptRecipe.load(tmp_path)
+
+
+class TestPrompts:
+    @given(POSES)
+    @settings(deadline=None)
+    def test_rules_that_hold_for_every_pose(self, landmarks: np.ndarray) -> None:
+        frame = np.array([WIDTH - 1, HEIGHT - 1])
+        try:
+            prompts = EVERYTHING.prompts(landmarks, HEIGHT, WIDTH)
+        except ValueError:
+            # Only a hand of which no whole pixel is in the photo is refused.
+            assert np.any((landmarks < 0) | (landmarks > frame), axis=1).all()
+            return
+        assert prompts.points.shape == (26, 2)
+        assert prompts.points.dtype == np.float32
+        assert prompts.labels.shape == (26,)
+        assert prompts.labels.dtype == np.int64
+        assert set(prompts.labels) <= {POSITIVE, NEGATIVE, IGNORED}
+
+        outside = np.any((prompts.points < 0) | (prompts.points > frame), axis=1)
+        assert (prompts.labels[outside] == IGNORED).all()
+        # The palm's centre, 15 joints, 5 tips, 4 gaps, the wrist: in this order.
+        assert (prompts.labels[:21][~outside[:21]] == POSITIVE).all()
+        assert (prompts.labels[21:] != POSITIVE).all()
+
+        assert prompts.box is not None
+        assert (prompts.box[:2] >= 0).all()
+        assert (prompts.box[2:] <= frame).all()
+        assert (prompts.box[2:] - prompts.box[:2] >= 1).all()
+        inside = ((landmarks >= 0) & (landmarks <= frame)).all(axis=1)
+        assert (landmarks[inside] >= prompts.box[:2] - 1e-3).all()
+        assert (landmarks[inside] <= prompts.box[2:] + 1e-3).all()
+        np.testing.assert_array_equal(prompts.extent, prompts.box)
+
+    @given(fingers=npst.arrays(np.float32, (16, 2), elements=st.floats(150, 450, width=32)))
+    @settings(deadline=None)
+    def test_gaps_are_off_the_drawn_skeleton(
+        self, fingers: np.ndarray, open_hand: np.ndarray
+    ) -> None:
+        landmarks = placed(open_hand, 300, 300)
+        landmarks[[joint for joint in range(21) if joint not in PALM]] = fingers
+        prompts = PromptRecipe(negatives=("gaps",)).prompts(landmarks, HEIGHT, WIDTH)
+        drawn = draw_skeleton(landmarks, WIDTH)
+        x, y = prompts.points[prompts.labels == NEGATIVE].round().astype(int).T
+        assert (drawn[y, x] < 0).all()
+
+    def test_open_hand_has_every_negative(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 300)
+        prompts = EVERYTHING.prompts(hand, HEIGHT, WIDTH)
+        assert count_of(prompts, POSITIVE) == 21
+        gaps = prompts.labels[21:25]
+        assert gaps[0] == NEGATIVE  # between thumb and index finger
+        wrist = prompts.points[25]
+        assert prompts.labels[25] == NEGATIVE
+        assert wrist[1] > hand[:, 1].max()
+        drawn = draw_skeleton(hand, WIDTH)
+        for x, y in prompts.points[prompts.labels == NEGATIVE].round().astype(int):
+            assert drawn[y, x] < 0
+
+    def test_fist_has_no_gaps(self, open_hand: np.ndarray) -> None:
+        prompts = EVERYTHING.prompts(placed(fist(open_hand), 300, 300), HEIGHT, WIDTH)
+        assert (prompts.labels[21:25] == IGNORED).all()
+
+    def test_gap_over_the_palm_is_not_used(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 300)
+        # Thumb and index finger bent so that the middle between their tips is the middle of the
+        # palm, where no bone is near.
+        centre = hand[0] + [-3, -71]
+        hand[2:5] = hand[0] + [(35, 10), (0, 30), (-3, -41)]
+        hand[6:9] = hand[0] + [(0, -150), (-3, -120), (-3, -101)]
+        prompts = EVERYTHING.prompts(hand, HEIGHT, WIDTH)
+        np.testing.assert_allclose(prompts.points[21], centre, atol=1e-3)
+        assert prompts.labels[21] == IGNORED
+
+    def test_cut_by_the_frame(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 150)  # the finger tips are above the frame
+        prompts = EVERYTHING.prompts(hand, HEIGHT, WIDTH)
+        tips = prompts.labels[16:21]
+        np.testing.assert_array_equal(tips == IGNORED, hand[[4, 8, 12, 16, 20], 1] < 0)
+        assert (tips == IGNORED).any()
+        assert prompts.box is not None
+        assert prompts.box[1] == 0
+
+    @pytest.mark.parametrize(("x", "y"), [(-400, 200), (2000, 200), (300, -100), (300, 900)])
+    def test_outside_is_refused(self, open_hand: np.ndarray, x: float, y: float) -> None:
+        with pytest.raises(ValueError, match="wholly outside"):
+            EVERYTHING.prompts(placed(open_hand, x, y), HEIGHT, WIDTH)
+
+    @pytest.mark.parametrize(
+        "landmarks",
+        [np.zeros((20, 2)), np.zeros((21, 3)), np.full((21, 2), np.nan), np.full((21, 2), np.inf)],
+    )
+    def test_landmarks_must_be_21_finite_points(self, landmarks: np.ndarray) -> None:
+        with pytest.raises(ValueError, match="landmarks"):
+            EVERYTHING.prompts(landmarks, HEIGHT, WIDTH)
+
+    def test_all_landmarks_in_one_place_are_no_hand(self) -> None:
+        with pytest.raises(ValueError, match="smaller than a pixel"):
+            EVERYTHING.prompts(np.full((21, 2), 100.0), HEIGHT, WIDTH)
+
+    @pytest.mark.parametrize(
+        ("options", "count"),
+        [
+            ({}, 26),
+            ({"positives": ()}, 5),
+            ({"positives": ("palm",), "negatives": ()}, 1),
+            ({"positives": ("tips",), "negatives": ("wrist",)}, 6),
+            ({"positives": ("joints",), "negatives": ("gaps",)}, 19),
+            ({"positives": (), "negatives": ()}, 0),
+        ],
+    )
+    def test_groups(self, options: dict[str, Any], count: int, open_hand: np.ndarray) -> None:
+        prompts = PromptRecipe(**options).prompts(placed(open_hand, 300, 300), HEIGHT, WIDTH)
+        assert prompts.points.shape == (count, 2)
+        assert prompts.labels.shape == (count,)
+        assert count_of(prompts, POSITIVE) <= max(0, count)
+
+    def test_box_and_skeleton_are_optional(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 300)
+        without = PromptRecipe(box=False).prompts(hand, HEIGHT, WIDTH)
+        assert without.box is None
+        assert without.skeleton is None
+        np.testing.assert_array_equal(
+            without.extent, PromptRecipe().prompts(hand, HEIGHT, WIDTH).extent
+        )
+        drawn = PromptRecipe(skeleton=True).prompts(hand, HEIGHT, WIDTH)
+        np.testing.assert_array_equal(drawn.skeleton, hand)
+
+    def test_box_reaches_as_far_as_asked(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 300)
+        size = hand_size(hand)
+        boxes = [
+            PromptRecipe(box_reach=reach).prompts(hand, HEIGHT, WIDTH).extent
+            for reach in (0.0, 0.2)
+        ]
+        np.testing.assert_allclose(boxes[0][:2], hand.min(axis=0), atol=1e-3)
+        # Down to the wrist's end, which the reach does not move, as the forearm is no hand.
+        outwards = np.array([-1, -1, 1, 0]) * 0.2 * size
+        np.testing.assert_allclose(boxes[1] - boxes[0], outwards, atol=0.03 * size)
+        assert boxes[0][3] > hand[0, 1] + 0.2 * size
+
+
+class TestEquivariance:
+    """What is done to the landmarks happens to the prompts."""
+
+    BIG = 4000
+
+    def points(self, landmarks: np.ndarray) -> HandPrompts:
+        return EVERYTHING.prompts(landmarks, self.BIG, self.BIG)
+
+    @given(
+        scale=st.floats(0.3, 4),
+        angle=st.floats(-180, 180),
+        shift=st.tuples(st.floats(1500, 2500), st.floats(1500, 2500)),
+        mirror=st.booleans(),
+    )
+    @settings(deadline=None)
+    def test_similarity(
+        self,
+        scale: float,
+        angle: float,
+        shift: tuple[float, float],
+        mirror: bool,
+        open_hand: np.ndarray,
+    ) -> None:
+        sign = np.array([-1 if mirror else 1, 1], np.float32)
+        plain = self.points(placed(open_hand, 0, 0) + 1000)
+        moved = self.points(placed(open_hand * sign, *shift, scale, angle))
+        expected = placed((plain.points - 1000) * sign, *shift, scale, angle)
+        np.testing.assert_allclose(moved.points, expected, atol=0.02 * max(1, scale))
+        np.testing.assert_array_equal(moved.labels, plain.labels)
+
+    @given(quarters=st.integers(0, 3), mirror=st.booleans())
+    @settings(deadline=None)
+    def test_box_turns_by_quarters(
+        self, quarters: int, mirror: bool, open_hand: np.ndarray
+    ) -> None:
+        sign = np.array([-1 if mirror else 1, 1], np.float32)
+        plain = self.points(placed(open_hand, 1000, 1000)).extent.reshape(2, 2) - 1000
+        moved = self.points(placed(open_hand * sign, 1000, 1000, 1, 90 * quarters)).extent
+        corners = placed(plain * sign, 1000, 1000, 1, 90 * quarters)
+        expected = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+        np.testing.assert_allclose(moved, expected, atol=0.01)
+
+    @given(angle=st.floats(-180, 180), scale=st.floats(0.2, 5), mirror=st.booleans())
+    @settings(deadline=None)
+    def test_palm_axis_points_down_the_forearm(
+        self, angle: float, scale: float, mirror: bool, open_hand: np.ndarray
+    ) -> None:
+        sign = np.array([-1 if mirror else 1, 1], np.float32)
+        axis = palm_axis(placed(open_hand * sign, 50, 60, scale, angle))
+        assert np.linalg.norm(axis) == pytest.approx(1, abs=1e-4)
+        downwards = placed(np.array([[0.0, 1.0]]), 0, 0, 1, angle)[0]
+        assert axis @ downwards > np.cos(np.radians(15))
+
+
+class TestDrawSkeleton:
+    @given(POSES)
+    @settings(deadline=None)
+    def test_covers_every_landmark_in_the_mask(self, pose: np.ndarray) -> None:
+        landmarks = pose / 5
+        drawn = draw_skeleton(landmarks, 96)
+        assert drawn.shape == (96, 96)
+        assert drawn.dtype == np.float32
+        assert set(np.unique(drawn)) <= {-6, 6}
+        x, y = landmarks.round().astype(int).T
+        inside = (x >= 0) & (y >= 0) & (x < 96) & (y < 96)
+        assert (drawn[y[inside], x[inside]] > 0).all()
+
+    def test_fills_the_palm_and_leaves_the_gaps(self, open_hand: np.ndarray) -> None:
+        landmarks = placed(open_hand, 120, 220)
+        drawn = draw_skeleton(landmarks, 256)
+        x, y = landmarks[[0, 5, 9, 13, 17]].mean(axis=0).round().astype(int)
+        assert drawn[y, x] > 0
+        x, y = landmarks[[4, 8]].mean(axis=0).round().astype(int)
+        assert drawn[y, x] < 0
+
+    def test_bones_are_as_thick_as_fingers(self, open_hand: np.ndarray) -> None:
+        drawn = draw_skeleton(placed(open_hand, 120, 220), 256)
+        # The middle finger stands upright between its first two joints.
+        row = drawn[220 - 142, 120 - 12 : 120 + 12] > 0
+        assert 0.1 <= row.sum() / hand_size(open_hand) <= 0.25
