@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handseg.contact_sheet import SIDE_BY_SIDE, Case, draw_case, draw_sheet
-from handseg.images import save_image, write_atomic
+from handseg.files import save_image, write_atomic
 from handseg.metrics import MaskMetrics, MetricsSummary, compare_masks, summarise
 from handseg.pairs import Pair
 

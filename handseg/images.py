@@ -1,16 +1,14 @@
-"""Images in from wherever they are, as RGB arrays, and out to files."""
+"""Images in from wherever they are, as RGB arrays."""
 
 from __future__ import annotations
 
-import glob
 import io
 import logging
 import os
 import struct
 import sys
 import threading
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
@@ -31,13 +29,6 @@ ImageSource: TypeAlias = (
 )
 """What `load_image` takes."""
 
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png",
-    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-))  # fmt: skip
-"""Lower-case suffixes of the files that `find_images` takes from a folder or a pattern."""
-
-_ALPHA_FORMATS = ("AVIF", "JPEG2000", "PNG", "TIFF", "WEBP")
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # Their first letters.
 _ROUNDING = 1e-4  # How far floats may lie outside of 0..1: arithmetic in float32 does that.
 
@@ -285,116 +276,3 @@ def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:
     if low < 0 or high > 255:
         raise ImageError(f"{name} has {values.dtype} values from {low} to {high}, expected 0..255")
     return values.astype(np.uint8)
-
-
-def find_images(inputs: Iterable[str | Path], *, recursive: bool = False) -> list[Path]:
-    """The image files that files, folders and glob patterns (`**` too) name, each once, in order.
-
-    A file named in full is taken whatever its suffix. Folders, and folders that a pattern
-    matches, give their images in plain sorted order; with `recursive`, those of all folders below.
-    Of folders and patterns only files with one of `IMAGE_SUFFIXES` are taken, hidden ones never.
-
-    Raises:
-        ImageError: if one of `inputs` gives no file.
-    """
-    found: dict[str, Path] = {}
-    for entry in [inputs] if isinstance(inputs, str | Path) else inputs:
-        path = Path(entry)
-        if path.is_dir():
-            files = _images_in(path, recursive)
-            missing = f"the folder {entry} holds no image" + ("" if recursive else " of its own")
-        elif path.exists():
-            files = [path]
-        else:
-            files = []
-            for match in map(Path, sorted(glob.glob(str(entry), recursive=True))):  # noqa: PTH207
-                files += _images_in(match, recursive) if match.is_dir() else _only_images([match])
-            missing = f"no such file, nor does it match an image: {entry}"
-        if not files:
-            raise ImageError(missing)
-        for file in files:
-            found.setdefault(os.path.abspath(file), file)  # noqa: PTH100
-    return list(found.values())
-
-
-def _images_in(folder: Path, recursive: bool) -> list[Path]:
-    paths = sorted(folder.rglob("*") if recursive else folder.iterdir())
-    return _only_images(
-        path
-        for path in paths
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-
-
-def _only_images(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-
-
-@contextmanager
-def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file whole or not at all.
-
-    Yields a path that does not exist yet, in the same folder and with the same suffix as `path`,
-    which the body writes. It is moved to `path` at the end, or deleted if the body raises. Missing
-    folders are made.
-
-    Raises:
-        ImageError: if `path` is a folder or another thing that a file must not replace.
-    """
-    target = Path(path)
-    if target.exists() and not target.is_file():
-        raise ImageError(f"cannot write to {target}: it exists and is not a file")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write an image in the format that the suffix of `path` names, whole or not at all.
-
-    Args:
-        image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey, uint8; (H, W) bool, written as 0 and
-            255; or a PIL image of mode RGB, RGBA, L or 1.
-        path: PNG is lossless and quick to write; JPEG gets quality 95.
-
-    Raises:
-        ImageError: if `image` is none of these, or the format unknown or without the alpha that
-            an RGBA image has.
-    """
-    if isinstance(image, Image.Image) and image.mode not in ("RGB", "RGBA", "L", "1"):
-        raise ImageError(f"a PIL image must be RGB, RGBA, L or 1 to be saved, got {image.mode}")
-    pixels = np.asarray(image)
-    if pixels.ndim == 2 and pixels.dtype == np.bool_:
-        pixels = pixels * np.uint8(255)
-    shape = pixels.shape
-    if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] in ((3,), (4,))):
-        raise ImageError(
-            "an array must be (H, W, 3) or (H, W, 4) uint8, or (H, W) uint8 or bool to be saved, "
-            f"got {shape} {pixels.dtype}"
-        )
-    suffix = Path(path).suffix.lower()
-    kind = Image.registered_extensions().get(suffix)
-    if kind not in Image.SAVE:
-        raise ImageError(f"cannot write {path}: no image format has the suffix {suffix!r}")
-    if shape[2:] == (4,) and kind not in _ALPHA_FORMATS:
-        raise ImageError(f"cannot write {path}: {suffix} is not known to hold alpha, use .png")
-    with write_atomic(path) as temporary:
-        if kind == "PNG":
-            temporary.write_bytes(_encode_png(pixels))
-        else:
-            Image.fromarray(pixels).save(temporary, quality=95)
-
-
-def _encode_png(pixels: np.ndarray) -> bytes:
-    if pixels.ndim == 3:
-        rgba = pixels.shape[2] == 4
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if rgba else cv2.COLOR_RGB2BGR)
-    # Run lengths of the differences between neighbours: quicker and smaller than any setting of
-    # Pillow for photos and cut-outs alike.
-    flags = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    flags += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    return cv2.imencode(".png", pixels, flags)[1].tobytes()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handseg.images import IMAGE_SUFFIXES, load_image
+from handseg.files import IMAGE_SUFFIXES
+from handseg.images import load_image
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
+from handseg.models.adapters import base_of_adapter, is_adapter
 from handseg.prompts import (
     POSITIVE,
     HandLandmarker,
@@ -96,7 +97,9 @@ class HandSegmenter:
             ModelError: if a model or adapter cannot be loaded or do not fit.
             ValueError: if the recipe cannot be read.
         """
-        folder = LITE_FOLDER if str(name_or_path) == LITE else name_or_path
+        folder = _home(name_or_path)
+        if adapter is None and is_adapter(Path(folder)):
+            adapter, folder = folder, _home(base_of_adapter(Path(folder)))
         model = load_mask_model(folder, adapter=adapter, device=device, dtype=dtype)
         if not isinstance(recipe, PromptRecipe):
             recipe = _find_recipe(recipe, adapter, folder)
@@ -277,6 +280,10 @@ def batch_prompts(
         np.stack(boxes) if boxes else None,
         np.stack(skeletons) if skeletons else None,
     )
+
+
+def _home(name_or_path: str | Path) -> str | Path:
+    return LITE_FOLDER if str(name_or_path) == LITE else name_or_path
 
 
 def _find_recipe(recipe: str | Path | None, *folders: str | Path | None) -> PromptRecipe:

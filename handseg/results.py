@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from handseg import draw
+from handseg.files import save_image
 from handseg.hand import Hand, kind, paint, to_float, window
-from handseg.images import ImageSource, save_image
+from handseg.images import ImageSource
 
 if TYPE_CHECKING:
     from supervision import Detections

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from handseg.errors import ImageError
-from handseg.images import IMAGE_SUFFIXES, find_images, write_atomic
+from handseg.files import IMAGE_SUFFIXES, find_images, write_atomic
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ class _Results:
         return all(file.exists() for file in files) and (rows is None or photo.path in rows)
 
     def write(self, photo: Photo, result: HandSegmentation, rows: JsonRows | None) -> None:
-        from handseg.images import save_image
+        from handseg.files import save_image
 
         if self.background is None:
             save_image(result.cutout(), photo.picture)

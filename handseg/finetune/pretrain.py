@@ -77,6 +77,10 @@ def build_model(config: PretrainConfig) -> Any:
     else:
         from transformers import EdgeTamModel
 
+        if not Path(config.init).is_dir():
+            raise ValueError(
+                f"init must be a folder that a run wrote, no such folder: {config.init}"
+            )
         model = EdgeTamModel.from_pretrained(config.init, local_files_only=True).float()
         set_image_size(model, config.image_size)
     freeze_early_layers(model)

@@ -23,8 +23,9 @@ import numpy as np
 from PIL import Image
 
 from handseg.errors import ImageError
+from handseg.files import find_images, write_atomic
 from handseg.finetune.cutouts import wrist_side
-from handseg.images import find_images, load_image, write_atomic
+from handseg.images import load_image
 from handseg.metrics import compare_masks
 from handseg.predictor import HandSegmenter
 from handseg.prompts import HandLandmarks

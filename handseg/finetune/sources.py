@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handseg.images import write_atomic
+from handseg.files import write_atomic
 from handseg.pairs import Pair
 from handseg.prompts import HandLandmarker
 
