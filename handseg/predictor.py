@@ -203,6 +203,8 @@ class HandSegmenter:
         return self._segment(photos, requests)
 
     def _find_hands(self, index: int, photo: np.ndarray, max_hands: int) -> list[_Request]:
+        if max_hands > (most := self.landmarker.max_hands):
+            raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
         height, width = photo.shape[:2]
         requests = []
         for hand in self.landmarker.detect(photo)[:max_hands]:

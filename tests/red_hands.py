@@ -47,6 +47,8 @@ def red_segmenter() -> HandSegmenter:
 class _RedLandmarker:
     """One hand for each red patch, the largest first."""
 
+    max_hands = 10
+
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
         count, _, stats, _ = cv2.connectedComponentsWithStats(is_red(image).astype(np.uint8))
         found = sorted(stats[1:count].tolist(), key=lambda patch: -patch[cv2.CC_STAT_AREA])

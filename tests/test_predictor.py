@@ -79,6 +79,8 @@ class StubModel:
 class StubLandmarker(HandLandmarker):
     """Gives what it is told to, by the photo's width."""
 
+    max_hands = 10
+
     def __init__(self, hands: dict[int, list[HandLandmarks]]) -> None:
         self.hands = hands
         self.closed = 0

@@ -54,10 +54,9 @@ DeviceOption: TypeAlias = Annotated[
     ),
 ]
 MaxHandsOption: TypeAlias = Annotated[
-    int, typer.Option("--max-hands", metavar="N", min=1, help="The most hands to find in a photo.")
+    int,
+    typer.Option("--max-hands", metavar="N", min=1, max=10, help="The most hands in a photo."),
 ]
-
-_LANDMARKERS_HANDS = 4  # What a landmarker finds at most unless it is told otherwise.
 
 results = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -115,23 +114,18 @@ def ending_on_ctrl_c() -> Iterator[None]:
 
 
 def load_segmenter(
-    model: str, adapter: Path | None, recipe: Path | None, device: str | None, max_hands: int
+    model: str, adapter: Path | None, recipe: Path | None, device: str | None
 ) -> HandSegmenter:
     """Make the segmenter that the options ask for, or end the command."""
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
     from handseg.predictor import HandSegmenter
-    from handseg.prompts import HandLandmarker
 
     if device is not None:
         _check_device(device)
     try:
-        with _native_stderr_silenced():
-            landmarker = None
-            if max_hands > _LANDMARKERS_HANDS:
-                landmarker = HandLandmarker(max_hands=max_hands)
         segmenter = HandSegmenter.from_pretrained(
-            model, adapter=adapter, device=device, recipe=recipe, landmarker=landmarker
+            model, adapter=adapter, device=device, recipe=recipe
         )
     except (ValueError, OSError) as error:
         fail(reason(error))

@@ -84,7 +84,7 @@ def evaluate(
         except (ValueError, OSError) as error:
             fail(reason(error))
         with (
-            load_segmenter(model, adapter, recipe, device, max_hands) as segmenter,
+            load_segmenter(model, adapter, recipe, device) as segmenter,
             progress_bar() as bar,
         ):
             evaluation = evaluate_pairs(segmenter, pairs, max_hands=max_hands, progress=bar.track)

@@ -118,7 +118,7 @@ def segment(
         todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
         run = _Run(skipped=len(photos) - len(todo))
         if todo:
-            segmenter = load_segmenter(model, adapter, recipe, device, max_hands)
+            segmenter = load_segmenter(model, adapter, recipe, device)
             try:
                 with segmenter:
                     run.over(todo, segmenter, max_hands, wanted, rows)

@@ -88,7 +88,7 @@ class HandLandmarker:
         self,
         task: str | Path | None = None,
         *,
-        max_hands: int = 4,
+        max_hands: int = 10,
         min_confidence: float = 0.3,
         views: Sequence[View] = VIEWS,
         hard_views: Sequence[View] = HARD_VIEWS,
