@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from handseg.errors import ImageError
 from handseg.images import ImageSource, load_image
-from handseg.prompts.landmarks import BONES
+from handseg.prompts.anatomy import BONES
 
 if TYPE_CHECKING:
     from handseg.hand import Hand

@@ -25,7 +25,7 @@ from handseg.prompts import (
 )
 from handseg.prompts.own import own_prompts
 from handseg.prompts.recipe import RECIPE_FILE
-from handseg.refine import clean_logits, upsample_to_alpha
+from handseg.refine import clean_logits, cut_at_wrist, upsample_to_alpha
 from handseg.regions import Region
 from handseg.results import Hand, HandSegmentation
 
@@ -245,10 +245,13 @@ class HandSegmenter:
         for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
             seeds = batch.points[index][batch.labels[index] == POSITIVE]
             cleaned = clean_logits(logits[index], (seeds + 0.5) * mask_size / size - 0.5)
+            alpha = upsample_to_alpha(cleaned, region.side)
+            if request.prompts.landmarks is not None:
+                cut_at_wrist(alpha, request.prompts.landmarks - [region.x, region.y])
             found = request.landmarks
             hands.append(
                 Hand.from_alpha(
-                    upsample_to_alpha(cleaned, region.side),
+                    alpha,
                     (region.x, region.y),
                     photos[request.photo].shape[:2],
                     prompt_box=request.prompts.extent,
@@ -272,9 +275,9 @@ def batch_prompts(
         if one.box is not None
     ]
     skeletons = [
-        draw_skeleton(region.to_crop(one.skeleton, mask_size), mask_size)
+        draw_skeleton(region.to_crop(one.landmarks, mask_size), mask_size)
         for one, region in pairs
-        if one.skeleton is not None
+        if one.skeleton and one.landmarks is not None
     ]
     return PromptBatch(
         np.stack([region.to_crop(one.points, size) for one, region in pairs]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from handseg.prompts.anatomy import WRIST, WRIST_END, hand_size, palm_axis
+
 LOGIT_LIMIT = 12.0
 """Logits are clipped to this: beyond it only rounding is left, and cubic upsampling would ring."""
 
@@ -69,6 +71,21 @@ def upsample_to_alpha(logits: np.ndarray, side: int, softness: float = 2.0) -> n
     trimap = cv2.merge([255 * cv2.erode(mask, square), 255 * cv2.dilate(mask, square)])
     low, high = cv2.split(cv2.resize(trimap, (side, side), interpolation=cv2.INTER_NEAREST))
     return cv2.min(cv2.max(alpha, low), high)
+
+
+def cut_at_wrist(alpha: np.ndarray, landmarks: np.ndarray) -> None:
+    """Clear `alpha` (h, w) uint8, in place, beyond the wrist's end; see `WRIST_END`.
+
+    Where a bare forearm ends is a matter of definition that a picture does not show: the model
+    leaves a ragged end there. `landmarks` is (21, 2) x, y in pixels of `alpha`.
+    """
+    axis = palm_axis(landmarks)
+    end = landmarks[WRIST] + axis * WRIST_END * hand_size(landmarks)
+    far = 2.0 * max(alpha.shape)
+    across = np.array([-axis[1], axis[0]]) * far
+    corners = np.array([end - across, end + across])
+    outline = np.concatenate([corners, corners[::-1] + axis * far])
+    cv2.fillConvexPoly(alpha, np.round(outline * 16).astype(np.int32), 0, cv2.LINE_AA, shift=4)
 
 
 def _slope_at_contour(logits: np.ndarray) -> float:

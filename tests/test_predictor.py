@@ -217,7 +217,7 @@ class TestOwnPrompts:
         assert iou(hand.mask, mask) > 0.95
         assert not hand.mask[other].any()
         (hand,) = segmenter.segment(photo, boxes=[40, 60, 150, 140], points=[[140, 100]])
-        assert iou(hand.mask[other], np.ones_like(hand.mask[other])) > 0.7
+        assert hand.mask[other].mean() > 0.7
         (hand,) = segmenter.segment(
             photo, boxes=[40, 60, 150, 140], points=[[140, 100]], labels=[0]
         )
@@ -287,6 +287,15 @@ class TestFoundHands:
         assert [hand.score for hand in segmenter.segment(photo, max_hands=2)] == [0.9, 0.8]
         (batch,) = segmenter.segment_batch([photo], max_hands=1)
         assert [hand.score for hand in batch] == [0.9]
+
+    def test_more_than_the_landmarker_finds_is_refused(self, make: Any) -> None:
+        photo, hands, _ = make(400, 1)
+        landmarker = StubLandmarker({400: hands})
+        landmarker.max_hands = 2
+        segmenter = HandSegmenter(StubModel(), None, landmarker)
+        assert len(segmenter.segment(photo, max_hands=2)) == 1
+        with pytest.raises(ValueError, match="max_hands is 3, but the landmarker finds 2"):
+            segmenter.segment(photo, max_hands=3)
 
     def test_hand_outside_of_the_photo_is_passed_over(self, make: Any) -> None:
         photo, hands, _ = make(400, 1)

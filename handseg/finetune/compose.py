@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from handseg.finetune import effects
-from handseg.finetune.cutouts import Cutout, make_cutout, wrist_side
+from handseg.finetune.cutouts import Cutout, make_cutout
 from handseg.finetune.pasting import blend, draw_coin, draw_forearm, draw_sleeve, paste_object, warp
 from handseg.finetune.sources import Example
 from handseg.images import load_image
 from handseg.prompts import IGNORED, PromptRecipe, draw_skeleton
-from handseg.prompts.landmarks import hand_size
+from handseg.prompts.anatomy import hand_size, wrist_side
 from handseg.regions import FILL, Region
 
 Generator = np.random.Generator

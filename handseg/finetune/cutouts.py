@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from handseg.finetune.sources import Example
-from handseg.prompts.landmarks import WRIST, hand_size
-from handseg.prompts.recipe import WRIST_END, palm_axis
+from handseg.prompts.anatomy import wrist_side
 
 # Keyed from a green screen: the light that the screen throws on the skin is taken off.
 GREEN_SETS = ("rps_green", "massey_asl")
@@ -53,19 +52,6 @@ def make_cutout(example: Example) -> Cutout:
     alpha = cv2.GaussianBlur(binary.astype(np.float32), (0, 0), 0.8)
     hand = alpha * wrist_side(landmarks, *mask.shape)
     return Cutout(_extend_colors(image, binary), alpha, hand, landmarks)
-
-
-def wrist_side(landmarks: np.ndarray, height: int, width: int, softness: float = 1.0) -> np.ndarray:
-    """(height, width) float32: 1 where the hand may be, 0 beyond the wrist, on the forearm.
-
-    The border is the line across the palm's axis at `WRIST_END` hand sizes past the wrist landmark,
-    `softness` px wide.
-    """
-    axis = palm_axis(landmarks)
-    end = landmarks[WRIST] + axis * WRIST_END * hand_size(landmarks)
-    x = (np.arange(width, dtype=np.float32) - end[0]) * axis[0]
-    y = (np.arange(height, dtype=np.float32) - end[1]) * axis[1]
-    return np.clip(0.5 - (x[None] + y[:, None]) / softness, 0, 1).astype(np.float32)
 
 
 def _despill(image: np.ndarray) -> np.ndarray:

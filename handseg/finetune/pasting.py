@@ -12,8 +12,7 @@ import numpy as np
 
 from handseg.finetune import effects
 from handseg.finetune.cutouts import Cutout
-from handseg.prompts.landmarks import PALM, WRIST, hand_size
-from handseg.prompts.recipe import WRIST_END, palm_axis
+from handseg.prompts.anatomy import PALM, WRIST, WRIST_END, hand_size, palm_axis
 
 Generator = np.random.Generator
 

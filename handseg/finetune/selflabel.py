@@ -24,11 +24,11 @@ from PIL import Image
 
 from handseg.errors import ImageError
 from handseg.files import find_images, write_atomic
-from handseg.finetune.cutouts import wrist_side
 from handseg.images import load_image
 from handseg.metrics import compare_masks
 from handseg.predictor import HandSegmenter
 from handseg.prompts import HandLandmarks
+from handseg.prompts.anatomy import wrist_side
 
 logger = logging.getLogger(__name__)
 

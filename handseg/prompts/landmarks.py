@@ -16,21 +16,11 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from handseg.prompts.anatomy import hand_size
+
 logger = logging.getLogger(__name__)
 
 BUNDLED_TASK = Path(__file__).parents[1] / "assets" / "hand_landmarker.task"
-
-WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_TIP, RING_TIP, PINKY_TIP = 0, 4, 8, 12, 16, 20
-INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP = 5, 9, 13, 17
-PALM = (WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP)
-# fmt: off
-BONES = (
-    (0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11),
-    (11, 12), (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (0, 17), (17, 18), (18, 19),
-    (19, 20),
-)
-# fmt: on
-"""Pairs of landmarks that a bone joins, and the outline of the palm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,14 +208,3 @@ def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
     overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
     areas = (a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()
     return bool(overlap > 0.6 * min(areas) and min(areas) > 0.3 * max(areas))
-
-
-def hand_size(points: np.ndarray) -> float:
-    """The longer of palm length and 1.5 palm widths, px: it hardly changes with the pose.
-
-    `points` is (21, 2). A fist, a spread hand and a hand seen from its edge of one person give
-    about the same value, which the extent of all landmarks would not.
-    """
-    length = np.linalg.norm(points[MIDDLE_MCP] - points[WRIST])
-    width = np.linalg.norm(points[INDEX_MCP] - points[PINKY_MCP])
-    return float(max(length, 1.5 * width, 1.0))

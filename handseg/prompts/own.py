@@ -68,6 +68,7 @@ def own_prompts(
             np.concatenate([hand.labels, tag]),
             hand.box,
             hand.extent,
+            hand.landmarks,
             hand.skeleton,
         )
         for hand, own, tag in zip(hands, clicks, tags, strict=True)

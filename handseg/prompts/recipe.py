@@ -12,17 +12,21 @@ from typing import Any
 import cv2
 import numpy as np
 
+from handseg.prompts.anatomy import (
+    BONES,
+    JOINTS,
+    PALM,
+    TIPS,
+    WRIST,
+    WRIST_END,
+    hand_size,
+    palm_axis,
+)
 from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
-from handseg.prompts.landmarks import BONES, MIDDLE_MCP, PALM, WRIST, hand_size
 
 RECIPE_FILE = "prompt_recipe.json"
-JOINTS = (1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)
-TIPS = (4, 8, 12, 16, 20)
 POSITIVES = ("palm", "joints", "tips")
 NEGATIVES = ("gaps", "wrist")
-WRIST_END = 0.4
-"""How far the hand reaches past the wrist landmark, towards the forearm, in hand sizes: MediaPipe
-sets that landmark at the heel of the palm, masks of hands end at the wrist's crease or sleeve."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,16 @@ class HandPrompts:
         labels: (P,) int64, 1 positive, 0 negative, -10 where there is no point.
         box: (4,) float32 xyxy, or None.
         extent: (4,) float32 xyxy, what the region of interest is drawn around.
-        skeleton: (21, 2) float32 landmarks to draw the mask prompt from, or None.
+        landmarks: (21, 2) float32 x, y that the prompts were made of, or None.
+        skeleton: whether the landmarks' bones are drawn as a mask prompt.
     """
 
     points: np.ndarray
     labels: np.ndarray
     box: np.ndarray | None
     extent: np.ndarray
-    skeleton: np.ndarray | None = None
+    landmarks: np.ndarray | None = None
+    skeleton: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ class PromptRecipe:
             all_labels,
             extent if self.box else None,
             extent,
-            landmarks if self.skeleton else None,
+            landmarks,
+            self.skeleton,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,32 +200,8 @@ def _negative_points(landmarks: np.ndarray, group: str) -> tuple[np.ndarray, np.
     return middles, apart & clear & off_palm
 
 
-def palm_axis(landmarks: np.ndarray) -> np.ndarray:
-    """Unit vector (2,) from the palm to the forearm, in pixels x, y."""
-    axis = landmarks[WRIST] - (landmarks[MIDDLE_MCP] + landmarks[list(PALM[1:])].mean(0)) / 2
-    return axis / max(float(np.linalg.norm(axis)), 1e-6)
-
-
 def _distance_to_bones(point: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> float:
     along = ends - starts
     lengths = np.maximum((along**2).sum(1), 1e-6)
     where = np.clip(((point - starts) * along).sum(1) / lengths, 0, 1)[:, None]
     return float(np.linalg.norm(point - (starts + where * along), axis=1).min())
-
-
-def draw_skeleton(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The bones as a mask prompt: (size, size) float32 logits, +6 on them and -6 off them.
-
-    `landmarks` is (21, 2) in pixels of the size x size mask. Bones are about as thick as fingers,
-    the palm is filled.
-    """
-    shift = 4  # OpenCV takes 1/16 px as fixed-point integers
-    pixels = np.round(landmarks * 2**shift).astype(np.int32)
-    canvas = np.zeros((size, size), np.uint8)
-    cv2.fillConvexPoly(canvas, cv2.convexHull(pixels[list(PALM)]), 1, shift=shift)
-    thickness = max(1, round(0.16 * hand_size(landmarks)))
-    for start, end in BONES:
-        # As plain ints: OpenCV does not take NumPy scalars for a point.
-        ends = (pixels[start].tolist(), pixels[end].tolist())
-        cv2.line(canvas, *ends, color=1, thickness=thickness, shift=shift)
-    return np.where(canvas, 6.0, -6.0).astype(np.float32)

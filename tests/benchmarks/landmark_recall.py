@@ -19,7 +19,8 @@ import numpy as np
 from handseg.images import load_image
 from handseg.pairs import find_pairs
 from handseg.prompts import HandLandmarker, HandLandmarks
-from handseg.prompts.landmarks import HARD_VIEWS, PALM, VIEWS
+from handseg.prompts.anatomy import PALM
+from handseg.prompts.landmarks import HARD_VIEWS, VIEWS
 
 STAGES = {
     "one view": {"views": VIEWS[:1], "hard_views": ()},

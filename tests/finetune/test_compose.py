@@ -6,13 +6,12 @@ import pytest
 
 from handseg.finetune import effects
 from handseg.finetune.compose import Composer, jitter_landmarks
-from handseg.finetune.cutouts import make_cutout, wrist_side
+from handseg.finetune.cutouts import make_cutout
 from handseg.finetune.pasting import blend, draw_forearm, draw_sleeve
 from handseg.finetune.sources import Example, add_landmarks
 from handseg.pairs import find_pairs
 from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, HandLandmarker, PromptRecipe
-from handseg.prompts.landmarks import WRIST, hand_size
-from handseg.prompts.recipe import WRIST_END, palm_axis
+from handseg.prompts.anatomy import WRIST, WRIST_END, hand_size, palm_axis, wrist_side
 
 SIZE = 128
 

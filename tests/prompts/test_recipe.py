@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe, draw_skeleton
-from handseg.prompts.landmarks import PALM, hand_size
-from handseg.prompts.recipe import HandPrompts, palm_axis
+from handseg.prompts.anatomy import PALM, hand_size, palm_axis
+from handseg.prompts.recipe import HandPrompts
 
 HEIGHT, WIDTH = 480, 640
 EVERYTHING = PromptRecipe(skeleton=True)
