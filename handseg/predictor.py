@@ -58,7 +58,8 @@ class HandSegmenter:
     Args:
         model: predicts masks of square regions.
         recipe: makes prompts of landmarks.
-        landmarker: finds hands; None makes the default one when it is first needed.
+        landmarker: finds hands, stays its owner's to close; None makes the default one when it is
+            first needed.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class HandSegmenter:
         self.model = model
         self.recipe = recipe or PromptRecipe()
         self._landmarker = landmarker
+        self._owns_landmarker = landmarker is None
 
     @classmethod
     def from_pretrained(
@@ -124,7 +126,7 @@ class HandSegmenter:
 
     def close(self) -> None:
         """Free MediaPipe's graph. The segmenter makes a new one if it is used again."""
-        if self._landmarker is not None:
+        if self._landmarker is not None and self._owns_landmarker:
             self._landmarker.close()
             self._landmarker = None
 

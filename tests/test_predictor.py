@@ -28,6 +28,7 @@ from handseg.prompts import (
     PromptRecipe,
     draw_skeleton,
 )
+from handseg.prompts.anatomy import WRIST_END, hand_size
 from handseg.regions import Region
 from handseg.results import Hand
 
@@ -189,6 +190,22 @@ class TestOwnPrompts:
         region = Region.around(prompts.extent, 0.25)
         in_mask = region.to_crop(landmarks, 64)
         np.testing.assert_array_equal(batch.masks[0], draw_skeleton(in_mask, 64))
+
+    def test_forearm_is_cut_where_landmarks_show_it(self, open_hand: np.ndarray) -> None:
+        # An arm as wide as the palm, from the finger tips down to the frame.
+        photo = np.full((400, 300, 3), BACKGROUND, np.uint8)
+        photo[90:, 120:190] = SKIN
+        landmarks = open_hand * 0.7 + [155, 220]
+        segmenter = HandSegmenter(StubModel())
+        found_hands = {300: [found(landmarks)]}
+        (own,) = segmenter.segment(photo, landmarks=landmarks)
+        (seen,) = HandSegmenter(StubModel(), None, StubLandmarker(found_hands)).segment(photo)
+        end = 220 + WRIST_END * hand_size(landmarks)
+        for hand in (own, seen):
+            assert hand.mask[100:250, 125:185].all()
+            assert hand.box[3] == pytest.approx(end, abs=8)  # the palm's axis is a little oblique
+        (boxed,) = segmenter.segment(photo, boxes=[120, 90, 190, 330])
+        assert boxed.mask[325, 125:185].all()
 
     def test_one_hand_for_each_box(self) -> None:
         centres = [(80.0, 80.0), (250.0, 90.0), (120.0, 220.0)]
@@ -544,23 +561,27 @@ class TestFromPretrained:
 
 
 class TestClosing:
-    def test_with_block_closes_the_landmarker(self) -> None:
+    def test_with_block_closes_its_own_landmarker(self) -> None:
+        landmarker = StubLandmarker({})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("handseg.predictor.HandLandmarker", lambda: landmarker)
+            with HandSegmenter(StubModel()) as segmenter:
+                assert segmenter.landmarker is landmarker
+                assert landmarker.closed == 0
+            assert landmarker.closed == 1
+            segmenter.close()
+            assert landmarker.closed == 1
+            with pytest.raises(ZeroDivisionError), HandSegmenter(StubModel()) as segmenter:
+                assert segmenter.landmarker is landmarker
+                raise ZeroDivisionError
+            assert landmarker.closed == 2
+
+    def test_leaves_the_callers_landmarker_open(self) -> None:
         landmarker = StubLandmarker({})
         with HandSegmenter(StubModel(), None, landmarker) as segmenter:
             assert segmenter.landmarker is landmarker
-            assert landmarker.closed == 0
-        assert landmarker.closed == 1
-        segmenter.close()
-        assert landmarker.closed == 1
-
-    def test_closes_on_errors(self) -> None:
-        landmarker = StubLandmarker({})
-        with (
-            pytest.raises(ZeroDivisionError),
-            HandSegmenter(StubModel(), None, landmarker),
-        ):
-            raise ZeroDivisionError
-        assert landmarker.closed == 1
+        assert landmarker.closed == 0
+        assert segmenter.landmarker is landmarker
 
     def test_opens_again_when_used_again(self, photos: dict[str, np.ndarray]) -> None:
         photo = photos["2_pic00174"]

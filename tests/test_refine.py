@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from handseg.hand import Hand
-from handseg.refine import LOGIT_LIMIT, clean_logits, upsample_to_alpha
+from handseg.prompts.anatomy import wrist_side
+from handseg.refine import LOGIT_LIMIT, clean_logits, cut_at_wrist, upsample_to_alpha
 
 NO_SEEDS = np.zeros((0, 2), np.float32)
 SIZE = 64
@@ -234,3 +235,32 @@ class TestUpsample:
         alpha = upsample_to_alpha(disc_logits(64, (32, 32), 16, 2), 256)
         assert alpha[128, 128] == 255
         assert alpha[4, 4] == 0
+
+
+class TestCutAtWrist:
+    @given(
+        angle=st.floats(-180, 180),
+        scale=st.floats(0.3, 2),
+        wrist=st.tuples(*[st.floats(-50, 350)] * 2),
+        side=st.sampled_from([8, 300, 900]),
+    )
+    @settings(deadline=None, max_examples=50)
+    def test_leaves_the_hand_and_clears_the_forearm(
+        self,
+        angle: float,
+        scale: float,
+        wrist: tuple[float, float],
+        side: int,
+        open_hand: np.ndarray,
+    ) -> None:
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        hand = open_hand @ [[cos, sin], [-sin, cos]] * scale * side / 300
+        landmarks = (hand + np.array(wrist) * side / 300).astype(np.float32)
+        before = np.random.default_rng(0).integers(1, 256, (side, side), np.uint8)
+        alpha = before.copy()
+        cut_at_wrist(alpha, landmarks)
+        # A border 4 px wide: what is all hand or all forearm beside it is 2 px off the line.
+        hand_share = wrist_side(landmarks, side, side, softness=4)
+        np.testing.assert_array_equal(alpha[hand_share == 1], before[hand_share == 1])
+        assert (alpha[hand_share == 0] == 0).all()
+        assert (alpha <= before).all()

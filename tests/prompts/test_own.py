@@ -34,7 +34,7 @@ class TestBoxes:
         np.testing.assert_array_equal(hand.extent, BOX)
         assert hand.points.shape == (0, 2)
         assert hand.labels.shape == (0,)
-        assert hand.skeleton is None
+        assert hand.landmarks is None
 
     def test_several_keep_their_order(self) -> None:
         other = [100, 10, 150, 90]
@@ -48,7 +48,7 @@ class TestBoxes:
     def test_do_not_depend_on_the_recipe(self) -> None:
         (hand,) = own(PromptRecipe(box=False, skeleton=True), boxes=BOX)
         np.testing.assert_array_equal(hand.box, BOX)
-        assert hand.skeleton is None
+        assert hand.landmarks is None
 
     @given(
         st.tuples(*[st.floats(-300, 500, width=32)] * 4),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -260,12 +261,13 @@ class TestPrompts:
         hand = placed(open_hand, 300, 300)
         without = PromptRecipe(box=False).prompts(hand, HEIGHT, WIDTH)
         assert without.box is None
-        assert without.skeleton is None
+        assert not without.skeleton
         np.testing.assert_array_equal(
             without.extent, PromptRecipe().prompts(hand, HEIGHT, WIDTH).extent
         )
         drawn = PromptRecipe(skeleton=True).prompts(hand, HEIGHT, WIDTH)
-        np.testing.assert_array_equal(drawn.skeleton, hand)
+        np.testing.assert_array_equal(drawn.landmarks, hand)
+        assert drawn.skeleton
 
     def test_box_reaches_as_far_as_asked(self, open_hand: np.ndarray) -> None:
         hand = placed(open_hand, 300, 300)
@@ -346,7 +348,9 @@ class TestDrawSkeleton:
         assert set(np.unique(drawn)) <= {-6, 6}
         x, y = landmarks.round().astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < 96) & (y < 96)
-        assert (drawn[y[inside], x[inside]] > 0).all()
+        # Lines one pixel thin may run through the neighbour of a pixel that they hardly touch.
+        near = cv2.dilate(drawn, np.ones((3, 3)))
+        assert (near[y[inside], x[inside]] > 0).all()
 
     def test_fills_the_palm_and_leaves_the_gaps(self, open_hand: np.ndarray) -> None:
         landmarks = placed(open_hand, 120, 220)
