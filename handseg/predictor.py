@@ -25,7 +25,7 @@ from handseg.prompts import (
 )
 from handseg.prompts.own import own_prompts
 from handseg.prompts.recipe import RECIPE_FILE
-from handseg.refine import clean_logits, cut_at_wrist, upsample_to_alpha
+from handseg.refine import clean_logits, cut_at_wrist, smooth_logits, upsample_to_alpha
 from handseg.regions import Region
 from handseg.results import Hand, HandSegmentation
 
@@ -247,7 +247,7 @@ class HandSegmenter:
         for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
             seeds = batch.points[index][batch.labels[index] == POSITIVE]
             cleaned = clean_logits(logits[index], (seeds + 0.5) * mask_size / size - 0.5)
-            alpha = upsample_to_alpha(cleaned, region.side)
+            alpha = upsample_to_alpha(smooth_logits(cleaned), region.side)
             if request.prompts.landmarks is not None:
                 cut_at_wrist(alpha, request.prompts.landmarks - [region.x, region.y])
             found = request.landmarks

@@ -9,7 +9,13 @@ from hypothesis.extra import numpy as npst
 
 from handseg.hand import Hand
 from handseg.prompts.anatomy import wrist_side
-from handseg.refine import LOGIT_LIMIT, clean_logits, cut_at_wrist, upsample_to_alpha
+from handseg.refine import (
+    LOGIT_LIMIT,
+    clean_logits,
+    cut_at_wrist,
+    smooth_logits,
+    upsample_to_alpha,
+)
 
 NO_SEEDS = np.zeros((0, 2), np.float32)
 SIZE = 64
@@ -264,3 +270,26 @@ class TestCutAtWrist:
         np.testing.assert_array_equal(alpha[hand_share == 1], before[hand_share == 1])
         assert (alpha[hand_share == 0] == 0).all()
         assert (alpha <= before).all()
+
+
+class TestSmoothLogits:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_uneven_steepness_bends_a_straight_edge_less(self, seed: int) -> None:
+        y, x = np.mgrid[:32, :32].astype(np.float32)
+        slope, start, side = 0.35, 12.3, 256
+        distance = np.clip((start + slope * y - x) / np.hypot(1, slope), -3, 3)
+        gains = np.exp(np.random.default_rng(seed).normal(0, 1, distance.shape))
+        logits = (3 * distance * gains).astype(np.float32)
+        rows = np.arange(32, side - 32)
+        truth = (start + slope * ((rows + 0.5) / 8 - 0.5) + 0.5) * 8
+        rough, smooth = (
+            ((upsample_to_alpha(values, side) >= 128)[rows].sum(1) - truth).std()
+            for values in (logits, smooth_logits(logits))
+        )
+        assert smooth < 0.6 * rough
+
+    def test_a_disc_keeps_its_size(self) -> None:
+        y, x = np.mgrid[:64, :64] - 31.5
+        logits = (3 * (20 - np.hypot(x, y))).astype(np.float32)
+        area = (upsample_to_alpha(smooth_logits(logits), 512) >= 128).sum()
+        assert area == pytest.approx(np.pi * 160**2, rel=0.01)

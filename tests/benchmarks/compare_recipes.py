@@ -32,8 +32,8 @@ def draw_prompts(segmenter: HandSegmenter, photo: np.ndarray, name: str) -> np.n
     prompts = segmenter.recipe.prompts(hand.points, *photo.shape[:2])
     region = Region.around(prompts.extent, segmenter.recipe.region_margin)
     picture = region.crop(photo, side)
-    if prompts.skeleton is not None:
-        bones = draw_skeleton(region.to_crop(prompts.skeleton, side), side) > 0
+    if prompts.skeleton and prompts.landmarks is not None:
+        bones = draw_skeleton(region.to_crop(prompts.landmarks, side), side) > 0
         picture[bones] = picture[bones] // 2 + np.array(YELLOW, np.uint8) // 2
     if prompts.box is not None:
         corners = np.round(region.to_crop(prompts.box.reshape(2, 2), side)).astype(int).tolist()
