@@ -145,7 +145,7 @@ class HandLandmarker:
             replace(hand, points=((hand.points + 0.5) * scale - 0.5).astype(np.float32))
             for hand in found
         ]
-        return merge(in_photo)[: self.max_hands]
+        return drop_doubtful(merge(in_photo))[: self.max_hands]
 
     def _look(self, image: np.ndarray, view: View) -> list[HandLandmarks]:
         import mediapipe as mp
@@ -200,11 +200,34 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
     return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
 
 
+def drop_doubtful(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
+    """Leave out what one view alone saw beside hands that several views agree on.
+
+    Such a finding stays if MediaPipe is sure of it (score of 0.95 and more) and no agreed hand
+    covers half of its box: the others are arms, ears and misplaced copies of an agreed hand.
+    """
+    agreed = [hand for hand in hands if hand.votes > 1]
+    if not agreed:
+        return list(hands)
+    return [
+        hand
+        for hand in hands
+        if hand.votes > 1
+        or (hand.score >= 0.95 and all(_overlap(hand.box, other.box) < 0.5 for other in agreed))
+    ]
+
+
+def _overlap(box: np.ndarray, other: np.ndarray) -> float:
+    """The share of `box` (xyxy) that `other` covers."""
+    common = np.clip(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0, None)
+    return float(common.prod() / max((box[2:] - box[:2]).prod(), 1e-6))
+
+
 def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
     size = max(hand_size(one.points), hand_size(other.points))
     if np.linalg.norm(one.points - other.points, axis=1).mean() < 0.2 * size:
         return True
     a, b = one.box, other.box
-    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
     areas = (a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()
-    return bool(overlap > 0.6 * min(areas) and min(areas) > 0.3 * max(areas))
+    covered = max(_overlap(a, b), _overlap(b, a))
+    return bool(covered > 0.6 and min(areas) > 0.3 * max(areas))

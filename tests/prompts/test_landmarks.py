@@ -15,6 +15,7 @@ from handseg.prompts.landmarks import (
     BUNDLED_TASK,
     View,
     _warp_to_square,
+    drop_doubtful,
     hand_size,
     merge,
 )
@@ -393,3 +394,22 @@ class TestDetect:
             assert [hand.votes for hand in landmarker.detect(photo)] == [2]
         with HandLandmarker(views=[plain], hard_views=[turned]) as landmarker:
             assert [hand.votes for hand in landmarker.detect(photo)] == [1]
+
+
+class TestDropDoubtful:
+    def test_a_lone_finding_beside_an_agreed_hand(self, open_hand: np.ndarray) -> None:
+        agreed = found(open_hand, votes=3)
+        beside = open_hand + np.array([500, 0])
+        assert drop_doubtful([agreed, found(beside, 0.9)]) == [agreed]
+        sure = found(beside, 0.99)
+        assert drop_doubtful([agreed, sure]) == [agreed, sure]
+
+    def test_a_misplaced_copy_of_an_agreed_hand(self, open_hand: np.ndarray) -> None:
+        agreed = found(open_hand, votes=3)
+        copy = found(open_hand * 0.5 + open_hand.mean(0) * 0.5, 0.99)
+        assert drop_doubtful([agreed, copy]) == [agreed]
+
+    def test_without_an_agreed_hand_all_stay(self, open_hand: np.ndarray) -> None:
+        lone = [found(open_hand, 0.5), found(open_hand + 400, 0.6)]
+        assert drop_doubtful(lone) == lone
+        assert drop_doubtful([]) == []
