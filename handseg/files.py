@@ -123,7 +123,9 @@ def save_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) ->
         if kind == "PNG":
             temporary.write_bytes(_encode_png(pixels))
         else:
-            Image.fromarray(pixels).save(temporary, quality=95)
+            # Lossy WebP would bring back colours where a cut-out is transparent.
+            lossless = kind == "WEBP" and shape[2:] == (4,)
+            Image.fromarray(pixels).save(temporary, quality=95, lossless=lossless, exact=lossless)
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:
