@@ -534,10 +534,11 @@ def test_info_describes_the_carried_weights(
     save_file(values, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"prompt_encoder_config": {"image_size": 448}}')
     predictor.PromptRecipe(box_reach=0.21).save(tmp_path)
+    (tmp_path / "README.md").write_text("---\nlicense: cc-by-sa-4.0\n---\n")
     monkeypatch.setattr(predictor, "LITE_FOLDER", tmp_path)
     done = run("info")
     assert done.exit_code == 0, done.output
-    for expected in ("0.03 million", "448 px", "box_reach=0.21", str(tmp_path), "Apache-2.0"):
+    for expected in ("0.03 million", "448 px", "box_reach=0.21", str(tmp_path), "cc-by-sa-4.0"):
         assert expected in done.stdout
 
 

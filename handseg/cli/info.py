@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
 from collections.abc import Iterator
@@ -63,9 +62,9 @@ def _weights(folder: Path) -> Iterator[tuple[str, str]]:
         yield "input", f"{_input_size(folder)} px"
         recipe = PromptRecipe.load(folder).to_dict()
         yield "recipe", ", ".join(f"{name}={value}" for name, value in recipe.items())
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        yield "licence", _licence(folder)
+    except (OSError, ValueError, LookupError, SafetensorError) as error:
         yield "", f"cannot be read: {reason(error)}"
-    yield "licence", _licence(folder.parent)
 
 
 def _parameters(file: Path) -> int:
@@ -85,7 +84,8 @@ def _input_size(folder: Path) -> int:
     return config["prompt_encoder_config"]["image_size"]
 
 
-def _licence(assets: Path) -> str:
-    expression = importlib.metadata.metadata("handseg")["License-Expression"]
-    notice = assets / "NOTICE"
-    return f"{expression}, see {notice}" if notice.is_file() else expression
+def _licence(folder: Path) -> str:
+    """What the front matter of the model card says."""
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    licences = [line for line in card.splitlines() if line.startswith("license:")]
+    return f"{licences[0].split()[1]} (weights), see {folder.parent / 'NOTICE'}"
