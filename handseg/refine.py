@@ -52,8 +52,9 @@ def smooth_logits(logits: np.ndarray) -> np.ndarray:
 
     How steep logits are changes from pixel to pixel along a contour, and interpolation turns that
     into steps. Clipped to a common height and blurred by less than a pixel, they cross 0 smoothly:
-    on pasted hands with exact masks, at 8 times the logits' resolution, the median distance to the
-    true contour falls from 3.3 to 1.7 px and the boundary F at 4 px rises from 0.873 to 0.907.
+    on 60 pasted hands with exact masks, at 8 times the logits' resolution, the median distance to
+    the true contour falls from 2.6 to 1.7 px and the boundary F at 4 px rises from 0.895 to 0.923
+    (`tests/benchmarks/compare_upsampling.py`).
     """
     return cv2.GaussianBlur(np.clip(logits, -4, 4), (0, 0), 0.7)
 
