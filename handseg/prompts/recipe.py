@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from handseg.files import write_atomic
 from handseg.prompts.anatomy import (
     BONES,
     JOINTS,
@@ -155,7 +156,8 @@ class PromptRecipe:
 
     def save(self, folder: str | Path) -> None:
         text = json.dumps(self.to_dict(), indent=2) + "\n"
-        (Path(folder) / RECIPE_FILE).write_text(text, encoding="utf-8")
+        with write_atomic(Path(folder) / RECIPE_FILE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> PromptRecipe:
