@@ -248,7 +248,7 @@ class HandSegmenter:
             seeds = batch.points[index][batch.labels[index] == POSITIVE]
             cleaned = clean_logits(logits[index], (seeds + 0.5) * mask_size / size - 0.5)
             alpha = upsample_to_alpha(smooth_logits(cleaned), region.side)
-            if request.prompts.landmarks is not None:
+            if request.prompts.landmarks is not None and self.recipe.forearm == 0:
                 cut_at_wrist(alpha, request.prompts.landmarks - [region.x, region.y])
             found = request.landmarks
             hands.append(

@@ -68,6 +68,9 @@ class PromptRecipe:
         skeleton: whether the bones are drawn as a mask prompt.
         region_margin: how far the region of interest reaches past the box, on each side, as a
             fraction of the box's longer side.
+        forearm: how far past the wrist's end a bare forearm belongs to the hand, in hand sizes. At
+            0 the mask ends at the wrist; above 0 box and region take in that much of the arm, the
+            forearm is no negative point and the mask ends where the model ends it.
     """
 
     positives: tuple[str, ...] = POSITIVES
@@ -76,6 +79,7 @@ class PromptRecipe:
     box_reach: float = 0.15
     skeleton: bool = False
     region_margin: float = 0.25
+    forearm: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("positives", POSITIVES), ("negatives", NEGATIVES)):
@@ -87,7 +91,7 @@ class PromptRecipe:
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise ValueError(f"{name} must be true or false, got {value!r}")
-        for name, top in (("box_reach", 1.0), ("region_margin", 2.0)):
+        for name, top in (("box_reach", 1.0), ("region_margin", 2.0), ("forearm", 20.0)):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 <= value <= top):
                 raise ValueError(f"{name} must be a number from 0 to {top:g}, got {value!r}")
@@ -107,7 +111,8 @@ class PromptRecipe:
             raise ValueError(f"landmarks must be (21, 2) finite numbers, got {landmarks.shape}")
         size = hand_size(landmarks)
         reach = self.box_reach * size
-        wrist_end = landmarks[WRIST] + palm_axis(landmarks) * (WRIST_END - self.box_reach) * size
+        past_wrist = WRIST_END + self.forearm - self.box_reach
+        wrist_end = landmarks[WRIST] + palm_axis(landmarks) * past_wrist * size
         around = np.vstack([landmarks, wrist_end])
         extent = np.concatenate([around.min(0) - reach, around.max(0) + reach])
         frame = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
@@ -125,6 +130,8 @@ class PromptRecipe:
             labels.append(np.full(len(found), POSITIVE, np.int64))
         for group in self.negatives:
             found, there = _negative_points(landmarks, group)
+            if group == "wrist" and self.forearm > 0:
+                there = np.zeros_like(there)
             points.append(found)
             labels.append(np.where(there, NEGATIVE, IGNORED).astype(np.int64))
         all_points = np.concatenate([*points, np.zeros((0, 2), np.float32)]).astype(np.float32)

@@ -1,0 +1,57 @@
+"""Prompts drawn from a true mask: where MediaPipe finds no hand, and for comparison."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def prompts_from_mask(
+    mask: np.ndarray, points: int = 5, smallest: float = 0.05
+) -> tuple[np.ndarray, np.ndarray]:
+    """A box and `points` positive points for each island of `mask`, as `segment` takes them.
+
+    The points lie deepest inside: the first where the island is widest, each next one where it is
+    widest away from those before. They are the same for the same mask.
+
+    Args:
+        mask: (H, W) bool.
+        points: how many points an island gets.
+        smallest: islands below this share of the largest one get no prompts.
+
+    Returns:
+        Boxes (K, 4) float32 xyxy px, the largest island's first, and points (K, points, 2) float32
+        x, y px. K is 0 for an empty mask.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    order = [1 + int(i) for i in np.argsort(-areas, kind="stable")] if count > 1 else []
+    boxes, clicks = [], []
+    for index in order:
+        if stats[index, cv2.CC_STAT_AREA] < smallest * areas.max():
+            break
+        x, y, width, height = (int(value) for value in stats[index, :4])
+        island = labels[y : y + height, x : x + width] == index
+        boxes.append([x, y, x + width - 1, y + height - 1])
+        clicks.append(_deepest(island, points) + np.array([x, y]))
+    return (
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(clicks, np.float32).reshape(-1, points, 2),
+    )
+
+
+def _deepest(island: np.ndarray, count: int) -> np.ndarray:
+    """`count` points (count, 2) x, y on `island` (h, w) bool, far from its rim and each other."""
+    room = np.pad(island.astype(np.uint8), 1)  # the frame bounds an island, too
+    depth = cv2.distanceTransform(room, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    height, width = island.shape
+    rows, columns = np.ogrid[:height, :width]
+    score = np.where(island, depth, -1)
+    chosen = []
+    for _ in range(count):
+        y, x = np.unravel_index(score.argmax(), island.shape)
+        chosen.append((x, y))
+        distance = np.sqrt((rows - y) ** 2 + (columns - x) ** 2, dtype=np.float32)
+        # Half the distance, so that a new point prefers another finger over the palm's rim.
+        score = np.minimum(score, np.where(island, distance / 2, -1))
+    return np.array(chosen)
