@@ -10,12 +10,28 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each term counts. `edge` is the extra weight of pixels near the contour."""
+    """How much each term of the loss counts.
 
-    bce: float = 1.0
-    dice: float = 1.0
-    iou: float = 0.1
+    Attributes:
+        focal: cross entropy of each pixel, weighted by how wrong it is (Lin et al., ICCV 2017).
+        focal_gamma: how much more a wrong pixel counts than a right one; 0 is plain cross entropy.
+        edge: extra weight of the pixels near the contour in that cross entropy.
+        dice: overlap as a whole.
+        boundary: overlap of the contours (Bokhovkin and Burnaev, ISNN 2019).
+        iou: error of the predicted IoU.
+    """
+
+    focal: float = 1.0
+    focal_gamma: float = 0.0
     edge: float = 4.0
+    dice: float = 1.0
+    boundary: float = 0.0
+    iou: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"{name} must be at least 0, got {value!r}")
 
 
 def mask_loss(
@@ -25,7 +41,7 @@ def mask_loss(
     valid: torch.Tensor,
     weights: LossWeights,
 ) -> torch.Tensor:
-    """Cross entropy weighted towards the contour, dice, and the regression of the mask's own IoU.
+    """Focal, dice and boundary loss of the masks, and the regression of their predicted IoU.
 
     Args:
         logits: (N, h, w).
@@ -39,15 +55,20 @@ def mask_loss(
         logits[:, None].float(), size=target.shape[-2:], mode="bilinear", align_corners=False
     )[:, 0]
     weight = valid * (1 + weights.edge * _edge_band(target))
-    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    bce = (bce * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
+    pixel = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if weights.focal_gamma:
+        pixel = pixel * (logits.sigmoid() - target).abs() ** weights.focal_gamma
+    focal = (pixel * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     probability = logits.sigmoid() * valid
     overlap = (probability * target).sum((1, 2))
     total = (probability.square() + (target * valid).square()).sum((1, 2))
     dice = 1 - (2 * overlap + 1) / (total + 1)
     true_iou = batch_iou(logits.detach(), target, valid)
     iou = F.mse_loss(iou_scores.float(), true_iou, reduction="none")
-    return (weights.bce * bce + weights.dice * dice + weights.iou * iou).mean()
+    loss = weights.focal * focal + weights.dice * dice + weights.iou * iou
+    if weights.boundary:
+        loss = loss + weights.boundary * (1 - _boundary_overlap(probability, target * valid, valid))
+    return loss.mean()
 
 
 def batch_iou(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -55,6 +76,23 @@ def batch_iou(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -
     predicted, true = (logits > 0) & (valid > 0), (target > 0.5) & (valid > 0)
     union = (predicted | true).sum((1, 2))
     return ((predicted & true).sum((1, 2)) / union.clamp(min=1)).where(union > 0, 1.0)
+
+
+def _boundary_overlap(
+    predicted: torch.Tensor, true: torch.Tensor, valid: torch.Tensor, tolerance: int = 2
+) -> torch.Tensor:
+    """(N,) F1 of soft contours one pixel wide, which match within `tolerance` px, 0..1."""
+
+    def rim(mask: torch.Tensor) -> torch.Tensor:
+        return (mask + F.max_pool2d(-mask[:, None], 3, 1, 1)[:, 0]) * valid
+
+    def near(contour: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(contour[:, None], 2 * tolerance + 1, 1, tolerance)[:, 0]
+
+    predicted_rim, true_rim = rim(predicted), rim(true)
+    precision = ((predicted_rim * near(true_rim)).sum((1, 2)) + 1) / (predicted_rim.sum((1, 2)) + 1)
+    recall = ((true_rim * near(predicted_rim)).sum((1, 2)) + 1) / (true_rim.sum((1, 2)) + 1)
+    return 2 * precision * recall / (precision + recall)
 
 
 def _edge_band(target: torch.Tensor, radius: int = 3) -> torch.Tensor:

@@ -37,7 +37,7 @@ from handseg.finetune.lite import (
 )
 from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.samples import DataConfig, Samples, load_data
-from handseg.finetune.step import DEFAULT_MIX, PromptMix, StepLoss, forward_loss
+from handseg.finetune.step import PromptChances, PromptMix, StepLoss, forward_loss
 from handseg.prompts import PromptRecipe
 
 logger = logging.getLogger(__name__)
@@ -88,12 +88,12 @@ def build_model(config: PretrainConfig) -> Any:
 
 
 @torch.inference_mode()
-def validate(model: Any, loader: DataLoader, accelerator: Any) -> float:
-    """Mean IoU of the default prompts over the validation samples."""
+def validate(model: Any, loader: DataLoader, mix: PromptMix, accelerator: Any) -> float:
+    """Mean IoU over the validation samples, prompted by `mix`."""
     scores = []
     for batch in loader:
         with accelerator.autocast():
-            _, logits = forward_loss(model, batch, DEFAULT_MIX, LossWeights(), 0)
+            _, logits = forward_loss(model, batch, mix, LossWeights(), 0)
         shape = batch["target"].shape[-2:]
         logits = torch.nn.functional.interpolate(logits[:, None].float(), shape, mode="bilinear")
         score = batch_iou(logits[:, 0], batch["target"], batch["valid"])
@@ -184,11 +184,13 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
             prefetch_factor=4 if config.workers else None,
         )
     )
+    usual = PromptMix.of(config.recipe)
     started, losses = time.time(), []
     for batch in loader:
         model.train()
         freeze_batch_norms(model)
-        mix = PromptMix.draw(np.random.default_rng([config.seed, 7, progress.step]))
+        rng = np.random.default_rng([config.seed, 7, progress.step])
+        mix = PromptMix.draw(rng, PromptChances())
         loss = step_loss(batch, mix, progress.step)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
@@ -206,7 +208,7 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
             )
         if progress.step % config.checkpoint_every == 0 or progress.step == config.steps:
             averaged.eval()
-            score = validate(averaged.module, validation_loader, accelerator)
+            score = validate(averaged.module, validation_loader, usual, accelerator)
             accelerator.print(f"step {progress.step} validation IoU {score:.4f}", flush=True)
             save_checkpoint(accelerator, output)
             if accelerator.is_main_process:

@@ -56,17 +56,18 @@ class Samples(Dataset):
         # OpenCV's own threads would fight with the training process for the cores.
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, self.first + index])
-        return to_tensors(self.composer.sample(rng, self.image_size))
+        sample = self.composer.sample(rng, self.image_size)
+        pixels = (sample.image.astype(np.float32) / 255 - PIXEL_MEAN) / PIXEL_STD
+        planes = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))
+        return {"pixel_values": planes, **to_tensors(sample)}
 
 
 def to_tensors(sample: Sample) -> dict[str, torch.Tensor]:
-    """A sample as the model takes it; truth at half the region's side."""
+    """Truth and prompts of a sample as a training step takes them; truth at half the side."""
     half = sample.image.shape[0] // 2
-    pixels = (sample.image.astype(np.float32) / 255 - PIXEL_MEAN) / PIXEL_STD
     target = cv2.resize(sample.alpha, (half, half), interpolation=cv2.INTER_AREA)
     valid = cv2.resize(sample.valid.astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
     return {
-        "pixel_values": torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32)),
         "target": torch.from_numpy(target),
         "valid": torch.from_numpy(np.floor(valid)),
         "points": torch.from_numpy(sample.points)[None],

@@ -9,7 +9,37 @@ import numpy as np
 import torch
 
 from handseg.finetune.losses import LossWeights, mask_loss
-from handseg.prompts import IGNORED
+from handseg.models.torch_common import image_embeddings
+from handseg.prompts import IGNORED, PromptRecipe
+
+
+@dataclass(frozen=True)
+class PromptChances:
+    """How often a training step uses which prompts, each 0..1.
+
+    Attributes:
+        box_only: the box alone.
+        points_only: points alone; what is left are steps with both.
+        fewer_points: a random part of the points in place of all.
+        skeleton: the bones as a mask prompt.
+        second_pass: a second pass with the first one's mask and a click on one of its errors.
+    """
+
+    box_only: float = 0.12
+    points_only: float = 0.12
+    fewer_points: float = 0.4
+    skeleton: float = 0.4
+    second_pass: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+        if self.box_only + self.points_only > 1:
+            raise ValueError(
+                "box_only and points_only must sum to at most 1, "
+                f"got {self.box_only} and {self.points_only}"
+            )
 
 
 @dataclass(frozen=True)
@@ -18,29 +48,39 @@ class PromptMix:
 
     box: bool
     points: bool
-    skeleton: bool
-    second_pass: bool
-    keep: float
+    skeleton: bool = False
+    second_pass: bool = False
+    keep: float = 1.0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> PromptMix:
-        kind = rng.choice(["both", "box", "points"], p=[0.76, 0.12, 0.12])
+    def draw(cls, rng: np.random.Generator, chances: PromptChances) -> PromptMix:
+        only = chances.box_only, chances.points_only
+        kind = rng.choice(["both", "box", "points"], p=[1 - sum(only), *only])
+        fewer = chances.fewer_points / 2
         return cls(
             box=kind != "points",
             points=kind != "box",
-            skeleton=rng.random() < 0.4,
-            second_pass=rng.random() < 0.4,
-            keep=rng.choice([1.0, 0.7, 0.2], p=[0.6, 0.2, 0.2]),
+            skeleton=rng.random() < chances.skeleton,
+            second_pass=rng.random() < chances.second_pass,
+            keep=rng.choice([1.0, 0.7, 0.2], p=[1 - 2 * fewer, fewer, fewer]),
         )
 
-
-DEFAULT_MIX = PromptMix(box=True, points=True, skeleton=False, second_pass=False, keep=1.0)
+    @classmethod
+    def of(cls, recipe: PromptRecipe) -> PromptMix:
+        """All that a recipe makes: what the predictor gives the model."""
+        points = bool(recipe.positives or recipe.negatives)
+        return cls(box=recipe.box, points=points, skeleton=recipe.skeleton)
 
 
 def forward_loss(
-    model: Any, batch: dict[str, torch.Tensor], mix: PromptMix, weights: LossWeights, seed: int
+    model: Any, batch: dict[str, Any], mix: PromptMix, weights: LossWeights, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of one step, and the logits (N, h, w) of its last pass."""
+    """The loss of one step, and the logits (N, h, w) of its last pass.
+
+    `batch` holds what `samples.to_tensors` makes, and the pictures either as "pixel_values" or
+    encoded as "embeddings".
+    """
+    embeddings = batch.get("embeddings") or image_embeddings(model, batch["pixel_values"])
     generator = torch.Generator().manual_seed(seed)
     points, labels = choose_points(batch["points"], batch["labels"], mix.keep, generator)
     prompts: dict[str, Any] = {
@@ -50,7 +90,7 @@ def forward_loss(
         "input_masks": batch["skeleton"] if mix.skeleton else None,
         "multimask_output": False,
     }
-    output = model(pixel_values=batch["pixel_values"], **prompts)
+    output = model(**embeddings, **prompts)
     logits = output.pred_masks[:, 0, 0]
     loss = mask_loss(logits, output.iou_scores[:, 0, 0], batch["target"], batch["valid"], weights)
     if not mix.second_pass:
@@ -62,7 +102,7 @@ def forward_loss(
         "input_labels": torch.cat([labels, click_label], 2) if mix.points else click_label,
         "input_masks": logits.detach()[:, None].float().clamp(-20, 20),
     }
-    second = model(image_embeddings=output.image_embeddings, **prompts)
+    second = model(**embeddings, **prompts)
     logits = second.pred_masks[:, 0, 0]
     loss = loss + mask_loss(
         logits, second.iou_scores[:, 0, 0], batch["target"], batch["valid"], weights
@@ -88,7 +128,7 @@ def choose_points(
 
 
 def _correction(
-    logits: torch.Tensor, batch: dict[str, torch.Tensor], generator: torch.Generator
+    logits: torch.Tensor, batch: dict[str, Any], generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One point a sample, drawn from its wrong pixels: (N, 1, 1, 2) px and labels (N, 1, 1)."""
     size = logits.shape[-1]
@@ -101,7 +141,9 @@ def _correction(
     weights = (wrong.flatten(1) | anywhere).float().cpu()
     index = torch.multinomial(weights, 1, generator=generator)[:, 0].to(logits.device)
     label = target.flatten(1).gather(1, index[:, None])[:, 0].long()
-    point = torch.stack([index % size, index // size], 1).float() * 4 + 1.5
+    # Targets have half the side of the model's input.
+    scale = 2 * batch["target"].shape[-1] / size
+    point = (torch.stack([index % size, index // size], 1).float() + 0.5) * scale - 0.5
     return point[:, None, None], label[:, None, None]
 
 
@@ -113,5 +155,5 @@ class StepLoss(torch.nn.Module):
         self.model = model
         self.weights = weights
 
-    def forward(self, batch: dict[str, torch.Tensor], mix: PromptMix, seed: int) -> torch.Tensor:
+    def forward(self, batch: dict[str, Any], mix: PromptMix, seed: int) -> torch.Tensor:
         return forward_loss(self.model, batch, mix, self.weights, seed)[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,3 +71,18 @@ def pixel_values(
     images = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).float()
     offset, scale = (torch.tensor(tuple(v), device=device).view(1, 3, 1, 1) for v in (mean, std))
     return ((images - offset) / scale).to(dtype)
+
+
+def image_embeddings(model: Any, pixels: torch.Tensor) -> dict[str, torch.Tensor | list]:
+    """What a transformers SAM-family `model` makes of `pixels` (N, 3, S, S), by argument name.
+
+    Gradients flow, if they are enabled.
+    """
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    # transformers wraps the method in torch.no_grad, which would hide the encoder from training.
+    embedded = inspect.unwrap(type(model).get_image_embeddings)(model, pixels)
+    if not isinstance(embedded, tuple):
+        return {"image_embeddings": embedded}
+    images, intermediate = embedded
+    # SAM-HQ's decoder reads the first of its encoder's intermediate embeddings only.
+    return {"image_embeddings": images, "intermediate_embeddings": list(intermediate[:1])}

@@ -23,6 +23,7 @@ from handseg.models.adapters import merge_adapter
 from handseg.models.interface import Embeddings, check_crops, check_prompts, without_padding
 from handseg.models.torch_common import (
     TorchEmbeddings,
+    image_embeddings,
     own_embeddings,
     pick_device,
     pick_dtype,
@@ -102,14 +103,7 @@ class TransformersMaskModel:
         """See `MaskModel.encode`."""
         check_crops(crops, self.input_size)
         with torch.inference_mode():
-            embedded = self.model.get_image_embeddings(self.pixel_values(crops))
-        if not isinstance(embedded, tuple):
-            return TorchEmbeddings({"image_embeddings": embedded})
-        images, intermediate = embedded
-        # SAM-HQ's decoder reads the first of its encoder's intermediate embeddings only.
-        return TorchEmbeddings(
-            {"image_embeddings": images, "intermediate_embeddings": list(intermediate[:1])}
-        )
+            return TorchEmbeddings(image_embeddings(self.model, self.pixel_values(crops)))
 
     def decode(self, embeddings: Embeddings, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
         """See `MaskModel.decode`."""

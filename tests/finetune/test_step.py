@@ -48,7 +48,7 @@ def test_iou_head_learns_the_masks_own_iou() -> None:
     logits[:, 2:4] = 5
     valid = torch.ones_like(target)
     assert batch_iou(logits, target, valid).item() == pytest.approx(0.5)
-    only_iou = LossWeights(bce=0, dice=0, iou=1)
+    only_iou = LossWeights(focal=0, dice=0, iou=1)
     right = mask_loss(logits, torch.tensor([0.5]), target, valid, only_iou)
     wrong = mask_loss(logits, torch.tensor([1.0]), target, valid, only_iou)
     assert right.item() == pytest.approx(0, abs=1e-6)
