@@ -14,6 +14,7 @@ import numpy as np
 from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter
+from handseg.models.carried import LITE, home
 from handseg.prompts import (
     POSITIVE,
     HandLandmarker,
@@ -24,7 +25,7 @@ from handseg.prompts import (
     draw_skeleton,
 )
 from handseg.prompts.own import own_prompts
-from handseg.prompts.recipe import RECIPE_FILE
+from handseg.prompts.recipe import find_recipe
 from handseg.refine import clean_logits, cut_at_wrist, smooth_logits, upsample_to_alpha
 from handseg.regions import Region
 from handseg.results import Hand, HandSegmentation
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LITE = "handseg-lite"
-LITE_FOLDER = Path(__file__).parent / "assets" / LITE
 ENCODER_BATCH = 8
 """Regions that go through the model at once; more need memory and save no time."""
 
@@ -99,12 +98,14 @@ class HandSegmenter:
             ModelError: if a model or adapter cannot be loaded or do not fit.
             ValueError: if the recipe cannot be read.
         """
-        folder = _home(name_or_path)
+        folder = home(name_or_path)
         if adapter is None and is_adapter(Path(folder)):
-            adapter, folder = folder, _home(base_of_adapter(Path(folder)))
+            adapter, folder = folder, home(base_of_adapter(Path(folder)))
         model = load_mask_model(folder, adapter=adapter, device=device, dtype=dtype)
-        if not isinstance(recipe, PromptRecipe):
-            recipe = _find_recipe(recipe, adapter, folder)
+        if recipe is None:
+            recipe = find_recipe(adapter, folder)
+        elif not isinstance(recipe, PromptRecipe):
+            recipe = PromptRecipe.load(recipe)
         return cls(model, recipe, landmarker)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -287,16 +288,3 @@ def batch_prompts(
         np.stack(boxes) if boxes else None,
         np.stack(skeletons) if skeletons else None,
     )
-
-
-def _home(name_or_path: str | Path) -> str | Path:
-    return LITE_FOLDER if str(name_or_path) == LITE else name_or_path
-
-
-def _find_recipe(recipe: str | Path | None, *folders: str | Path | None) -> PromptRecipe:
-    if recipe is not None:
-        return PromptRecipe.load(recipe)
-    for folder in folders:
-        if folder is not None and (Path(folder) / RECIPE_FILE).is_file():
-            return PromptRecipe.load(folder)
-    return PromptRecipe()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import yaml
+
+from handseg.files import write_atomic
 
 T = TypeVar("T")
 
@@ -18,16 +22,13 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ValueError(f"{where} must be a mapping, got {values!r:.80}")
     hints = get_type_hints(cls)
     known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := set(values) - known:
+    if unknown := {str(name) for name in values} - known:
         raise ValueError(
             f"{where}: unknown keys {', '.join(sorted(unknown))}; known are "
             f"{', '.join(sorted(known))}"
         )
     arguments = {
-        name: from_mapping(hints[name], value, f"{where}: {name}")
-        if dataclasses.is_dataclass(hints[name])
-        else value
-        for name, value in values.items()
+        name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()
     }
     try:
         return cls(**arguments)
@@ -35,24 +36,87 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ValueError(f"{where}: {error}") from error
 
 
-def load_yaml(cls: type[T], path: str | Path, overrides: Mapping[str, Any] | None = None) -> T:
-    """Read `cls` from a YAML file; `overrides` replace top-level keys.
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """`value`, as YAML gives it, as the type `hint`; ValueError if it is none."""
+    if isinstance(hint, types.UnionType):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_mapping(hint, value, where)  # type: ignore[arg-type,type-var]
+    kind: Any = typing.get_origin(hint) or hint
+    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
+        # YAML takes 1e-3 for a string.
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is tuple and isinstance(value, list):
+        return tuple(value)
+    if kind is Any or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
+        return value
+    name = {int: "a whole number", float: "a number", bool: "true or false", str: "text",
+            dict: "a mapping", list: "a list", tuple: "a list"}.get(kind, str(kind))  # fmt: skip
+    raise ValueError(f"{where} must be {name}, got {value!r:.80}")
 
-    Raises ValueError for a missing file, broken YAML, unknown keys or bad values.
+
+def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Nested mappings with "key=value" assigned, where a dotted key names a nested one.
+
+    The value is YAML. Raises ValueError for text of another form.
+    """
+    result = _plain(values)
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        names = path.strip().split(".")
+        if not equals or not all(names):
+            raise ValueError(f"expected key=value, such as lora.rank=16, got {text!r}")
+        place = result
+        for name in names[:-1]:
+            if not isinstance(place.get(name), dict):
+                place[name] = {}
+            place = place[name]
+        try:
+            place[names[-1]] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"the value of {text!r} is not YAML: {error}") from error
+    return result
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises ValueError for a missing file, broken YAML or something else than a mapping.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"no configuration at {path}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
-    return from_mapping(cls, {**(values or {}), **(overrides or {})}, str(path))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must be a mapping, got {values!r:.80}")
+    return values
+
+
+def load_yaml(cls: type[T], path: str | Path) -> T:
+    """Read `cls` from a YAML file.
+
+    Raises ValueError for a missing file, broken YAML, unknown keys or bad values.
+    """
+    return from_mapping(cls, read_yaml(path), str(path))
 
 
 def save_yaml(config: Any, path: str | Path) -> None:
     """Write a dataclass as YAML that `load_yaml` reads back to an equal one."""
-    Path(path).write_text(yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False))
+    with write_atomic(path) as temporary:
+        temporary.write_text(yaml.safe_dump(to_mapping(config), sort_keys=False), encoding="utf-8")
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """A dataclass as nested mappings of plain values, fit for YAML and JSON."""
+    return _plain(dataclasses.asdict(config))
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,8 @@ _SCOPES = {
     "all": r"(mask_decoder|vision_encoder)\..+",
 }
 _DECODER = r"mask_decoder\.transformer\..+"
-_NECK = rf"vision_encoder\.neck\..+|{_SKIPS}"
+# SAM 3's neck has a fourth level, which its tracker does not read.
+_NECK = rf"vision_encoder\.neck\.(?!fpn_layers\.3\.).+|{_SKIPS}"
 _ENCODER = r"vision_encoder\.(backbone\.)?(layers|blocks|timm_model)\..+"
 _TARGETS = {
     "decoder": (_DECODER,),
@@ -126,14 +127,13 @@ def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
     targets = _find_targets(model, settings)
     names = [name for name, _ in model.named_modules()]
     whole = [
-        name
-        for part in settings.whole
-        for name in names
-        if re.fullmatch(WHOLE_PARTS[part], name)
+        name for part in settings.whole for name in names if re.fullmatch(WHOLE_PARTS[part], name)
     ]
     for name in targets:
         if any(name.startswith(f"{part}.") for part in whole):
-            raise ModelError(f"targets: {name} is in a part that is trained whole: {settings.whole}")
+            raise ModelError(
+                f"targets: {name} is in a part that is trained whole: {settings.whole}"
+            )
     config = peft.LoraConfig(
         r=settings.rank,
         lora_alpha=2 * settings.rank if settings.alpha is None else settings.alpha,

@@ -12,7 +12,6 @@ import argparse
 import json
 import logging
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from handseg.errors import HandsegError
+from handseg.finetune.checkpoints import load_checkpoint, save_checkpoint
 from handseg.finetune.config import load_yaml, save_yaml
 from handseg.finetune.lite import (
     PIXEL_MEAN,
@@ -162,11 +162,8 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
     step_loss, optimizer = accelerator.prepare(StepLoss(model, config.loss), optimizer)
     averaged.to(accelerator.device)
     accelerator.register_for_checkpointing(scheduler, averaged, progress)
-    for name in ("checkpoint", "checkpoint_old"):
-        if (output / name).is_dir():
-            accelerator.load_state(str(output / name))
-            accelerator.print(f"going on from step {progress.step}")
-            break
+    if load_checkpoint(accelerator, output):
+        accelerator.print(f"going on from step {progress.step}")
     if accelerator.is_main_process:
         save_yaml(config, output / "config.yaml")
 
@@ -216,20 +213,6 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
         if progress.step >= config.steps:
             break
     accelerator.end_training()
-
-
-def save_checkpoint(accelerator: Any, output: Path) -> None:
-    """Write the whole state beside the last one and put it in its place: one is always whole."""
-    accelerator.save_state(str(output / "checkpoint_new"))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        old = output / "checkpoint_old"
-        shutil.rmtree(old, ignore_errors=True)
-        if (output / "checkpoint").is_dir():
-            (output / "checkpoint").rename(old)
-        (output / "checkpoint_new").rename(output / "checkpoint")
-        shutil.rmtree(old, ignore_errors=True)
-    accelerator.wait_for_everyone()
 
 
 def save_model(model: Any, config: PretrainConfig, output: Path, step: int, score: float) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handseg.errors import ModelError
 from handseg.models.adapters import base_of_adapter, is_adapter
+from handseg.models.carried import home
 from handseg.models.interface import Embeddings, MaskModel
 
 if TYPE_CHECKING:
@@ -25,16 +26,18 @@ def load_mask_model(
     """Load a SAM-family model for inference.
 
     Args:
-        name_or_path: id of a Hugging Face Hub repository or a local folder, of a model that
-            transformers' AutoModelForMaskGeneration offers; a checkpoint file of the original
-            segment-anything package; or the folder of a PEFT adapter that names its base model.
-        adapter: hub id or folder of a PEFT adapter for the model's mask decoder.
+        name_or_path: "handseg-lite", carried by the package; id of a Hugging Face Hub repository or
+            a local folder, of a model that transformers' AutoModelForMaskGeneration offers; a
+            checkpoint file of the original segment-anything package; or the folder of a PEFT
+            adapter that names its base model.
+        adapter: hub id or folder of a PEFT adapter for the model or its mask decoder.
         device: where to run; by default CUDA if there is one, else MPS, else the CPU.
         dtype: floating point type to run in, float32 by default.
 
     Raises:
         ModelError: there is no such model, it is of no known family, or the adapter does not fit.
     """
+    name_or_path = home(name_or_path)
     path = Path(name_or_path)
     if is_adapter(path):
         if adapter is not None:

@@ -1,4 +1,4 @@
-"""PEFT adapters on a model's mask decoder."""
+"""PEFT adapters of SAM-family models: put on for training, or merged into the weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+_PREFIX = "base_model.model."
+"""What peft puts before the names of the weights it wraps."""
 
 
 def is_adapter(folder: Path) -> bool:
@@ -23,7 +26,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def base_of_adapter(folder: Path) -> str:
-    """The hub id or path of the model that the adapter in `folder` says it belongs to.
+    """The name of the model that the adapter in `folder` says it belongs to.
 
     Raises:
         ModelError: the adapter names none, as one trained on a bare mask decoder does, or its
@@ -42,24 +45,90 @@ def base_of_adapter(folder: Path) -> str:
     return str(base)
 
 
+def wrap(module: Any, config: Any) -> Any:
+    """Put a new adapter on `module`, in place: `peft.get_peft_model` for every SAM family.
+
+    Raises:
+        ValueError, TypeError, AttributeError: peft's, if `config` does not fit `module`.
+    """
+    import peft
+    import torch
+
+    if hasattr(module, "get_input_embeddings"):
+        try:
+            module.get_input_embeddings()
+        except NotImplementedError:
+            # peft asks for them to find weights that are tied to them. transformers finds none in
+            # EdgeTAM, which has none: a module without a parameter says so.
+            module.get_input_embeddings = torch.nn.Identity
+    with warnings.catch_warnings():
+        # peft reads an attribute that transformers is about to rename.
+        warnings.simplefilter("ignore", FutureWarning)
+        return peft.get_peft_model(module, config)
+
+
 def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
-    """Add the adapter's weights to those of `model.mask_decoder`, in place.
+    """Add the adapter's weights to those of `model`, in place.
 
     Args:
         model: a transformers SAM-family model.
-        adapter: hub id or folder of a PEFT adapter trained on `mask_decoder` alone.
+        adapter: hub id or folder of a PEFT adapter trained on the whole model, whatever part of it
+            was tuned, or on `model.mask_decoder` alone.
 
     Raises:
-        ModelError: the adapter cannot be found or read, or does not fit the decoder.
+        ModelError: the adapter cannot be found or read, or does not fit the model.
     """
+    import peft
+
+    name = str(adapter)
+    config, stored = _read(name)
+    parts = {weight.removeprefix(_PREFIX).partition(".")[0] for weight in stored}
+    of_whole_model = not parts.isdisjoint(child for child, _ in model.named_children())
+    target = model if of_whole_model else model.mask_decoder
+    family = type(model).__name__
+    place = family if of_whole_model else f"the mask decoder of {family}"
+    trained_on = (config.auto_mapping or {}).get("base_model_class") or "another model"
+
+    try:
+        wrapped = wrap(target, config)
+    except (ValueError, TypeError, AttributeError) as error:
+        modules = getattr(config, "target_modules", None)
+        raise ModelError(
+            f"{name}: the adapter's target_modules {modules!r} do not fit {place}: {error}"
+        ) from error
+    expected = peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    if differing := sorted(expected.keys() ^ stored.keys()):
+        raise ModelError(
+            f"{name}: {len(differing)} of the adapter's weights and those {place} takes have no "
+            f"counterpart, such as {differing[0]}; the adapter was trained on {trained_on}"
+        )
+    for weight, tensor in stored.items():
+        if tensor.shape != expected[weight].shape:
+            raise ModelError(
+                f"{name}: the adapter was trained on a model of other shapes: its {weight} "
+                f"is {tuple(tensor.shape)}, expected {tuple(expected[weight].shape)}"
+            )
+    # The decoders of SAM 2, EdgeTAM and SAM 3 have the same names and may have the same shapes.
+    if trained_on not in ("another model", type(target).__name__):
+        raise ModelError(
+            f"{name}: the adapter was trained on {trained_on}, not on {type(target).__name__}"
+        )
+    peft.set_peft_model_state_dict(wrapped, stored)
+    merged = wrapped.merge_and_unload()
+    if target is not model:
+        model.mask_decoder = merged
+    logger.info("merged the adapter %s into %s", name, family)
+
+
+def _read(name: str) -> tuple[Any, dict[str, Any]]:
+    """The configuration and the weights of the adapter in a folder or on the hub."""
     import peft
     from safetensors import SafetensorError
 
-    folder = Path(adapter)
+    folder = Path(name)
     if folder.is_dir():
         # peft would look on the hub for what a local folder lacks.
         _require_files(folder)
-    name = str(adapter)
     try:
         config = peft.PeftConfig.from_pretrained(name)
         stored = peft.load_peft_weights(name, device="cpu")
@@ -74,34 +143,9 @@ def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
         raise ModelError(
             f"{name}: not a PEFT adapter that can be read from a folder or the hub: {error}"
         ) from error
-
-    # The decoder alone has no name; peft would warn that the adapter's base has another.
+    # peft would warn where the base has been given another name since.
     config.base_model_name_or_path = None
-    try:
-        wrapped = peft.get_peft_model(model.mask_decoder, config)
-    except (ValueError, TypeError, AttributeError) as error:
-        target = getattr(config, "target_modules", None)
-        raise ModelError(
-            f"{name}: the adapter's target_modules {target!r} do not fit the mask decoder of "
-            f"{type(model).__name__}: {error}"
-        ) from error
-
-    expected = peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False)
-    if differing := sorted(expected.keys() ^ stored.keys()):
-        raise ModelError(
-            f"{name}: {len(differing)} of the adapter's weights and those the mask decoder of "
-            f"{type(model).__name__} takes have no counterpart, such as {differing[0]}; an adapter "
-            "has to be trained on model.mask_decoder"
-        )
-    for weight, tensor in stored.items():
-        if tensor.shape != expected[weight].shape:
-            raise ModelError(
-                f"{name}: the adapter was trained on a mask decoder of other shapes: its {weight} "
-                f"is {tuple(tensor.shape)}, expected {tuple(expected[weight].shape)}"
-            )
-    peft.set_peft_model_state_dict(wrapped, stored)
-    model.mask_decoder = wrapped.merge_and_unload()
-    logger.info("merged the adapter %s into %s", name, type(model).__name__)
+    return config, stored
 
 
 def _require_files(folder: Path) -> None:

@@ -61,14 +61,14 @@ def pick_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
 
 
 def pixel_values(
-    crops: np.ndarray,
+    crops: np.ndarray | torch.Tensor,
     mean: Sequence[float],
     std: Sequence[float],
     device: torch.device,
     dtype: torch.dtype,
 ) -> torch.Tensor:
     """`crops` (N, S, S, 3) uint8 RGB -> (N, 3, S, S), with `mean` and `std` in units of 0..255."""
-    images = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).float()
+    images = torch.as_tensor(crops, device=device).permute(0, 3, 1, 2).float()
     offset, scale = (torch.tensor(tuple(v), device=device).view(1, 3, 1, 1) for v in (mean, std))
     return ((images - offset) / scale).to(dtype)
 

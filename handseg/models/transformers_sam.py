@@ -122,7 +122,7 @@ class TransformersMaskModel:
                 predicted_iou[rows] = output.iou_scores[:, 0, 0].float().cpu().numpy()
         return logits, predicted_iou
 
-    def pixel_values(self, crops: np.ndarray) -> torch.Tensor:
+    def pixel_values(self, crops: np.ndarray | torch.Tensor) -> torch.Tensor:
         """`crops` (N, S, S, 3) uint8 RGB, normalised as the model wants: (N, 3, S, S)."""
         processor = self.image_processor
         unit = 1 / processor.rescale_factor if processor.do_rescale else 1.0

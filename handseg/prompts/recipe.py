@@ -186,6 +186,14 @@ class PromptRecipe:
         return cls.from_dict(values)
 
 
+def find_recipe(*folders: str | Path | None) -> PromptRecipe:
+    """The recipe saved in the first of `folders` that holds one, or the default."""
+    for folder in folders:
+        if folder is not None and (Path(folder) / RECIPE_FILE).is_file():
+            return PromptRecipe.load(folder)
+    return PromptRecipe()
+
+
 def _positive_points(landmarks: np.ndarray, group: str) -> np.ndarray:
     if group == "palm":
         return landmarks[list(PALM)].mean(0, keepdims=True)

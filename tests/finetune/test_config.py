@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from handseg.finetune.config import load_yaml, save_yaml
+from handseg.finetune.config import from_mapping, load_yaml, read_yaml, save_yaml, with_overrides
 from handseg.finetune.pretrain import PretrainConfig
 from handseg.finetune.samples import DataConfig
 from handseg.prompts import PromptRecipe
@@ -35,7 +35,9 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_nested_values_and_overrides(tmp_path: Path) -> None:
     path = write(tmp_path, "inner: {size: 5}\nname: b\n")
     assert load_yaml(Outer, path) == Outer(Inner(5), "b")
-    assert load_yaml(Outer, path, {"name": "c"}).name == "c"
+    values = with_overrides(read_yaml(path), ["name=c", "inner.size=7"])
+    assert from_mapping(Outer, values, "test") == Outer(Inner(7), "c")
+    assert read_yaml(path) == {"inner": {"size": 5}, "name": "b"}
 
 
 @pytest.mark.parametrize(

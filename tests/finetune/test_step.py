@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.finetune.losses import LossWeights, batch_iou, mask_loss
-from handseg.finetune.step import PromptMix, choose_points, forward_loss
+from handseg.finetune.step import PromptChances, PromptMix, choose_points, forward_loss
 from handseg.prompts import IGNORED
 
 
@@ -91,14 +91,18 @@ class Recorder(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[dict] = []
+        self.encoded = 0
 
     def forward(self, **prompts):  # type: ignore[no-untyped-def]
         self.calls.append(prompts)
         output = type("Output", (), {})()
         output.pred_masks = torch.full((2, 1, 1, 16, 16), -3.0, requires_grad=True)
         output.iou_scores = torch.zeros(2, 1, 1)
-        output.image_embeddings = ["embeddings"]
         return output
+
+    def get_image_embeddings(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        self.encoded += 1
+        return [pixels]
 
 
 def make_batch() -> dict[str, torch.Tensor]:
@@ -122,7 +126,8 @@ def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
     first, second = model.calls
     assert first["input_points"] is None
     assert first["input_masks"] is None
-    assert second["image_embeddings"] == ["embeddings"]
+    assert second["image_embeddings"] is first["image_embeddings"]
+    assert model.encoded == 1
     # All of the square is missed, so the click is on the hand and inside of it (16..32 px).
     assert (second["input_labels"] == 1).all()
     assert ((second["input_points"] > 15) & (second["input_points"] < 33)).all()
@@ -132,6 +137,6 @@ def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
 
 def test_mix_always_prompts_with_something_and_repeats_with_its_seed() -> None:
     for seed in range(200):
-        mix = PromptMix.draw(np.random.default_rng(seed))
+        mix = PromptMix.draw(np.random.default_rng(seed), PromptChances())
         assert mix.box or mix.points
-        assert mix == PromptMix.draw(np.random.default_rng(seed))
+        assert mix == PromptMix.draw(np.random.default_rng(seed), PromptChances())

@@ -1,0 +1,80 @@
+"""Checkpoints of a run that are always whole, and hold no more of a model than what learns."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from handseg.errors import HandsegError
+
+NAME = "checkpoint"
+_LEARNT = "learnt.safetensors"
+
+
+def keep_only_what_learns(accelerator: Any) -> None:
+    """Let `accelerator` save and load the parameters with gradients alone.
+
+    The frozen base is in its own files: a checkpoint of it would be hundreds of megabytes.
+    """
+
+    def save(models: list[torch.nn.Module], weights: list[Any], folder: str) -> None:
+        weights.clear()
+        (model,) = models
+        if accelerator.is_main_process:
+            learnt = {name: tensor.contiguous() for name, tensor in _learning(accelerator, model)}
+            save_file(learnt, Path(folder) / _LEARNT)
+
+    def load(models: list[torch.nn.Module], folder: str) -> None:
+        model = models.pop()
+        learnt = load_file(Path(folder) / _LEARNT)
+        with torch.no_grad():
+            for name, parameter in _learning(accelerator, model):
+                parameter.copy_(learnt[name])
+
+    accelerator.register_save_state_pre_hook(save)
+    accelerator.register_load_state_pre_hook(load)
+
+
+def _learning(accelerator: Any, model: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+    parameters = accelerator.unwrap_model(model).named_parameters()
+    return [(name, tensor) for name, tensor in parameters if tensor.requires_grad]
+
+
+def save_checkpoint(accelerator: Any, output: Path) -> None:
+    """Write the whole state beside the last one and put it in its place: one is always whole.
+
+    Raises:
+        HandsegError: if it cannot be written; the last one stays.
+    """
+    new, current, old = (output / f"{NAME}{ending}" for ending in ("_new", "", "_old"))
+    try:
+        accelerator.save_state(str(new))
+    # torch and safetensors raise errors of their own when the disk is full.
+    except Exception as error:
+        shutil.rmtree(new, ignore_errors=True)
+        kept = (
+            f"the last good one is kept in {current}" if current.is_dir() else "there is none yet"
+        )
+        reason = " ".join(str(error).split())
+        raise HandsegError(f"no checkpoint could be written, {kept}: {reason}") from error
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        shutil.rmtree(old, ignore_errors=True)
+        if current.is_dir():
+            current.rename(old)
+        new.rename(current)
+        shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def load_checkpoint(accelerator: Any, output: Path) -> bool:
+    """Take up the last whole checkpoint in `output`; False if there is none."""
+    for ending in ("", "_old"):
+        if (output / f"{NAME}{ending}").is_dir():
+            accelerator.load_state(str(output / f"{NAME}{ending}"))
+            return True
+    return False

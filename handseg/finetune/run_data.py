@@ -1,0 +1,122 @@
+"""From a run's settings to its samples: photos, split, hands, views, features."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from handseg.errors import HandsegError
+from handseg.finetune.data import LabelledPhotos, Splits, load_data
+from handseg.finetune.features import FeatureCache, Item, RunOrder, Views, signature
+from handseg.finetune.hands import FoundHands, find_hands
+from handseg.finetune.settings import TRAIN, VALIDATION, DataSettings, FinetuneConfig
+from handseg.models.torch_common import image_embeddings
+from handseg.models.transformers_sam import TransformersMaskModel
+from handseg.prompts import PromptRecipe
+
+logger = logging.getLogger(__name__)
+
+SPLITS_FILE = "splits.json"
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """What a run shows.
+
+    Attributes:
+        training: the order of its samples.
+        validation: an unvaried view of each hand of the validation part.
+        hands: the training hands.
+        photos: of each part of the split.
+    """
+
+    training: RunOrder
+    validation: torch.utils.data.Dataset[Item]
+    hands: FoundHands
+    photos: dict[str, LabelledPhotos]
+
+
+def load_photos(settings: DataSettings, output: Path, seed: int) -> dict[str, LabelledPhotos]:
+    """The photos of each part of the split, which is kept in `output`.
+
+    Raises:
+        HandsegError: if a part that a run needs has no photo.
+    """
+    dataset = load_data(settings.source, settings.layout, **settings.options)
+    path = Path(settings.splits) if settings.splits else output / SPLITS_FILE
+    if path.is_file():
+        splits = Splits.load(path)
+    elif settings.splits:
+        raise HandsegError(f"splits: no such file: {path}")
+    else:
+        splits = Splits.by_group(dataset, settings.ratios, seed)
+        splits.save(path)
+    photos = {name: LabelledPhotos(splits.select(dataset, name)) for name in splits.parts}
+    for name in (TRAIN, VALIDATION):
+        if not photos.get(name):
+            raise HandsegError(
+                f"the split in {path} has no photo in {name!r}: parts are "
+                f"{', '.join(f'{part} ({len(ids)})' for part, ids in photos.items())}"
+            )
+    return photos
+
+
+def prepare_data(
+    config: FinetuneConfig,
+    model: TransformersMaskModel,
+    recipe: PromptRecipe,
+    output: Path,
+    accelerator: Any,
+) -> RunData:
+    """Find the hands and, with a cache, encode their views; processes share the encoding."""
+    with accelerator.main_process_first():
+        # One process looks at the photos; the others read what it wrote.
+        photos = load_photos(config.data, output, config.seed)
+        found = {
+            part: _find(photos[part], part, output, accelerator.is_main_process)
+            for part in (TRAIN, VALIDATION)
+        }
+    sets = {}
+    for part, views in ((TRAIN, config.views), (VALIDATION, 1)):
+        accelerator.print(f"{part}: {len(photos[part])} photos, {found[part].summary()}")
+        if not found[part].hands:
+            raise HandsegError(f"no photo of the part {part!r} can be used")
+        items = Views(
+            found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
+        )
+        sets[part] = (
+            _encoded(items, model, output / "features" / part, accelerator)
+            if (config.cache)
+            else items
+        )
+    order = RunOrder(sets[TRAIN], len(found[TRAIN].hands), config.views, config.seed)
+    return RunData(order, sets[VALIDATION], found[TRAIN], photos)
+
+
+def _find(photos: Sequence[Any], part: str, output: Path, show: bool) -> FoundHands:
+    looked_at = track(photos, f"landmarks, {part}", disable=not show, transient=True)
+    return find_hands(looked_at, output / f"landmarks_{part}.json")
+
+
+def _encoded(
+    views: Views, model: TransformersMaskModel, folder: Path, accelerator: Any
+) -> FeatureCache:
+    with accelerator.main_process_first():
+        cache = FeatureCache(folder, len(views), signature(views, model.model))
+
+    @torch.no_grad()
+    def encode(crops: np.ndarray) -> dict[str, Any]:
+        return image_embeddings(model.model, model.pixel_values(crops))
+
+    shards = cache.shards[accelerator.process_index :: accelerator.num_processes]
+    show = accelerator.is_main_process
+    cache.fill(views, encode, track(shards, "features", disable=not show, transient=True))
+    accelerator.wait_for_everyone()
+    return cache

@@ -1,0 +1,134 @@
+"""What a fine-tuning run is told: the YAML files in `finetune/` hold these fields."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from handseg.finetune.lora import LoraSettings
+from handseg.finetune.losses import LossWeights
+from handseg.finetune.step import PromptChances
+from handseg.finetune.views import Augmentation
+from handseg.prompts import PromptRecipe
+
+TRAIN, VALIDATION, TEST = "train", "val", "test"
+"""The parts of a split."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Photos and masks, and how they are split.
+
+    Attributes:
+        source: a folder, or for layout "hub" also a data set's id.
+        layout: "folder", "aitaca", "coco" or "hub".
+        options: further arguments of the layout's loader, see `handseg.finetune.data.load_data`.
+        splits: file of a split made before, such as by `handseg prepare`; None splits by group.
+        ratios: sizes of the parts "train", "val" and, if wanted, "test".
+    """
+
+    source: str
+    layout: str = "folder"
+    options: dict[str, Any] = field(default_factory=dict)
+    splits: str | None = None
+    ratios: dict[str, float] = field(
+        default_factory=lambda: {TRAIN: 0.8, VALIDATION: 0.1, TEST: 0.1}
+    )
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """One fine-tuning run.
+
+    Attributes:
+        data: what to learn from.
+        model: the base: "handseg-lite", a hub id or a folder of a SAM-family model.
+        recipe: makes the prompts and goes with the adapter; None takes the model's own.
+        lora: what of the model learns.
+        loss: how its masks are scored.
+        prompts: which prompts it is trained with.
+        augmentation: how the photos are varied.
+        cache: keep what a frozen encoder makes of the views on disk.
+        epochs: passes over the hands, each with the next of a hand's views.
+        batch_size: hands a forward pass, on each device.
+        gradient_accumulation: forward passes a step.
+        learning_rate: AdamW's, at the schedule's peak.
+        schedule: "cosine" falls to 0 at the end, "step" is multiplied by `step_factor` every
+            `step_epochs`, "constant" stays.
+        step_epochs, step_factor: see above.
+        warmup: share of the steps in which the learning rate rises to its peak.
+        weight_decay: AdamW's.
+        max_grad_norm: longer gradients are clipped to it.
+        patience: epochs without a better validation IoU until the run is stopped; None goes on.
+        mixed_precision: "no", "bf16" or "fp16".
+        workers: processes that read the samples, on each device.
+        seed: of the split, the views, the order and the adapter's start.
+        report: whether base and adapter are evaluated side by side at the end.
+    """
+
+    data: DataSettings
+    model: str = "handseg-lite"
+    recipe: PromptRecipe | None = None
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    loss: LossWeights = field(default_factory=LossWeights)
+    prompts: PromptChances = field(default_factory=PromptChances)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    cache: bool = True
+    epochs: int = 20
+    batch_size: int = 8
+    gradient_accumulation: int = 1
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    step_epochs: int = 10
+    step_factor: float = 0.3
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    patience: int | None = None
+    mixed_precision: str = "no"
+    workers: int = 0
+    seed: int = 0
+    report: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "gradient_accumulation", "step_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "step_factor", "max_grad_norm"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} must be above 0, got {value}")
+        for name, choices in (
+            ("schedule", ("cosine", "step", "constant")),
+            ("mixed_precision", ("no", "bf16", "fp16")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                )
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup must be from 0 to below 1, got {self.warmup}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1 or null, got {self.patience}")
+        if self.cache and not self.lora.encoder_is_frozen:
+            raise ValueError(
+                f"cache must be false with placement {self.lora.placement!r}: the encoder learns, "
+                "so its features do not stay the same"
+            )
+
+    @property
+    def views(self) -> int:
+        """Views of a hand that the run shows."""
+        return min(self.augmentation.views, self.epochs)
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """The share of the peak learning rate at `step` of `steps`, 0..1."""
+        warm = round(self.warmup * steps)
+        if step < warm:
+            return (step + 1) / warm
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
+        if self.schedule == "step":
+            return self.step_factor ** int(step * self.epochs / steps // self.step_epochs)
+        return 1.0

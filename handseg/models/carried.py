@@ -1,0 +1,15 @@
+"""The weights that the package carries."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+LITE = "handseg-lite"
+LITE_FOLDER = Path(__file__).parents[1] / "assets" / LITE
+
+
+def home(name_or_path: str | os.PathLike[str]) -> str | Path:
+    """The carried model's folder in place of its name; anything else as it is."""
+    name = os.fspath(name_or_path)
+    return LITE_FOLDER if name == LITE else name
