@@ -27,10 +27,11 @@ _PAPER, _INK, _FADED = (24, 26, 30), (235, 236, 238), (160, 164, 170)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A drawn photo with its name and IoU."""
+    """A photo with its name and IoU: the part that its hands are in, as it is and drawn on."""
 
     name: str
     iou: float
+    photo: Image.Image
     picture: Image.Image
 
 
@@ -50,7 +51,8 @@ def draw_case(
     view = image[rows, columns]
     scale = min(_CELL[0] / view.shape[1], _CELL[1] / view.shape[0])
     size = max(1, round(view.shape[1] * scale)), max(1, round(view.shape[0] * scale))
-    canvas = _resize(view, size)
+    photo = _resize(view, size)
+    canvas = photo.copy()
     # Resized as grey pictures, masks keep smooth edges.
     alphas = [
         _resize(mask[rows, columns].astype(np.uint8) * 255, size) for mask in (truth, prediction)
@@ -66,7 +68,7 @@ def draw_case(
     for alpha, color, width in zip(alphas, (TRUTH, PREDICTION), (4, 2), strict=True):
         outlines = [np.rint(line * 16).astype(np.int32) for line in draw.trace(alpha)]
         cv2.polylines(canvas, outlines, True, color, width, cv2.LINE_AA, shift=4)
-    return Case(name, iou, Image.fromarray(canvas))
+    return Case(name, iou, Image.fromarray(photo), Image.fromarray(canvas))
 
 
 def draw_sheet(cases: Sequence[Case], title: str) -> Image.Image:

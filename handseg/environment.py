@@ -18,6 +18,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": _version("torch"),
         "transformers": _version("transformers"),
+        "peft": _version("peft"),
         "mediapipe": _version("mediapipe"),
         "opencv": _version(*_OPENCV_BUILDS),
     }

@@ -11,3 +11,7 @@ class ImageError(HandsegError, ValueError):
 
 class ModelError(HandsegError, ValueError):
     """A model, adapter or recipe cannot be loaded or does not fit the others."""
+
+
+class TrainingError(HandsegError, ValueError):
+    """A training run cannot start or go on."""

@@ -1,28 +1,31 @@
-"""How good a segmenter is on a folder of photos with masks."""
+"""How good a segmenter is on photos with masks."""
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from handseg.contact_sheet import SIDE_BY_SIDE, Case, draw_case, draw_sheet
-from handseg.files import save_image, write_atomic
-from handseg.metrics import MaskMetrics, MetricsSummary, compare_masks, summarise
-from handseg.pairs import Pair
+import numpy as np
+
+from handseg.contact_sheet import SIDE_BY_SIDE, Case, draw_case
+from handseg.metrics import MaskMetrics, compare_masks
+from handseg.pairs import LabelledPhoto
+from handseg.prompts.from_mask import prompts_from_mask
+from handseg.results import HandSegmentation
+from handseg.summary import MetricsSummary, summarise
 
 if TYPE_CHECKING:
     from handseg.predictor import HandSegmenter
 
 logger = logging.getLogger(__name__)
 
-PER_PHOTO_FILE, SUMMARY_FILE, WORST_FILE = "per_photo.csv", "summary.json", "worst.jpg"
+MEDIAPIPE, HITS, MASK = "mediapipe", "hits", "mask"
+"""Where prompts come from: MediaPipe's landmarks, a miss counting as nothing found; the same, only
+where MediaPipe found a hand; and the true mask, which leaves out the landmarks' faults."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +33,18 @@ class PhotoScore:
     """How one photo came out.
 
     Attributes:
-        pair: the photo and its true mask.
-        hands: how many hands were found.
+        id: of the photo.
+        group: that the photo belongs to, such as the person, if it is known.
+        hands: how many hands were segmented.
+        predicted_iou: the mean over these hands of what the model expects; None without a hand.
         seconds: that `segment` took, reading the photo not included.
-        metrics: of all hands found together against the mask.
+        metrics: of all hands together against the mask.
     """
 
-    pair: Pair
+    id: str
+    group: str | None
     hands: int
+    predicted_iou: float | None
     seconds: float
     metrics: MaskMetrics
 
@@ -47,107 +54,106 @@ class Evaluation:
     """How a set of photos came out.
 
     Attributes:
-        photos: those compared, in the order of the pairs.
-        failures: by the pair's id, why it could not be compared.
+        photos: those compared, in the order they were given.
+        failures: by the photo's id, why it could not be compared.
         worst: pictures of those of lowest IoU, the worst first.
+        seed: of the bootstrap.
     """
 
     photos: tuple[PhotoScore, ...]
     failures: Mapping[str, str] = field(default_factory=dict)
     worst: tuple[Case, ...] = ()
+    seed: int = 0
 
     @cached_property
     def summary(self) -> MetricsSummary:
         """Raises ValueError if no photo could be compared."""
-        return summarise([photo.metrics for photo in self.photos])
+        groups = [photo.group for photo in self.photos]
+        return summarise([photo.metrics for photo in self.photos], groups, self.seed)
 
     @property
     def seconds_per_photo(self) -> float:
         return sum(photo.seconds for photo in self.photos) / len(self.photos)
 
+    def hits(self) -> Evaluation:
+        """The same without the photos in which no hand was found."""
+        found = tuple(photo for photo in self.photos if photo.hands)
+        names = {photo.id for photo in found}
+        return replace(
+            self, photos=found, worst=tuple(case for case in self.worst if case.name in names)
+        )
+
 
 def evaluate_pairs(
     segmenter: HandSegmenter,
-    pairs: Sequence[Pair],
+    photos: Sequence[LabelledPhoto],
     *,
+    prompts: str = MEDIAPIPE,
     max_hands: int = 4,
     worst: int = 4 * SIDE_BY_SIDE,
-    progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
+    seed: int = 0,
+    progress: Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]] = iter,
 ) -> Evaluation:
     """Segment photos and compare all hands found in each with its mask.
 
     A photo or mask that cannot be used is reported in `failures`, and the rest goes on.
 
     Args:
-        segmenter: finds the hands by itself.
-        pairs: see `handseg.pairs.find_pairs`.
+        segmenter: the one to judge.
+        photos: with their masks; see `handseg.pairs.find_pairs`.
+        prompts: "mediapipe" lets the segmenter find the hands by itself, "mask" draws the prompts
+            from the true mask; see `handseg.prompts.from_mask`.
         max_hands: the most hands to find in a photo.
         worst: how many of the worst photos to draw.
-        progress: wraps the sequence of pairs, as `tqdm.tqdm` does.
+        seed: of the bootstrap.
+        progress: wraps the sequence of photos, as `tqdm.tqdm` does.
+
+    Raises:
+        ValueError: if `prompts` is neither.
     """
-    photos: list[PhotoScore] = []
+    if prompts not in (MEDIAPIPE, MASK):
+        raise ValueError(f'prompts must be "{MEDIAPIPE}" or "{MASK}", got {prompts!r}')
+    scores: list[PhotoScore] = []
     failures: dict[str, str] = {}
     cases: list[Case] = []
-    for pair in progress(pairs):
+    for photo in progress(photos):
         try:
-            image, truth = pair.load()
+            image, truth = photo.load()
             start = time.perf_counter()
-            result = segmenter.segment(image, max_hands=max_hands)
+            if prompts == MASK:
+                result = _segment_from_mask(segmenter, image, truth)
+            else:
+                result = segmenter.segment(image, max_hands=max_hands)
             seconds = time.perf_counter() - start
             prediction = result.mask
             metrics = compare_masks(prediction, truth)
         except Exception as error:
             # One photo must not cost the results of all others, whatever is wrong with it.
-            logger.debug("%s", pair.image_path, exc_info=True)
+            logger.debug("%s", photo.id, exc_info=True)
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            failures[pair.id] = f"{kind}{error}"
+            failures[photo.id] = f"{kind}{error}"
             continue
-        photos.append(PhotoScore(pair, len(result), seconds, metrics))
+        expected = [hand.predicted_iou for hand in result]
+        scores.append(
+            PhotoScore(
+                id=photo.id,
+                group=getattr(photo, "group", None) or None,
+                hands=len(result),
+                predicted_iou=float(np.mean(expected)) if expected else None,
+                seconds=seconds,
+                metrics=metrics,
+            )
+        )
         if len(cases) < worst or (cases and metrics.iou < cases[-1].iou):
-            cases.append(draw_case(pair.id, metrics.iou, image, truth, prediction))
+            cases.append(draw_case(photo.id, metrics.iou, image, truth, prediction))
             cases = sorted(cases, key=lambda case: case.iou)[:worst]
-    return Evaluation(tuple(photos), failures, tuple(cases))
+    return Evaluation(tuple(scores), failures, tuple(cases), seed)
 
 
-def write_report(
-    evaluation: Evaluation, output: str | Path, details: Mapping[str, Any] | None = None
-) -> None:
-    """Write `per_photo.csv`, `summary.json` and `worst.jpg` into the folder `output`.
-
-    `details` are further values for the summary, fit for JSON: the model, versions, ....
-
-    Raises:
-        ValueError: if no photo could be compared.
-    """
-    output = Path(output)
-    summary = {
-        **(details or {}),
-        **asdict(evaluation.summary),
-        "failed": dict(evaluation.failures),
-        "seconds_per_photo": evaluation.seconds_per_photo,
-    }
-    with write_atomic(output / SUMMARY_FILE) as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    with write_atomic(output / PER_PHOTO_FILE) as temporary:
-        _write_table(evaluation.photos, temporary)
-    if evaluation.worst:
-        count, iou = len(evaluation.photos), evaluation.summary.metrics["iou"]["mean"]
-        title = f"Worst of {count} photos, mean IoU {iou:.3f}"
-        save_image(draw_sheet(evaluation.worst, title), output / WORST_FILE)
-
-
-def _write_table(photos: Sequence[PhotoScore], path: Path) -> None:
-    rows = [
-        {
-            "photo": photo.pair.id,
-            "hands": photo.hands,
-            "missed": int(photo.metrics.missed),
-            **photo.metrics.as_dict(),
-            "seconds": photo.seconds,
-        }
-        for photo in photos
-    ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def _segment_from_mask(
+    segmenter: HandSegmenter, image: np.ndarray, truth: np.ndarray
+) -> HandSegmentation:
+    boxes, points = prompts_from_mask(truth)
+    if not len(boxes):
+        return HandSegmentation(image)
+    return segmenter.segment(image, boxes=boxes, points=points)

@@ -16,58 +16,15 @@ scores 1, distances 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
 
+from handseg.classification import PixelCounts
+
 BOUNDARY_IOU_WIDTH = 0.02
 """Width of boundary IoU's bands as a fraction of the image's diagonal, as its authors set it."""
-
-_POOLED = ("iou", "dice", "pixel_accuracy", "mean_iou_with_background")
-
-
-@dataclass(frozen=True)
-class PixelCounts:
-    """Pixels of one photo, or summed over many, by what the prediction and the truth say."""
-
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    true_negatives: int
-
-    def __add__(self, other: PixelCounts) -> PixelCounts:
-        return PixelCounts(
-            self.true_positives + other.true_positives,
-            self.false_positives + other.false_positives,
-            self.false_negatives + other.false_negatives,
-            self.true_negatives + other.true_negatives,
-        )
-
-    @property
-    def iou(self) -> float:
-        """Intersection over union of the hand alone, 0..1."""
-        wrong = self.false_positives + self.false_negatives
-        return _ratio(self.true_positives, self.true_positives + wrong)
-
-    @property
-    def dice(self) -> float:
-        """Twice the intersection over the sum of the areas, 0..1."""
-        wrong = self.false_positives + self.false_negatives
-        return _ratio(2 * self.true_positives, 2 * self.true_positives + wrong)
-
-    @property
-    def pixel_accuracy(self) -> float:
-        """Share of pixels that prediction and truth label alike, background included, 0..1."""
-        right = self.true_positives + self.true_negatives
-        return _ratio(right, right + self.false_positives + self.false_negatives)
-
-    @property
-    def mean_iou_with_background(self) -> float:
-        """Mean of the hand's and the background's IoU: the "mIoU" of papers, mostly background."""
-        wrong = self.false_positives + self.false_negatives
-        return (self.iou + _ratio(self.true_negatives, self.true_negatives + wrong)) / 2
 
 
 @dataclass(frozen=True)
@@ -117,23 +74,6 @@ class MaskMetrics:
         values = asdict(self)
         counts = values.pop("counts")
         return values | counts
-
-
-@dataclass(frozen=True)
-class MetricsSummary:
-    """The metrics of a set of photos.
-
-    Attributes:
-        photos: How many photos were compared.
-        missed: In how many of them nothing was predicted although there is a hand.
-        metrics: By metric, "mean", "median" and "worst" over photos; for the overlap metrics also
-            "pooled", computed once from the pixels of all photos, so that large photos weigh more.
-            The worst signed distance is the one farthest from 0.
-    """
-
-    photos: int
-    missed: int
-    metrics: dict[str, dict[str, float]]
 
 
 def compare_masks(
@@ -195,29 +135,6 @@ def compare_masks(
     )
 
 
-def summarise(metrics: Sequence[MaskMetrics]) -> MetricsSummary:
-    """Reduce the metrics of a set of photos, misses included.
-
-    Raises:
-        ValueError: There are no metrics.
-    """
-    if not metrics:
-        raise ValueError("metrics must hold at least one photo, got none")
-    total = sum((photo.counts for photo in metrics), PixelCounts(0, 0, 0, 0))
-    summary: dict[str, dict[str, float]] = {}
-    for name in (field.name for field in fields(MaskMetrics) if field.name != "counts"):
-        values = [float(getattr(photo, name)) for photo in metrics]
-        is_distance = name.endswith(("_px", "_per_mille"))
-        summary[name] = {
-            "mean": float(np.mean(values)),
-            "median": float(np.median(values)),
-            "worst": max(values, key=abs) if is_distance else min(values),
-        }
-        if name in _POOLED:
-            summary[name]["pooled"] = getattr(total, name)
-    return MetricsSummary(len(metrics), sum(photo.missed for photo in metrics), summary)
-
-
 def _check(prediction: np.ndarray, truth: np.ndarray, boundary_tolerance: float) -> None:
     got = f"got {prediction.shape} {prediction.dtype} and {truth.shape} {truth.dtype}"
     if prediction.shape != truth.shape or truth.ndim != 2 or truth.size == 0:
@@ -226,11 +143,6 @@ def _check(prediction: np.ndarray, truth: np.ndarray, boundary_tolerance: float)
         raise ValueError(f"prediction and truth must be bool, {got}")
     if not (math.isfinite(boundary_tolerance) and boundary_tolerance > 0):
         raise ValueError(f"boundary_tolerance must be a positive number, got {boundary_tolerance}")
-
-
-def _ratio(part: int, whole: int) -> float:
-    """`part` / `whole`; 1 when there is nothing to find and nothing was found."""
-    return part / whole if whole else 1.0
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray) -> PixelCounts:

@@ -1,4 +1,4 @@
-"""Photos of hands with their masks on disk."""
+"""Photos of hands with their masks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,21 @@ from handseg.files import IMAGE_SUFFIXES
 from handseg.images import load_image
 
 logger = logging.getLogger(__name__)
+
+
+class LabelledPhoto(Protocol):
+    """A photo with the mask of all hands in it, read when it is asked for.
+
+    An attribute `group`, where there is one, names what photos share that are not independent of
+    each other: a person, a burst.
+    """
+
+    @property
+    def id(self) -> str:
+        """Names the photo among others."""
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """The photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +66,18 @@ def load_mask(path: Path, shape: Sequence[int]) -> np.ndarray:
     values = load_image(path)[..., 0]
     if values.shape != tuple(shape):
         raise ValueError(f"{path} is {values.shape}, but its photo is {tuple(shape)} (H, W)")
+    return to_mask(values, str(path))
+
+
+def to_mask(values: np.ndarray, name: str) -> np.ndarray:
+    """Greys (H, W) uint8 as a mask (H, W) bool, true above half of white.
+
+    Raises:
+        ValueError: naming `name`, if they are not black all over and yet have nothing above half
+            of white, as a mask of zeros and ones.
+    """
     if 0 < (highest := int(values.max())) <= 127:
-        raise ValueError(f"{path} has values up to {highest}, expected 0 and 255")
+        raise ValueError(f"{name} has values up to {highest}, expected 0 and 255")
     return values > 127
 
 
@@ -65,7 +91,7 @@ def find_pairs(folder: str | Path) -> list[Pair]:
             stem, or there is no pair.
     """
     folder = Path(folder)
-    images, masks = (_by_stem(folder / name) for name in ("images", "masks"))
+    images, masks = (by_stem(folder / name) for name in ("images", "masks"))
     for stem in sorted(images.keys() - masks.keys()):
         logger.warning("%s has no mask in %s", images[stem], folder / "masks")
     name = os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119
@@ -78,7 +104,12 @@ def find_pairs(folder: str | Path) -> list[Pair]:
     return pairs
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path) -> dict[str, Path]:
+    """The images in `folder` by their names without suffix, sorted.
+
+    Raises:
+        ValueError: if there is no such folder, or two of them differ in nothing but the suffix.
+    """
     if not folder.is_dir():
         raise ValueError(f"expected the folder {folder}; a data folder holds images/ and masks/")
     files: dict[str, Path] = {}

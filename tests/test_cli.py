@@ -19,10 +19,11 @@ from red_hands import GREEN, draw_photo, red_segmenter, save_photo
 from typer.testing import CliRunner, Result
 
 import handseg
-from handseg import predictor
 from handseg.cli import app
 from handseg.cli.outputs import find_photos
+from handseg.models import carried
 from handseg.predictor import HandSegmenter
+from handseg.prompts import PromptRecipe
 from handseg.results import HandSegmentation
 
 ONE_HAND = (80, 60, 40, 25)
@@ -511,7 +512,7 @@ def test_what_libraries_log_when_they_start_is_not_shown(
 def test_info_says_what_is_installed_and_that_weights_are_missing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor, "LITE_FOLDER", tmp_path / "nothing")
+    monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path / "nothing")
     done = run("info")
     assert done.exit_code == 0, done.output
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
@@ -533,9 +534,9 @@ def test_info_describes_the_carried_weights(
     }
     save_file(values, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"prompt_encoder_config": {"image_size": 448}}')
-    predictor.PromptRecipe(box_reach=0.21).save(tmp_path)
+    PromptRecipe(box_reach=0.21).save(tmp_path)
     (tmp_path / "README.md").write_text("---\nlicense: cc-by-sa-4.0\n---\n")
-    monkeypatch.setattr(predictor, "LITE_FOLDER", tmp_path)
+    monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path)
     done = run("info")
     assert done.exit_code == 0, done.output
     for expected in ("0.03 million", "448 px", "box_reach=0.21", str(tmp_path), "cc-by-sa-4.0"):
@@ -546,7 +547,7 @@ def test_info_survives_weights_that_cannot_be_read(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
-    monkeypatch.setattr(predictor, "LITE_FOLDER", tmp_path)
+    monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path)
     done = run("info")
     assert done.exit_code == 0, done.output
     assert "cannot be read" in done.stdout

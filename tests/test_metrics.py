@@ -15,7 +15,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.metrics import hausdorff_distance
 
-from handseg.metrics import MaskMetrics, PixelCounts, compare_masks, summarise
+from handseg.classification import PixelCounts
+from handseg.metrics import MaskMetrics, compare_masks
 
 SCORES = ("iou", "dice", "pixel_accuracy", "boundary_f", "boundary_iou", "mean_iou_with_background")
 DISTANCES = ("mean_distance_px", "hausdorff_95_px")
@@ -325,31 +326,3 @@ def test_tolerance_must_be_positive(tolerance: float) -> None:
     mask = np.ones((5, 4), bool)
     with pytest.raises(ValueError, match="boundary_tolerance"):
         compare_masks(mask, mask, boundary_tolerance=tolerance)
-
-
-def test_summary_keeps_misses_and_pools_pixels() -> None:
-    small = np.ones((3, 4), bool)  # a diagonal of 5
-    large = np.zeros((30, 40), bool)
-    large[:, :20] = True
-    near = np.zeros((30, 40), bool)
-    near[:, :15] = True
-    photos = [compare_masks(small, small), compare_masks(near, large), compare_masks(~small, small)]
-    summary = summarise(photos)
-    assert (summary.photos, summary.missed) == (3, 1)
-    iou = summary.metrics["iou"]
-    assert iou["mean"] == pytest.approx((1 + 0.75 + 0) / 3)
-    assert iou["median"] == pytest.approx(0.75)
-    assert iou["worst"] == 0
-    assert iou["pooled"] == pytest.approx((12 + 450) / (12 + 600 + 12))
-    assert summary.metrics["pixel_accuracy"]["pooled"] == pytest.approx((12 + 1050) / 1224)
-    distance = summary.metrics["mean_distance_px"]
-    assert distance["worst"] == 5
-    assert distance["median"] == pytest.approx(photos[1].mean_distance_px)
-    assert "pooled" not in distance
-    assert summary.metrics["mean_signed_distance_px"]["worst"] == -5
-    json.dumps(asdict(summary), allow_nan=False)
-
-
-def test_summary_needs_photos() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        summarise([])

@@ -17,11 +17,11 @@ from tiny_models import (
     random_crops,
     random_prompts,
     save_tiny_model,
-    segment_anything_tensors,
     tiny_model,
 )
 
 from handseg.models import MaskModel, load_mask_model
+from handseg.models.export import segment_anything_tensors
 from handseg.models.interface import without_padding
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.prompts.batch import IGNORED, PromptBatch

@@ -12,12 +12,12 @@ from tiny_models import (
     random_crops,
     random_prompts,
     save_tiny_model,
-    segment_anything_tensors,
     tiny_model,
 )
 
 from handseg.errors import ModelError
 from handseg.models import load_mask_model
+from handseg.models.export import segment_anything_tensors
 from handseg.models.segment_anything import SegmentAnythingMaskModel, build_sam
 
 torch.set_num_threads(1)

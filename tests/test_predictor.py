@@ -15,8 +15,9 @@ import torch
 from tiny_models import FAMILIES, save_tiny_model, tiny_model
 
 import handseg
-from handseg import api, predictor
+from handseg import api
 from handseg.errors import ImageError, ModelError
+from handseg.models import carried
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.predictor import ENCODER_BATCH, HandSegmenter, batch_prompts
 from handseg.prompts import (
@@ -523,7 +524,7 @@ class TestFromPretrained:
     ) -> None:
         self.MODEL.save(model)
         name_base(adapter, "handseg-lite")
-        monkeypatch.setattr(predictor, "LITE_FOLDER", model)
+        monkeypatch.setattr(carried, "LITE_FOLDER", model)
         assert self.load(adapter).recipe == self.MODEL
 
     def test_adapter_on_an_adapter(self, adapter: Path) -> None:
@@ -653,7 +654,7 @@ class TestModule:
     ) -> None:
         save_tiny_model("edgetam", tmp_path)
         PromptRecipe(box_reach=0.4).save(tmp_path)
-        monkeypatch.setattr(predictor, "LITE_FOLDER", tmp_path)
+        monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path)
         assert HandSegmenter.from_pretrained(device="cpu").recipe.box_reach == 0.4
         named = HandSegmenter.from_pretrained("handseg-lite", device="cpu")
         assert named.recipe.box_reach == 0.4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,43 +71,6 @@ def padded(prompts: PromptBatch, extra: int) -> PromptBatch:
         boxes=prompts.boxes,
         masks=prompts.masks,
     )
-
-
-def segment_anything_tensors(model: Any) -> dict[str, torch.Tensor]:
-    """The weights of a transformers SamModel under the names of the original package."""
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        for pattern, replacement in _ORIGINAL_NAMES:
-            name = re.sub(pattern, replacement, name)
-        tensors[name] = tensor.clone()
-    return tensors
-
-
-_ORIGINAL_NAMES = (
-    (r"^shared_image_embedding\.|^prompt_encoder\.shared_embedding\.", "prompt_encoder.pe_layer."),
-    (r"\.positional_embedding$", ".positional_encoding_gaussian_matrix"),
-    (r"^vision_encoder\.layers\.", "image_encoder.blocks."),
-    (r"^vision_encoder\.", "image_encoder."),
-    (r"patch_embed\.projection", "patch_embed.proj"),
-    (r"neck\.conv1", "neck.0"),
-    (r"neck\.layer_norm1", "neck.1"),
-    (r"neck\.conv2", "neck.2"),
-    (r"neck\.layer_norm2", "neck.3"),
-    (r"\.point_embed\.", ".point_embeddings."),
-    (r"mask_embed\.conv1", "mask_downscaling.0"),
-    (r"mask_embed\.layer_norm1", "mask_downscaling.1"),
-    (r"mask_embed\.conv2", "mask_downscaling.3"),
-    (r"mask_embed\.layer_norm2", "mask_downscaling.4"),
-    (r"mask_embed\.conv3", "mask_downscaling.6"),
-    (r"upscale_conv1", "output_upscaling.0"),
-    (r"upscale_layer_norm", "output_upscaling.1"),
-    (r"upscale_conv2", "output_upscaling.3"),
-    (r"(hypernetworks_mlps\.\d+|iou_prediction_head)\.layers\.0", r"\1.layers.1"),
-    (r"(hypernetworks_mlps\.\d+|iou_prediction_head)\.proj_in", r"\1.layers.0"),
-    (r"(hypernetworks_mlps\.\d+|iou_prediction_head)\.proj_out", r"\1.layers.2"),
-    (r"layer_norm_final_attn", "norm_final_attn"),
-    (r"\.layer_norm(\d)", r".norm\1"),
-)
 
 
 def _randomise(model: nn.Module) -> nn.Module:

@@ -11,7 +11,10 @@ import typer
 
 from handseg import __version__
 from handseg.cli.evaluate import evaluate
+from handseg.cli.export import export
+from handseg.cli.finetune import finetune
 from handseg.cli.info import info
+from handseg.cli.prepare import prepare
 from handseg.cli.segment import segment
 
 app = typer.Typer(
@@ -23,6 +26,9 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(segment)
 app.command(no_args_is_help=True)(evaluate)
+app.command(no_args_is_help=True)(export)
+app.command(no_args_is_help=True)(prepare)
+app.command(no_args_is_help=True)(finetune)
 app.command()(info)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,6 +118,7 @@ def load_segmenter(
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
     from handseg.predictor import HandSegmenter
+    from handseg.prompts.quiet import start_quietly
 
     if device is not None:
         _check_device(device)
@@ -129,7 +128,7 @@ def load_segmenter(
         )
     except (ValueError, OSError) as error:
         fail(reason(error))
-    _warm_up(segmenter)
+    start_quietly(lambda: segmenter.landmarker)
     return segmenter
 
 
@@ -141,33 +140,3 @@ def _check_device(device: str) -> None:
     # Torch raises an AssertionError where it was built without CUDA.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         fail(f"--device {device}: {' '.join(str(error).split())}")
-
-
-def _warm_up(segmenter: HandSegmenter) -> None:
-    """Let MediaPipe log what it logs when it starts, where nobody reads it.
-
-    Its libraries write to the file descriptor at the first photo. They heed no log level in the
-    environment, and their C interface offers to copy messages but not to stop them.
-    """
-    import numpy as np
-
-    with _native_stderr_silenced():
-        segmenter.landmarker.detect(np.zeros((1, 1, 3), np.uint8))
-
-
-@contextmanager
-def _native_stderr_silenced() -> Iterator[None]:
-    try:
-        saved = os.dup(2)
-    except OSError:  # It is closed, and so already silent.
-        yield
-        return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

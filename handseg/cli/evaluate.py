@@ -1,9 +1,12 @@
-"""`handseg evaluate`: measure a model on photos with masks."""
+"""`handseg evaluate`: measure one or several models on photos with masks."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +19,6 @@ from handseg.cli.common import (
     AdapterOption,
     DeviceOption,
     MaxHandsOption,
-    ModelOption,
     RecipeOption,
     ending_on_ctrl_c,
     fail,
@@ -29,107 +31,238 @@ from handseg.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from handseg.evaluate import Evaluation
+    from handseg.comparison import Systems
+    from handseg.pairs import LabelledPhoto
+    from handseg.predictor import HandSegmenter
 
-_SHARES = ("iou", "dice", "pixel_accuracy", "boundary_f", "boundary_iou")
-_DISTANCES = (
-    "mean_distance_px",
-    "mean_distance_per_mille",
-    "hausdorff_95_px",
-    "hausdorff_95_per_mille",
-    "mean_signed_distance_px",
-)
-_FOR_COMPARISON = "mean_iou_with_background"
+
+class Prompts(str, Enum):
+    """Where the prompts come from."""
+
+    mediapipe = "mediapipe"
+    mask = "mask"
+    both = "both"
 
 
 def evaluate(
-    folder: Annotated[
-        Path,
+    data: Annotated[
+        str,
         typer.Argument(
-            metavar="DIR",
+            metavar="DATA",
             help="Folder with images/ and masks/: a mask has its photo's name and size and is "
-            "white on all hands.",
+            "white on all hands; groups.csv beside them, if it is there, says who belongs "
+            "together. With --layout, what that layout expects.",
             show_default=False,
         ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")
     ] = Path("handseg_evaluation"),
-    model: ModelOption = "handseg-lite",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help='"handseg-lite" (carried by the package, the default), a Hugging Face id or '
+            "folder of a SAM-family model, an original segment-anything .pth, or an adapter that "
+            "names its model. Give it again for another model: the report shows all side by side, "
+            "and how each compares with the first.",
+            show_default=False,
+        ),
+    ] = None,
     adapter: AdapterOption = None,
+    prompts: Annotated[
+        Prompts,
+        typer.Option(
+            "--prompts",
+            help="Whose prompts: MediaPipe's, those drawn from the true mask, or both in turn.",
+        ),
+    ] = Prompts.both,
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            metavar="folder|aitaca|coco|hub",
+            help="How DATA holds photos and masks. What needs more words to be read becomes a "
+            "folder with `handseg prepare`.",
+        ),
+    ] = "folder",
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--splits",
+            metavar="FILE",
+            help="File that divides DATA into parts, as `handseg prepare --split` writes it.",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="NAME", help="The part of --splits to measure on."),
+    ] = None,
+    group_pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--group-pattern",
+            metavar="REGEX",
+            help="What in a photo's id names the person or burst, in brackets, such as "
+            '"(id\\d+)": intervals then do not take photos of one person for independent.',
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Of the intervals' bootstrap.")
+    ] = 0,
     recipe: RecipeOption = None,
     device: DeviceOption = None,
     max_hands: MaxHandsOption = 4,
 ) -> None:
-    """Measure a model on photos with masks.
+    """Measure models on photos with masks.
 
-    Prints a table and writes summary.json, per_photo.csv and worst.jpg, which shows the photos of
-    lowest IoU. All hands found in a photo are compared with its mask together. A photo in which
-    no hand is found has an IoU of 0, and each of its distances is the photo's diagonal. Distances
+    Prints a table and writes report.html (plots and the worst photos in one file that needs no
+    network), summary.json, per_photo.csv and worst.jpg. All hands found in a photo are compared
+    with its mask together. A photo in which no hand is found has an IoU of 0, and each of its
+    distances is the photo's diagonal; the column "hits only" leaves these photos out. Distances
     are between contours, in pixels and in per mille of the diagonal; the signed one is positive
-    where the prediction is too large. mean_iou_with_background is there to compare with papers
+    where the prediction is too large. Mean IoU with background is there to compare with papers
     that report it: it is mostly background.
 
     Exit codes: 0 all photos are compared; 1 some could not be; 2 the command cannot run as it was
     given; 130 interrupted.
     """
     with ending_on_ctrl_c():
-        from handseg.environment import versions
-        from handseg.evaluate import evaluate_pairs, write_report
-        from handseg.pairs import find_pairs
-
+        names = models or ["handseg-lite"]
+        if adapter is not None and len(names) > 1:
+            fail("--adapter goes with one --model, got several")
+        if len(set(names)) < len(names):
+            fail("--model names the same model twice")
+        if (splits is None) != (part is None):
+            fail("--splits and --part go together")
         try:
-            pairs = find_pairs(folder)
+            photos = _find_photos(data, layout, splits, part, group_pattern)
             output.mkdir(parents=True, exist_ok=True)
         except (ValueError, OSError) as error:
             fail(reason(error))
-        with (
-            load_segmenter(model, adapter, recipe, device) as segmenter,
-            progress_bar() as bar,
-        ):
-            evaluation = evaluate_pairs(segmenter, pairs, max_hands=max_hands, progress=bar.track)
-            used_recipe = segmenter.recipe.to_dict()
-        for name, why in evaluation.failures.items():
-            say_failed(name, why)
-        if not evaluation.photos:
+
+        from handseg.environment import versions
+        from handseg.evaluate import MASK, MEDIAPIPE
+        from handseg.report import write_report
+
+        sources = [MEDIAPIPE, MASK] if prompts is Prompts.both else [prompts.value]
+        with ExitStack() as stack:
+            # All are loaded before the first is measured: a wrong name must not cost an hour.
+            segmenters = {
+                name if adapter is None else f"{name} + {adapter}": stack.enter_context(
+                    load_segmenter(name, adapter, recipe, device)
+                )
+                for name in names
+            }
+            systems = _measure(segmenters, photos, sources, max_hands, seed)
+            recipes = {name: one.recipe.to_dict() for name, one in segmenters.items()}
+        _say_failures(systems)
+        if not any(one.photos for by_source in systems.values() for one in by_source.values()):
             say("No photo could be compared.", "red")
             raise typer.Exit(FAILED)
         details = {
             "command": shlex.join(["handseg", *sys.argv[1:]]),
-            "folder": str(folder),
+            "data": data,
+            "layout": layout,
+            "splits": None if splits is None else str(splits),
+            "part": part,
+            "group_pattern": group_pattern,
             "versions": versions(),
-            "model": model,
+            "models": names,
             "adapter": None if adapter is None else str(adapter),
-            "recipe": used_recipe,
+            "recipes": recipes,
             "max_hands": max_hands,
         }
         try:
-            write_report(evaluation, output, details)
+            write_report(systems, output, details)
         except (ValueError, OSError) as error:
             say_failed(f"report in {output}", reason(error))
             raise typer.Exit(FAILED) from error
-        _print(evaluation, output)
-        if evaluation.failures:
+        _print(systems, output)
+        if any(one.failures for by_source in systems.values() for one in by_source.values()):
             raise typer.Exit(FAILED)
 
 
-def _print(evaluation: Evaluation, output: Path) -> None:
-    summary = evaluation.summary
-    table = Table("metric", box=None, header_style="bold", pad_edge=False)
-    for statistic in ("mean", "median", "worst"):
-        table.add_column(statistic, justify="right")
-    for names, form in ((_SHARES, ".4f"), (_DISTANCES, ".2f"), ((_FOR_COMPARISON,), ".4f")):
-        for name in names:
-            values = summary.metrics[name]
-            row = [format(values[key], form) for key in ("mean", "median", "worst")]
-            table.add_row(name, *row, end_section=name == names[-1])
-    results.print(table)
-    missed = f"{summary.missed} missed (no hand found, IoU 0)"
-    failed = f", {len(evaluation.failures)} failed" if evaluation.failures else ""
-    results.print(
-        Text(
-            f"{summary.photos} photos, {missed}{failed}, {evaluation.seconds_per_photo:.2f} s a "
-            f"photo. Report in {output}"
-        ),
-        soft_wrap=True,
-    )
+def _find_photos(
+    data: str, layout: str, splits: Path | None, part: str | None, group_pattern: str | None
+) -> Sequence[LabelledPhoto]:
+    grouped = group_pattern is not None or (Path(data) / "groups.csv").is_file()
+    if layout == "folder" and splits is None and not grouped:
+        from handseg.pairs import find_pairs
+
+        return find_pairs(data)
+    from handseg.finetune.data import LabelledPhotos, Splits, load_data
+
+    options = {} if group_pattern is None else {"group_pattern": group_pattern}
+    dataset = load_data(data, layout, **options)
+    if splits is not None and part is not None:
+        dataset = Splits.load(splits).select(dataset, part)
+    return LabelledPhotos(dataset)
+
+
+def _measure(
+    segmenters: Mapping[str, HandSegmenter],
+    photos: Sequence[LabelledPhoto],
+    sources: Sequence[str],
+    max_hands: int,
+    seed: int,
+) -> Systems:
+    from handseg.evaluate import evaluate_pairs
+
+    with progress_bar() as bar:
+        return {
+            name: {
+                source: evaluate_pairs(
+                    segmenter,
+                    photos,
+                    prompts=source,
+                    max_hands=max_hands,
+                    seed=seed,
+                    progress=bar.track,
+                )
+                for source in sources
+            }
+            for name, segmenter in segmenters.items()
+        }
+
+
+def _say_failures(systems: Systems) -> None:
+    """Each once: what cannot be read fails with every system and prompt source."""
+    failures = {
+        (photo, why): None
+        for evaluations in systems.values()
+        for evaluation in evaluations.values()
+        for photo, why in evaluation.failures.items()
+    }
+    for photo, why in failures:
+        say_failed(photo, why)
+
+
+def _print(systems: Systems, output: Path) -> None:
+    from handseg.comparison import SOURCE_TITLES, compare_with_first, result_rows, with_hits
+    from handseg.report import PAGE_FILE
+
+    systems = with_hits(systems)
+    for name, evaluations in systems.items():
+        results.print(Text(name, "bold"), soft_wrap=True)
+        table = Table("", box=None, header_style="bold", pad_edge=False)
+        for source in evaluations:
+            table.add_column(SOURCE_TITLES[source], justify="right", no_wrap=True)
+        for row in result_rows(list(evaluations.values())):
+            if row.starts_section and table.row_count:
+                table.add_row()
+            table.add_row(row.label, *row.cells)
+        results.print(table)
+    for name, differences in compare_with_first(systems).items():
+        for source, gain in differences.items():
+            results.print(
+                Text(
+                    f"{name} against {next(iter(systems))}, {SOURCE_TITLES[source]}: IoU "
+                    f"{gain.mean:+.4f} (95 % interval {gain.mean_low:+.4f} to "
+                    f"{gain.mean_high:+.4f}), better on {gain.better} and worse on {gain.worse} "
+                    f"of {gain.photos} photos"
+                ),
+                soft_wrap=True,
+            )
+    results.print(Text(f"Report: {output / PAGE_FILE}"), soft_wrap=True)

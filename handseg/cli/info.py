@@ -19,7 +19,7 @@ def info() -> None:
         from huggingface_hub import constants
 
         from handseg.environment import versions
-        from handseg.predictor import LITE_FOLDER
+        from handseg.models.carried import LITE_FOLDER
 
         for name, version in versions().items():
             _line(name, version)

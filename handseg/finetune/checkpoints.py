@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from handseg.errors import HandsegError
+from handseg.errors import TrainingError
 
 NAME = "checkpoint"
 _LEARNT = "learnt.safetensors"
@@ -48,7 +48,7 @@ def save_checkpoint(accelerator: Any, output: Path) -> None:
     """Write the whole state beside the last one and put it in its place: one is always whole.
 
     Raises:
-        HandsegError: if it cannot be written; the last one stays.
+        TrainingError: if it cannot be written; the last one stays.
     """
     new, current, old = (output / f"{NAME}{ending}" for ending in ("_new", "", "_old"))
     try:
@@ -60,7 +60,7 @@ def save_checkpoint(accelerator: Any, output: Path) -> None:
             f"the last good one is kept in {current}" if current.is_dir() else "there is none yet"
         )
         reason = " ".join(str(error).split())
-        raise HandsegError(f"no checkpoint could be written, {kept}: {reason}") from error
+        raise TrainingError(f"no checkpoint could be written, {kept}: {reason}") from error
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(old, ignore_errors=True)

@@ -43,7 +43,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else from_mapping(hint, value, where)  # type: ignore[arg-type,type-var]
+        return value if isinstance(value, hint) else from_mapping(hint, value, where)  # type: ignore[arg-type]
     kind: Any = typing.get_origin(hint) or hint
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         # YAML takes 1e-3 for a string.
@@ -60,27 +60,32 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     raise ValueError(f"{where} must be {name}, got {value!r:.80}")
 
 
-def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Nested mappings with "key=value" assigned, where a dotted key names a nested one.
-
-    The value is YAML. Raises ValueError for text of another form.
-    """
+def assign(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings with `assignments` made, in which a dotted key names a nested one."""
     result = _plain(values)
-    for text in overrides:
-        path, equals, value = text.partition("=")
-        names = path.strip().split(".")
-        if not equals or not all(names):
-            raise ValueError(f"expected key=value, such as lora.rank=16, got {text!r}")
+    for key, value in assignments.items():
+        *path, last = key.split(".")
         place = result
-        for name in names[:-1]:
+        for name in path:
             if not isinstance(place.get(name), dict):
                 place[name] = {}
             place = place[name]
+        place[last] = value
+    return result
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """What "key=value" says, the value being YAML. Raises ValueError for text of another form."""
+    assignments = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            raise ValueError(f"expected key=value, such as lora.rank=16, got {text!r}")
         try:
-            place[names[-1]] = yaml.safe_load(value)
+            assignments[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ValueError(f"the value of {text!r} is not YAML: {error}") from error
-    return result
+    return assignments
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.utils.data import Dataset
 
-from handseg.errors import HandsegError
+from handseg.errors import TrainingError
 from handseg.files import write_atomic
 from handseg.finetune.hands import TrainingHand
 from handseg.finetune.samples import to_tensors
@@ -74,7 +74,7 @@ class FeatureCache(Dataset[Item]):
         signature: what the features depend on, fit for JSON.
 
     Raises:
-        HandsegError: if the folder holds the features of something else.
+        TrainingError: if the folder holds the features of something else.
     """
 
     def __init__(self, folder: Path, count: int, signature: Mapping[str, Any]) -> None:
@@ -89,14 +89,14 @@ class FeatureCache(Dataset[Item]):
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise HandsegError(f"{path} cannot be read, delete its folder: {error}") from error
+            raise TrainingError(f"{path} cannot be read, delete its folder: {error}") from error
         if stored != json.loads(json.dumps(signature)):
             names = sorted(
                 name
                 for name in stored.keys() | signature.keys()
                 if stored.get(name) != json.loads(json.dumps(signature.get(name)))
             )
-            raise HandsegError(
+            raise TrainingError(
                 f"the features in {folder} were made with other {', '.join(names)}: delete the "
                 "folder, or name another one as cache"
             )
@@ -127,7 +127,7 @@ class FeatureCache(Dataset[Item]):
                         tensor = value.to("cpu", torch.float16 if half else value.dtype)
                         tensors[f"{start + place}.{name}"] = tensor.contiguous()
             if not all(tensor.isfinite().all() for tensor in tensors.values()):
-                raise HandsegError("the encoder's features exceed half precision: use cache=false")
+                raise TrainingError("the encoder's features exceed half precision: use cache=false")
             with write_atomic(self._path(shard)) as temporary:
                 save_file(tensors, temporary)
 
@@ -160,7 +160,7 @@ class FeatureCache(Dataset[Item]):
                 names = [key.removeprefix(start) for key in file.keys() if key.startswith(start)]  # noqa: SIM118
                 self._open[shard] = file, names
             except (OSError, SafetensorError) as error:
-                raise HandsegError(
+                raise TrainingError(
                     f"{self._path(shard)} cannot be read, delete it and start again: {error}"
                 ) from error
         return self._open[shard]
@@ -172,7 +172,7 @@ class FeatureCache(Dataset[Item]):
 
 def _flatten(encoded: Mapping[str, Any], place: int) -> dict[str, torch.Tensor]:
     """Row `place` of each tensor: "name/-1", or "name/i" where there is a list of them."""
-    flat = {}
+    flat: dict[str, torch.Tensor] = {}
     for name, value in encoded.items():
         if isinstance(value, list):
             flat |= {f"{name}/{index}": tensor[place] for index, tensor in enumerate(value)}

@@ -15,6 +15,7 @@ import numpy as np
 from handseg.files import write_atomic
 from handseg.finetune.sources import share_inside
 from handseg.prompts import HandLandmarker
+from handseg.prompts.quiet import start_quietly
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ def find_hands(
             try:
                 digest = photo.digest()
                 if digest not in cache.found:
-                    own = own or HandLandmarker()
+                    own = own or start_quietly(HandLandmarker)
                     cache.add(digest, _hands_on_mask(own, *photo.load()))
             except (ValueError, OSError) as error:
                 logger.warning("%s", error)

@@ -12,7 +12,7 @@ import peft
 import torch
 
 from handseg.errors import ModelError
-from handseg.models.adapters import wrap
+from handseg.models.adapters import use_tuned_mask, wrap
 
 PLACEMENTS = ("decoder", "decoder+neck", "all")
 WHOLE_PARTS = {
@@ -142,6 +142,7 @@ def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
         target_modules="|".join(map(re.escape, targets)),
         modules_to_save=whole or None,
     )
+    use_tuned_mask(model)
     return wrap(model, config)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from handseg.errors import HandsegError
+from handseg.errors import TrainingError
 from handseg.finetune.data import LabelledPhotos, Splits, load_data
 from handseg.finetune.features import FeatureCache, Item, RunOrder, Views, signature
 from handseg.finetune.hands import FoundHands, find_hands
@@ -47,21 +47,21 @@ def load_photos(settings: DataSettings, output: Path, seed: int) -> dict[str, La
     """The photos of each part of the split, which is kept in `output`.
 
     Raises:
-        HandsegError: if a part that a run needs has no photo.
+        TrainingError: if a part that a run needs has no photo.
     """
     dataset = load_data(settings.source, settings.layout, **settings.options)
     path = Path(settings.splits) if settings.splits else output / SPLITS_FILE
     if path.is_file():
         splits = Splits.load(path)
     elif settings.splits:
-        raise HandsegError(f"splits: no such file: {path}")
+        raise TrainingError(f"splits: no such file: {path}")
     else:
         splits = Splits.by_group(dataset, settings.ratios, seed)
         splits.save(path)
     photos = {name: LabelledPhotos(splits.select(dataset, name)) for name in splits.parts}
     for name in (TRAIN, VALIDATION):
         if not photos.get(name):
-            raise HandsegError(
+            raise TrainingError(
                 f"the split in {path} has no photo in {name!r}: parts are "
                 f"{', '.join(f'{part} ({len(ids)})' for part, ids in photos.items())}"
             )
@@ -87,7 +87,7 @@ def prepare_data(
     for part, views in ((TRAIN, config.views), (VALIDATION, 1)):
         accelerator.print(f"{part}: {len(photos[part])} photos, {found[part].summary()}")
         if not found[part].hands:
-            raise HandsegError(f"no photo of the part {part!r} can be used")
+            raise TrainingError(f"no photo of the part {part!r} can be used")
         items = Views(
             found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
         )

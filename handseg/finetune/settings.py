@@ -12,6 +12,8 @@ from handseg.finetune.step import PromptChances
 from handseg.finetune.views import Augmentation
 from handseg.prompts import PromptRecipe
 
+CONFIG_FILE = "config.yaml"
+"""In the folder of a run, its settings."""
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """The parts of a split."""
 
@@ -61,7 +63,7 @@ class FinetuneConfig:
         weight_decay: AdamW's.
         max_grad_norm: longer gradients are clipped to it.
         patience: epochs without a better validation IoU until the run is stopped; None goes on.
-        mixed_precision: "no", "bf16" or "fp16".
+        mixed_precision: "no", "bf16" or "fp16"; None takes what `accelerate launch` was told.
         workers: processes that read the samples, on each device.
         seed: of the split, the views, the order and the adapter's start.
         report: whether base and adapter are evaluated side by side at the end.
@@ -86,7 +88,7 @@ class FinetuneConfig:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     patience: int | None = None
-    mixed_precision: str = "no"
+    mixed_precision: str | None = None
     workers: int = 0
     seed: int = 0
     report: bool = True
@@ -101,12 +103,11 @@ class FinetuneConfig:
                 raise ValueError(f"{name} must be above 0, got {value}")
         for name, choices in (
             ("schedule", ("cosine", "step", "constant")),
-            ("mixed_precision", ("no", "bf16", "fp16")),
+            ("mixed_precision", (None, "no", "bf16", "fp16")),
         ):
             if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
-                )
+                known = ", ".join(choice or "null" for choice in choices)
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup must be from 0 to below 1, got {self.warmup}")
         if self.patience is not None and self.patience < 1:

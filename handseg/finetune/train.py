@@ -20,7 +20,7 @@ import torch
 from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
 
-from handseg.errors import HandsegError
+from handseg.errors import TrainingError
 from handseg.finetune.adapter import save_adapter
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
 from handseg.finetune.config import from_mapping, read_yaml, save_yaml, to_mapping
@@ -29,7 +29,8 @@ from handseg.finetune.lite import freeze_batch_norms
 from handseg.finetune.lora import add_lora, format_trainable, trainable_parameters
 from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.run_data import prepare_data
-from handseg.finetune.settings import FinetuneConfig
+from handseg.finetune.run_report import report_run
+from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig
 from handseg.finetune.step import PromptMix, StepLoss, forward_loss
 from handseg.models import load_mask_model
 from handseg.models.carried import home
@@ -38,8 +39,6 @@ from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
 
 logger = logging.getLogger(__name__)
-
-CONFIG_FILE, HISTORY_FILE = "config.yaml", "history.json"
 
 
 @dataclass
@@ -71,7 +70,7 @@ def train(config: FinetuneConfig, output: Path) -> State:
     """Run or go on with a run in the folder `output`, which becomes an adapter folder.
 
     Raises:
-        HandsegError: if data, base or an earlier run in `output` do not fit, or the loss is not
+        TrainingError: if data, base or an earlier run in `output` do not fit, or the loss is not
             finite. The last checkpoint stays, and the adapter of the best epoch.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -90,7 +89,7 @@ def train(config: FinetuneConfig, output: Path) -> State:
         _check_same_run(config, output)
     base = load_mask_model(config.model, device=accelerator.device)
     if not isinstance(base, TransformersMaskModel):
-        raise HandsegError(
+        raise TrainingError(
             f"model: {config.model} is an original segment-anything checkpoint, which cannot be "
             "tuned; take the same model in transformers' form, such as facebook/sam-vit-base"
         )
@@ -160,7 +159,7 @@ def train(config: FinetuneConfig, output: Path) -> State:
                 continue
             score = validate(accelerator, base, model, validation, usual)
             row = {
-                "epoch": epoch,
+                "epoch": min(epoch, config.epochs),
                 "step": state.step,
                 "loss": float(np.mean(losses)),
                 "learning_rate": rate,
@@ -170,12 +169,12 @@ def train(config: FinetuneConfig, output: Path) -> State:
             state.history.append(row)
             accelerator.log(row, step=state.step)
             accelerator.print(
-                f"epoch {epoch} step {state.step} loss {row['loss']:.4f} validation IoU {score:.4f}"
-                f" {time.perf_counter() - started:.0f} s"
+                f"epoch {row['epoch']} step {state.step} loss {row['loss']:.4f} "
+                f"validation IoU {score:.4f} {time.perf_counter() - started:.0f} s"
             )
             state.waited += 1
             if score > state.best:
-                state.best, state.best_epoch, state.waited = score, epoch, 0
+                state.best, state.best_epoch, state.waited = score, row["epoch"], 0
                 # Before the checkpoint: a run killed in between comes here again.
                 _save(accelerator, model, config, recipe, output)
             save_checkpoint(accelerator, output)
@@ -183,6 +182,8 @@ def train(config: FinetuneConfig, output: Path) -> State:
                 accelerator.print(f"no better epoch since {state.best_epoch}: stopped early")
                 break
     accelerator.end_training()
+    if accelerator.is_main_process:
+        report_run(config, recipe, data.photos, output, accelerator.device)
     return state
 
 
@@ -242,7 +243,7 @@ def _loader(samples: Dataset[Item], config: FinetuneConfig) -> DataLoader:
 def _finite(loss: torch.Tensor, step: int, output: Path) -> float:
     value = float(loss)
     if not math.isfinite(value):
-        raise HandsegError(
+        raise TrainingError(
             f"the loss is {value} at step {step}: lower learning_rate, or use mixed_precision "
             f'"no" or "bf16"; the checkpoint and the best adapter in {output} are from before'
         )
@@ -260,7 +261,14 @@ def _check_same_run(config: FinetuneConfig, output: Path) -> None:
         to_mapping(config),
     )
     if differing := sorted(name for name in wanted if wanted[name] != stored[name]):
-        raise HandsegError(
+        raise TrainingError(
             f"the run in {output} has other settings of {', '.join(differing)}: go on with "
             f"its own ({path}), or choose another output"
         )
+
+
+if __name__ == "__main__":
+    # The command line is at home in handseg.cli; `accelerate launch -m` needs a module of its own.
+    from handseg.cli.finetune import main
+
+    main()

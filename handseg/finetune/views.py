@@ -65,7 +65,7 @@ def plain_view(hand: TrainingHand, recipe: PromptRecipe, size: int) -> Sample:
     """
     photo, mask = hand.load()
     height, width = mask.shape
-    prompts = _prompts(hand.landmarks, _outlines(mask), np.eye(3), height, width, recipe)
+    prompts = _prompts(hand.landmarks, mask, np.eye(3), height, width, recipe)
     region = Region.around(prompts.extent, recipe.region_margin)
     image = region.crop(photo, size)
     # Cut out as the photo is, in one picture: the mask, and where the photo is, which lacks FILL.
@@ -90,7 +90,7 @@ def varied_view(
     landmarks = hand.landmarks
     if landmarks is not None and rng.random() < augmentation.jitter:
         landmarks = jitter_landmarks(landmarks, rng)
-    prompts = _prompts(landmarks, _outlines(mask), to_view, height, width, recipe)
+    prompts = _prompts(landmarks, mask, to_view, height, width, recipe)
     margin = recipe.region_margin + 0.5
     margin = max(0.0, margin * np.exp(rng.normal(0, augmentation.zoom)) - 0.5)
     region = Region.around(prompts.extent, margin)
@@ -124,35 +124,25 @@ def _place(
     return matrix, int(extent[1]), int(extent[0])
 
 
-def _outlines(mask: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of the largest island: the corners of its hull (N, 2) and points inside it, x, y px."""
-    boxes, points = prompts_from_mask(mask, FROM_MASK_POINTS)
-    found = []
-    for box, inside in zip(boxes[:1], points[:1], strict=True):
-        x0, y0, x1, y1 = box.astype(int)
-        part = mask[y0 : y1 + 1, x0 : x1 + 1].astype(np.uint8)
-        hull = cv2.convexHull(cv2.findNonZero(part))[:, 0] + [x0, y0]
-        found.append((hull.astype(np.float32), inside))
-    return found
-
-
 def _prompts(
     landmarks: np.ndarray | None,
-    outlines: list[tuple[np.ndarray, np.ndarray]],
+    mask: np.ndarray,
     matrix: np.ndarray,
     height: int,
     width: int,
     recipe: PromptRecipe,
 ) -> HandPrompts:
-    """The prompts of a hand in a photo moved by `matrix`, by its landmarks or else its mask."""
+    """The prompts of a hand in a photo moved by `matrix`: of its landmarks, or else its mask."""
     if landmarks is not None:
         return recipe.prompts(_move(landmarks, matrix), height, width)
-    hull, inside = outlines[0]
-    corners = _move(hull, matrix)
-    box = np.concatenate([corners.min(0), corners.max(0)])
-    frame = np.array([width - 1, height - 1], np.float32)
-    points = np.clip(_move(inside, matrix), 0, frame)
-    return own_prompts(height, width, recipe, boxes=box, points=points)[0]
+    boxes, points = prompts_from_mask(mask, FROM_MASK_POINTS)
+    x0, y0, x1, y1 = boxes[0].astype(int)
+    part = mask[y0 : y1 + 1, x0 : x1 + 1].astype(np.uint8)
+    # The box of a turned hand is that of its hull, which is smaller than its turned box.
+    hull = _move(cv2.convexHull(cv2.findNonZero(part))[:, 0] + [x0, y0], matrix)
+    box = np.concatenate([hull.min(0), hull.max(0)])
+    inside = np.clip(_move(points[0], matrix), 0, [width - 1, height - 1])
+    return own_prompts(height, width, recipe, boxes=box, points=inside)[0]
 
 
 def _move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

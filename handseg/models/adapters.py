@@ -117,7 +117,19 @@ def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
     merged = wrapped.merge_and_unload()
     if target is not model:
         model.mask_decoder = merged
+    use_tuned_mask(model)
     logger.info("merged the adapter %s into %s", name, family)
+
+
+def use_tuned_mask(model: Any) -> None:
+    """Let `model` always answer with the mask that is tuned, that of its first mask token.
+
+    SAM 2 and its kin replace it, outside of training, by another token's where it is unstable.
+    """
+    decoder = model.mask_decoder
+    if hasattr(decoder, "dynamic_multimask_via_stability"):
+        decoder.dynamic_multimask_via_stability = False
+        model.config.mask_decoder_config.dynamic_multimask_via_stability = False
 
 
 def _read(name: str) -> tuple[Any, dict[str, Any]]:

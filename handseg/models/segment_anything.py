@@ -102,7 +102,7 @@ class SegmentAnythingMaskModel:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Always raises ModelError: there is nothing to save that the checkpoint does not hold."""
         raise ModelError(
-            f"cannot save an original segment-anything checkpoint to {folder}: copy its file, or "
+            "cannot save an original segment-anything checkpoint as a folder: copy its file, or "
             "load the same model in transformers' form, such as facebook/sam-vit-base"
         )
 

@@ -68,7 +68,9 @@ def pixel_values(
     dtype: torch.dtype,
 ) -> torch.Tensor:
     """`crops` (N, S, S, 3) uint8 RGB -> (N, 3, S, S), with `mean` and `std` in units of 0..255."""
-    images = torch.as_tensor(crops, device=device).permute(0, 3, 1, 2).float()
+    if isinstance(crops, np.ndarray):
+        crops = torch.from_numpy(np.ascontiguousarray(crops))
+    images = crops.to(device).permute(0, 3, 1, 2).float()
     offset, scale = (torch.tensor(tuple(v), device=device).view(1, 3, 1, 1) for v in (mean, std))
     return ((images - offset) / scale).to(dtype)
 

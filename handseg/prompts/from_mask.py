@@ -17,7 +17,8 @@ def prompts_from_mask(
     Args:
         mask: (H, W) bool.
         points: how many points an island gets.
-        smallest: islands below this share of the largest one get no prompts.
+        smallest: islands below this share of the largest one get no prompts, nor do those of one
+            pixel's width, around which there is no box.
 
     Returns:
         Boxes (K, 4) float32 xyxy px, the largest island's first, and points (K, points, 2) float32
@@ -31,6 +32,8 @@ def prompts_from_mask(
         if stats[index, cv2.CC_STAT_AREA] < smallest * areas.max():
             break
         x, y, width, height = (int(value) for value in stats[index, :4])
+        if min(width, height) < 2:
+            continue
         island = labels[y : y + height, x : x + width] == index
         boxes.append([x, y, x + width - 1, y + height - 1])
         clicks.append(_deepest(island, points) + np.array([x, y]))

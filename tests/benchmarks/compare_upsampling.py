@@ -19,7 +19,7 @@ from handseg.finetune.pretrain import PretrainConfig
 from handseg.finetune.samples import load_data
 from handseg.metrics import compare_masks
 from handseg.models import load_mask_model
-from handseg.predictor import LITE_FOLDER
+from handseg.models.carried import LITE_FOLDER
 from handseg.prompts import PromptBatch
 from handseg.refine import smooth_logits
 

@@ -47,7 +47,10 @@ def test_points_spread_over_the_island() -> None:
 def test_points_lie_on_the_mask_and_in_their_box(mask: np.ndarray, count: int) -> None:
     boxes, points = prompts_from_mask(mask, points=count)
     assert len(boxes) == len(points)
-    assert (len(boxes) > 0) == mask.any()
+    assert ((boxes[:, 2:] - boxes[:, :2]) >= 1).all()
+    assert (
+        len(boxes) > 0 or not (mask[1:] & mask[:-1]).any() or not (mask[:, 1:] & mask[:, :-1]).any()
+    )
     x, y = points.astype(int).reshape(-1, 2).T
     assert mask[y, x].all()
     for box, inside in zip(boxes, points, strict=True):

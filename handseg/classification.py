@@ -1,0 +1,105 @@
+"""Pixels counted by what a prediction and the truth call them, and the scores of such counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well the pixels of one class were told from all others.
+
+    Attributes:
+        precision: share of the pixels called this that are it, 0..1.
+        recall: share of the pixels that are this that were called it, 0..1.
+        f1: harmonic mean of the two, 0..1; the Dice of the class.
+        support: how many pixels are this.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """Pixels of one photo, or summed over many; positives are the hand's.
+
+    A score is 1 where there is nothing to find and nothing was found. Precision without a pixel
+    called so and recall without a pixel to find are 0 otherwise.
+    """
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+
+    def __add__(self, other: PixelCounts) -> PixelCounts:
+        return PixelCounts(
+            self.true_positives + other.true_positives,
+            self.false_positives + other.false_positives,
+            self.false_negatives + other.false_negatives,
+            self.true_negatives + other.true_negatives,
+        )
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union of the hand alone, 0..1."""
+        wrong = self.false_positives + self.false_negatives
+        return _ratio(self.true_positives, self.true_positives + wrong)
+
+    @property
+    def dice(self) -> float:
+        """Twice the intersection over the sum of the areas, 0..1."""
+        wrong = self.false_positives + self.false_negatives
+        return _ratio(2 * self.true_positives, 2 * self.true_positives + wrong)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of pixels that prediction and truth label alike, background included, 0..1."""
+        right = self.true_positives + self.true_negatives
+        return _ratio(right, right + self.false_positives + self.false_negatives)
+
+    @property
+    def mean_iou_with_background(self) -> float:
+        """Mean of the hand's and the background's IoU: the "mIoU" of papers, mostly background."""
+        wrong = self.false_positives + self.false_negatives
+        return (self.iou + _ratio(self.true_negatives, self.true_negatives + wrong)) / 2
+
+    @property
+    def classes(self) -> dict[str, ClassScores]:
+        """The scores of "hand" and of "background"."""
+        right, wrongly_hand, wrongly_background, rest = (
+            self.true_positives,
+            self.false_positives,
+            self.false_negatives,
+            self.true_negatives,
+        )
+        return {
+            "hand": _scores(right, wrongly_hand, wrongly_background),
+            "background": _scores(rest, wrongly_background, wrongly_hand),
+        }
+
+    @property
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """How many pixels of each true class were called hand and background."""
+        return {
+            "hand": {"hand": self.true_positives, "background": self.false_negatives},
+            "background": {"hand": self.false_positives, "background": self.true_negatives},
+        }
+
+
+def _scores(right: int, wrongly_called: int, left_out: int) -> ClassScores:
+    called, support = right + wrongly_called, right + left_out
+    return ClassScores(
+        precision=right / called if called else float(not support),
+        recall=right / support if support else float(not called),
+        f1=_ratio(2 * right, called + support),
+        support=support,
+    )
+
+
+def _ratio(part: int, whole: int) -> float:
+    """`part` / `whole`; 1 when there is nothing to find and nothing was found."""
+    return part / whole if whole else 1.0

@@ -1,0 +1,101 @@
+"""`handseg export`: a model, with its adapter merged into it, for other programs."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from handseg.cli.common import (
+    FAILED,
+    AdapterOption,
+    ModelOption,
+    ending_on_ctrl_c,
+    fail,
+    reason,
+    say,
+    say_failed,
+)
+
+if TYPE_CHECKING:
+    from handseg.predictor import HandSegmenter
+
+
+class Format(str, Enum):
+    """What is written; `segment-anything` is the original package."""
+
+    TRANSFORMERS = "transformers"
+    SEGMENT_ANYTHING = "segment-anything"
+
+
+def export(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Folder to write, or .pth file for segment-anything; must not be there yet.",
+            show_default=False,
+        ),
+    ],
+    model: ModelOption = "handseg-lite",
+    adapter: AdapterOption = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Add the adapter's weights to the model's.")
+    ] = False,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="transformers: a folder with config, safetensors, image processor and prompt "
+            "recipe. segment-anything: a .pth that the original package loads, of SAM 1 only.",
+        ),
+    ] = Format.TRANSFORMERS,
+) -> None:
+    """Write a model, with its adapter merged into it, for other programs.
+
+    The weights are written in float32. The folder can be a --model again, with the adapter's
+    prompt recipe. Nothing that is there already is overwritten.
+
+    Exit codes: 0 written; 1 it could not be written; 2 the command cannot run as it was given;
+    130 interrupted.
+    """
+    with ending_on_ctrl_c():
+        from handseg.models.adapters import is_adapter
+        from handseg.predictor import HandSegmenter
+
+        if (adapter is not None or is_adapter(Path(model))) and not merge:
+            fail("an adapter is exported with its model only: add --merge")
+        if form is Format.SEGMENT_ANYTHING and output.suffix != ".pth":
+            fail(f"--output must be a .pth file for segment-anything, got {output}")
+        if output.exists():
+            fail(f"--output {output}: is there already")
+        try:
+            segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu")
+        except (ValueError, OSError) as error:
+            fail(reason(error))
+        try:
+            _write(segmenter, form, output)
+        except ValueError as error:
+            fail(reason(error))
+        except OSError as error:
+            say_failed(str(output), reason(error))
+            raise typer.Exit(FAILED) from error
+        say(f"Wrote {output}", "green")
+
+
+def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
+    if form is Format.SEGMENT_ANYTHING:
+        from handseg.models.export import save_segment_anything
+
+        save_segment_anything(segmenter.model, output)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, prefix=".exporting-") as temporary:
+        whole = Path(temporary) / output.name
+        segmenter.save_pretrained(whole)
+        whole.rename(output)

@@ -1,0 +1,123 @@
+"""`handseg finetune`: tune a model to a folder of hand masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, reason, say
+
+
+def finetune(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder of the run. It becomes the adapter; an interrupted run goes on from it.",
+            show_default=False,
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="YAML, such as finetune/aitaca.yaml."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DIR", help="Photos and masks, as --layout says."),
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option("--layout", metavar="folder|aitaca|coco|hub")
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option("--splits", metavar="FILE", help="A split that `handseg prepare` made."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help='"handseg-lite", a Hugging Face id or folder of a SAM-family model.',
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", min=1)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="N", min=1, help="On each device.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", metavar="X")] = None,
+    rank: Annotated[int | None, typer.Option("--rank", metavar="N", min=1, help="Of LoRA.")] = None,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache", help="Keep the frozen encoder's features on disk, or not."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0)] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other setting, such as lora.placement=all; may be repeated. "
+            "finetune/README.md lists them.",
+        ),
+    ] = None,
+    push_to: Annotated[
+        str | None,
+        typer.Option("--push-to-hub", metavar="USER/NAME", help="Upload the adapter at the end."),
+    ] = None,
+) -> None:
+    """Tune a model's mask decoder with LoRA to photos with hand masks.
+
+    The output folder becomes an adapter for `handseg segment --adapter`. Beside it are the settings
+    of the run, the split, a report of base and adapter side by side, TensorBoard logs, and a
+    checkpoint: the same command goes on where the run was stopped. On several devices, start it
+    with `accelerate launch -m handseg.finetune.train` in place of `handseg finetune`.
+
+    Exit codes: 0 done; 1 the run failed; 2 the command cannot run as it was given; 130 interrupted.
+    """
+    options = {
+        "data.source": data,
+        "data.layout": layout,
+        "data.splits": None if splits is None else str(splits),
+        "model": model,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "lora.rank": rank,
+        "cache": cache,
+        "seed": seed,
+    }
+    with ending_on_ctrl_c():
+        from handseg.errors import HandsegError
+        from handseg.finetune.config import assign, from_mapping, parse_assignments, read_yaml
+        from handseg.finetune.settings import FinetuneConfig
+
+        given = {key: value for key, value in options.items() if value is not None}
+        try:
+            values = {} if config is None else read_yaml(config)
+            values = assign(values, given | parse_assignments(assignments or []))
+            if not isinstance(values.get("data"), dict) or "source" not in values["data"]:
+                fail("say what to learn from: --data DIR, or data.source in --config")
+            settings = from_mapping(FinetuneConfig, values, str(config or "settings"))
+        except ValueError as error:
+            fail(reason(error))
+        from handseg.finetune.adapter import push_to_hub
+        from handseg.finetune.train import train
+
+        try:
+            train(settings, output)
+            if push_to is not None:
+                say(f"uploaded to {push_to_hub(output, push_to)}")
+        except (HandsegError, ValueError, OSError) as error:
+            say(f"Failed: {reason(error)}", "red")
+            raise typer.Exit(FAILED) from error
+
+
+def main() -> None:
+    """`python -m handseg.finetune.train`."""
+    typer.run(finetune)

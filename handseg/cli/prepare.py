@@ -1,0 +1,216 @@
+"""`handseg prepare`: check and clean photos with masks before a model is tuned on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from handseg.cli.common import (
+    FAILED,
+    ending_on_ctrl_c,
+    fail,
+    progress_bar,
+    reason,
+    results,
+    say,
+    say_failed,
+)
+from handseg.finetune.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from handseg.finetune.prepare import Prepared
+
+_DATA, _LIMITS = "Data", "Thresholds"
+
+
+def _limit(name: str, text: str) -> Any:
+    return typer.Option(f"--{name}", metavar="X", help=text, rich_help_panel=_LIMITS)
+
+
+def _data(name: str, metavar: str, text: str) -> Any:
+    return typer.Option(f"--{name}", metavar=metavar, help=text, rich_help_panel=_DATA)
+
+
+_Column: TypeAlias = str | None
+
+
+def prepare(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="Folder or file; for hub also an id.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder to write: new, or one to go on with."
+        ),
+    ],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            metavar="NAME",
+            help="folder (images/ and masks/ by name), aitaca (<id>/original and <id>/no_bg), coco "
+            "(a JSON file) or hub (a data set of Hugging Face's libraries).",
+        ),
+    ] = "folder",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="A/B[/C]",
+            help="Write splits.json: train, val and test of these percentages, such as 60/20/20, "
+            "no group in two of them.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the split.")] = 0,
+    landmarks: Annotated[
+        bool,
+        typer.Option(
+            "--landmarks/--no-landmarks",
+            help="Look for the hand on each mask; without, only the mask itself is checked.",
+        ),
+    ] = True,
+    groups: Annotated[
+        Path | None,
+        _data("groups", "FILE", "CSV: id, group. Layout folder: by default groups.csv in DATA."),
+    ] = None,
+    group_pattern: Annotated[
+        str | None,
+        _data("group-pattern", "REGEX", 'Finds the group in an id: "(id\\d+)" for a_id07_2.'),
+    ] = None,
+    images: Annotated[Path | None, _data("images", "DIR", "coco: folder of the photos.")] = None,
+    category: Annotated[
+        list[str] | None, _data("category", "NAME", "coco: a category that is a hand.")
+    ] = None,
+    object_category: Annotated[
+        list[str] | None, _data("object-category", "NAME", "coco: a category that is held.")
+    ] = None,
+    hub_split: Annotated[
+        str | None, _data("hub-split", "NAME", "hub: which of the data set's own splits.")
+    ] = None,
+    image_column: Annotated[_Column, _data("image-column", "NAME", "hub: the photos.")] = None,
+    mask_column: Annotated[_Column, _data("mask-column", "NAME", "hub: the masks.")] = None,
+    object_mask_column: Annotated[
+        _Column, _data("object-mask-column", "NAME", "hub: masks of what is held.")
+    ] = None,
+    id_column: Annotated[_Column, _data("id-column", "NAME", "hub: names of the photos.")] = None,
+    group_column: Annotated[
+        _Column, _data("group-column", "NAME", "hub: persons, bursts, ....")
+    ] = None,
+    min_coverage: Annotated[
+        float, _limit("min-coverage", "Least share of the frame that a mask covers.")
+    ] = Thresholds.min_coverage,
+    max_coverage: Annotated[
+        float, _limit("max-coverage", "Largest share of the frame that a mask covers.")
+    ] = Thresholds.max_coverage,
+    max_difference: Annotated[
+        float, _limit("max-difference", "Mean difference (0..255) of a cut-out from its photo.")
+    ] = Thresholds.max_difference,
+    speck: Annotated[
+        float, _limit("speck", "Islands below this share of the largest one are dropped.")
+    ] = Thresholds.speck,
+    pinhole: Annotated[
+        float, _limit("pinhole", "Holes below this share of the mask are filled.")
+    ] = Thresholds.pinhole,
+    min_landmarks: Annotated[
+        float, _limit("min-landmarks", "Share of a hand's landmarks that is on the mask.")
+    ] = Thresholds.min_landmarks,
+    max_outside: Annotated[
+        float, _limit("max-outside", "Share of the mask beyond the reach of hand and forearm.")
+    ] = Thresholds.max_outside,
+    max_hand_area: Annotated[
+        float, _limit("max-hand-area", "Mask above the wrist, in squares of the palm's length.")
+    ] = Thresholds.max_hand_area,
+) -> None:
+    """Check and clean photos with masks.
+
+    Writes a folder of images/ and masks/ to train on, with report.csv (every pair: kept, repaired
+    or rejected, and why), report.jpg (those repaired or rejected), groups.csv and, with --split,
+    splits.json. DATA is only read. The same command goes on with a run that was interrupted.
+
+    Exit codes: 0 done, whatever was rejected; 1 nothing is left, or it could not be written; 2 the
+    command cannot run as it was given; 130 interrupted.
+    """
+    with ending_on_ctrl_c():
+        from handseg.finetune.data.splits import parse_ratios
+        from handseg.finetune.prepare import prepare as run
+        from handseg.prompts import HandLandmarker
+        from handseg.prompts.quiet import start_quietly
+
+        given = {
+            "groups": groups,
+            "group_pattern": group_pattern,
+            "images": images,
+            "categories": category,
+            "object_categories": object_category,
+            "split": hub_split,
+            "image_column": image_column,
+            "mask_column": mask_column,
+            "object_mask_column": object_mask_column,
+            "id_column": id_column,
+            "group_column": group_column,
+        }
+        landmarker = None
+        try:
+            limits = Thresholds(
+                min_coverage,
+                max_coverage,
+                max_difference,
+                speck,
+                pinhole,
+                min_landmarks,
+                max_outside,
+                max_hand_area,
+            )
+            ratios = None if split is None else parse_ratios(split)
+            if landmarks:
+                landmarker = start_quietly(HandLandmarker)
+            with progress_bar() as bar:
+                done = run(
+                    data,
+                    output,
+                    layout,
+                    thresholds=limits,
+                    landmarker=landmarker,
+                    ratios=ratios,
+                    seed=seed,
+                    progress=bar.track,
+                    **{name: value for name, value in given.items() if value},
+                )
+        except ValueError as error:
+            fail(reason(error))
+        except OSError as error:
+            say_failed(str(output), reason(error))
+            raise typer.Exit(FAILED) from error
+        finally:
+            if landmarker is not None:
+                landmarker.close()
+        _print(done, output)
+        if done.count("rejected") == len(done.outcomes):
+            say("No pair can be used.", "red")
+            raise typer.Exit(FAILED)
+
+
+def _print(done: Prepared, output: Path) -> None:
+    repaired, rejected = done.reasons("repaired"), done.reasons("rejected")
+    if repaired or rejected:
+        table = Table("reason", box=None, header_style="bold", pad_edge=False)
+        table.add_column("repaired", justify="right")
+        table.add_column("rejected", justify="right")
+        for kind in sorted(repaired | rejected, key=lambda kind: (-rejected[kind], kind)):
+            table.add_row(kind, str(repaired[kind] or ""), str(rejected[kind] or ""))
+        results.print(table)
+    counts = ", ".join(f"{done.count(name)} {name}" for name in ("kept", "repaired", "rejected"))
+    skipped = f" ({done.skipped} of them before)" if done.skipped else ""
+    text = f"{len(done.outcomes)} pairs{skipped}: {counts}. In {output}"
+    if done.splits is not None:
+        parts = ", ".join(f"{part} {len(ids)}" for part, ids in done.splits.parts.items())
+        text += f", split into {parts}"
+    results.print(Text(text), soft_wrap=True)

@@ -1,0 +1,250 @@
+"""Whether a mask can be the hand of its photo: what is mended, what is wrong, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from handseg.finetune.data.schema import Labels
+from handseg.finetune.sources import share_inside
+from handseg.finetune.thresholds import Thresholds
+from handseg.prompts import HandLandmarker, HandLandmarks
+from handseg.prompts.anatomy import WRIST, hand_size, palm_axis, wrist_side
+
+_SIDE = 1024  # px: masks are shrunk to it to be compared with landmarks.
+_AROUND = 0.5  # Hand sizes around the landmarks that a hand reaches at most.
+# A forearm is some 0.5 hand sizes to either side of its axis; how far the axis may turn from the
+# palm's at the wrist, and at the elbow after it, makes its strip wider with the distance.
+_FOREARM = (0.8, 0.5)
+_OFF = 0.2  # Of a hand's landmarks on the mask: with fewer it is surely another hand.
+_LOOK_MARGIN = 0.25  # Of the longer side of the mask's box.
+_GREY = 128
+
+
+@dataclass(eq=False)
+class Verdict:
+    """What came out of the checks.
+
+    Attributes:
+        mask: (H, W) bool, mended.
+        repairs: what was mended, each "kind: details".
+        faults: why the pair cannot be used, each "kind: details".
+        measured: figures by name.
+    """
+
+    mask: np.ndarray
+    repairs: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    measured: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What one look at a photo says of its mask.
+
+    Attributes:
+        hands: landmarks (21, 2) of those on the mask, px of the photo.
+        elsewhere: how many hands are off the mask, and seen for sure.
+        share: the highest share of a hand's landmarks that is on the mask.
+        outside: see `Thresholds`.
+        hand_area: see `Thresholds`.
+        reach: (h, w) bool, where the hands and their forearms can be, of the small mask.
+    """
+
+    hands: list[np.ndarray]
+    elsewhere: int
+    share: float
+    outside: float
+    hand_area: float
+    reach: np.ndarray
+
+    def excess(self, limits: Thresholds) -> float:
+        """At most 1 if the mask is as large as its hands; above, by how much it is too large."""
+        if not self.hands:
+            return np.inf
+        outside = self.outside / max(limits.max_outside, 1e-9)
+        return max(outside, self.hand_area / max(limits.max_hand_area, 1e-9))
+
+
+def check_labels(
+    image: np.ndarray, labels: Labels, limits: Thresholds, landmarker: HandLandmarker | None
+) -> Verdict:
+    """Check and mend the mask of all hands in `image` (H, W, 3) uint8.
+
+    Without a landmarker only the mask itself is looked at.
+    """
+    verdict = Verdict(labels.mask, [f"mask mended: {text}" for text in labels.repairs])
+    coverage = float(labels.mask.mean())
+    verdict.measured.update(labels.measured, coverage=coverage)
+    if coverage < limits.min_coverage:
+        verdict.faults.append(f"mask empty: it covers {coverage:.2%} of the frame")
+        return verdict
+    if coverage > limits.max_coverage:
+        verdict.faults.append(f"mask fills the frame: it covers {coverage:.1%} of it")
+    difference = labels.measured.get("difference", 0.0)
+    if difference > limits.max_difference:
+        verdict.faults.append(f"cut-out of another photo: colours differ by {difference:.0f}")
+    look = None
+    if landmarker is not None and not verdict.faults:
+        look = _best_look(image, verdict.mask, limits, landmarker)
+        _judge(look, limits, verdict)
+    _drop_specks(verdict, limits, look)
+    _fill_pinholes(verdict, limits)
+    return verdict
+
+
+def _judge(look: _Look, limits: Thresholds, verdict: Verdict) -> None:
+    verdict.measured["landmarks_on_mask"] = look.share
+    if not look.hands:
+        text = "no hand on the mask"
+        text += f": {look.elsewhere} elsewhere" if look.elsewhere else ": none is found at all"
+        verdict.faults.append(text)
+        return
+    verdict.measured.update(outside=look.outside, hand_area=look.hand_area)
+    if look.outside > limits.max_outside:
+        verdict.faults.append(
+            f"more than a hand and forearm: {look.outside:.0%} of the mask is out of their reach"
+        )
+    if look.hand_area > limits.max_hand_area:
+        verdict.faults.append(
+            f"more than a hand: above the wrist {look.hand_area:.1f} squares of the hand's size"
+        )
+
+
+def _best_look(
+    image: np.ndarray, mask: np.ndarray, limits: Thresholds, landmarker: HandLandmarker
+) -> _Look:
+    """The first look at which the mask has the size of its hands, or else that which is nearest."""
+    best: _Look | None = None
+    for number, found in enumerate(_looks(image, mask, landmarker)):
+        look = _compare(found, mask, limits)
+        if best is None or look.excess(limits) < best.excess(limits):
+            best = look
+        # Where a hand is seen for sure, but not on the mask, the last look would invent one there.
+        if best.excess(limits) <= 1 or (number == 1 and best.elsewhere and not best.hands):
+            break
+    assert best is not None
+    return best
+
+
+def _looks(
+    image: np.ndarray, mask: np.ndarray, landmarker: HandLandmarker
+) -> Iterator[list[HandLandmarks]]:
+    """The hands in the photo; in the part around the mask; and in that with all else hidden.
+
+    Small hands in clutter are found, or found well, only by the latter two.
+    """
+    yield landmarker.detect(image)
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    margin = round(_LOOK_MARGIN * max(width, height))
+    left, top = max(0, x - margin), max(0, y - margin)
+    window = (slice(top, y + height + margin), slice(left, x + width + margin))
+    part = np.ascontiguousarray(image[window])
+    hidden = np.where(mask[window][..., None], part, np.uint8(_GREY))
+    for picture in (part, hidden):
+        yield [
+            HandLandmarks(
+                hand.points + np.array([left, top], np.float32), "", hand.score, hand.votes
+            )
+            for hand in landmarker.detect(picture)
+        ]
+
+
+def _compare(found: list[HandLandmarks], mask: np.ndarray, limits: Thresholds) -> _Look:
+    factor = min(1.0, _SIDE / max(*mask.shape))
+    size = (max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor)))
+    small = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
+    # Landmarks lie on bones, but their jitter puts a few beside a thin finger.
+    jitter = 2 * max(2, round(max(*size) / 200)) + 1
+    near = cv2.dilate(small.astype(np.uint8), np.ones((jitter, jitter), np.uint8)).astype(bool)
+    points = [hand.points * np.float32(factor) for hand in found]
+    shares = [share_inside(hand, near) for hand in points]
+    on_mask = [share >= limits.min_landmarks for share in shares]
+    hands = [hand for hand, on in zip(points, on_mask, strict=True) if on]
+    reach, hand_side = np.zeros(small.shape, bool), np.zeros(small.shape, bool)
+    for hand in hands:
+        around, forearm = _reach(hand, small.shape)
+        reach |= around | forearm
+        hand_side |= around & (wrist_side(hand, *small.shape) > 0.5)
+    area = max(1, int(np.count_nonzero(small)))
+    squares = sum(hand_size(hand) ** 2 for hand in hands)
+    return _Look(
+        hands=[hand.points for hand, on in zip(found, on_mask, strict=True) if on],
+        elsewhere=sum(
+            hand.votes > 1 and share < _OFF for hand, share in zip(found, shares, strict=True)
+        ),
+        share=max(shares, default=0.0),
+        outside=np.count_nonzero(small & ~reach) / area,
+        hand_area=np.count_nonzero(small & hand_side) / max(squares, 1.0),
+        reach=reach,
+    )
+
+
+def _reach(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) bool: where a hand with these landmarks (21, 2) can be, and where its forearm."""
+    size, axis = hand_size(points), palm_axis(points)
+    side = np.array([-axis[1], axis[0]])
+    length = float(sum(shape)) / size
+    start, end = points[WRIST], points[WRIST] + axis * length * size
+    near, far = _FOREARM[0] * size, (_FOREARM[0] + _FOREARM[1] * length) * size
+    strip = np.array([start + side * near, end + side * far, end - side * far, start - side * near])
+    hull = np.round(cv2.convexHull(points)).astype(np.int32)
+    hand, forearm = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(hand, hull, 1)
+    cv2.polylines(hand, [hull], True, 1, max(1, round(2 * _AROUND * size)))
+    cv2.fillConvexPoly(forearm, np.round(strip).astype(np.int32), 1)
+    return hand > 0, forearm > 0
+
+
+def _drop_specks(verdict: Verdict, limits: Thresholds, look: _Look | None) -> None:
+    mask = verdict.mask
+    count, islands, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    if count <= 2:
+        return
+    held = np.zeros(count, bool)
+    held[areas.argmax()] = True
+    if look is not None:
+        for x, y in np.round(np.concatenate([*look.hands, np.zeros((0, 2))])).astype(int):
+            if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]:
+                held[islands[y, x]] = True
+    held[0] = True
+    small = ~held & (areas < limits.speck * areas.max())
+    dropped = int(areas[small].sum())
+    if dropped:
+        verdict.mask = mask & ~small[islands]
+        verdict.repairs.append(f"specks dropped: {int(small.sum())}, {dropped} px")
+        verdict.measured["dropped_px"] = dropped
+    if look is not None and look.hands:
+        height, width = mask.shape
+        reach = cv2.resize(
+            look.reach.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+        )
+        inside = np.bincount(islands[reach > 0], minlength=count)
+        foreign = ~held & ~small & (inside < areas / 2)
+        if foreign.any():
+            share = areas[foreign].sum() / areas.sum()
+            verdict.faults.append(
+                f"other parts: {int(foreign.sum())} out of the hand's reach, "
+                f"{share:.1%} of the mask"
+            )
+
+
+def _fill_pinholes(verdict: Verdict, limits: Thresholds) -> None:
+    mask = verdict.mask
+    _, holes, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    small = areas < limits.pinhole * np.count_nonzero(mask)
+    # What touches the frame is no hole.
+    rim = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+    small[np.unique(rim)] = False
+    small[0] = False
+    filled = int(areas[small].sum())
+    if filled:
+        verdict.mask = mask | small[holes]
+        verdict.repairs.append(f"pinholes filled: {int(small.sum())}, {filled} px")
+        verdict.measured["filled_px"] = filled

@@ -1,0 +1,90 @@
+"""What came of a run: base and adapter side by side on its photos, and the adapter's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from handseg.environment import versions
+from handseg.evaluate import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
+from handseg.files import write_atomic
+from handseg.finetune.adapter import CARD, model_card
+from handseg.finetune.data import LabelledPhotos
+from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION, FinetuneConfig
+from handseg.predictor import HandSegmenter
+from handseg.prompts import PromptRecipe
+from handseg.prompts.quiet import start_quietly
+from handseg.report import write_report
+
+REPORT = "report"
+
+
+def report_run(
+    config: FinetuneConfig,
+    recipe: PromptRecipe,
+    photos: Mapping[str, LabelledPhotos],
+    output: Path,
+    device: Any,
+) -> None:
+    """Evaluate base and adapter on validation and test part; write reports and the card's figures.
+
+    Both see the photos through the whole pipeline, the base with its own recipe.
+    """
+    command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
+    rows: dict[str, dict[str, Any]] = {}
+    for part in (VALIDATION, TEST):
+        if config.report and photos.get(part):
+            systems = {
+                name: _evaluate(config, adapter, photos[part], device)
+                for name, adapter in (("zero-shot", None), ("tuned", output))
+            }
+            details = {"command": command, "data": config.data.source, "part": part}
+            write_report(systems, output / REPORT / part, {**details, "versions": versions()})
+            rows |= {
+                f"{part}, {name}": _row(evaluations[MEDIAPIPE])
+                for name, evaluations in systems.items()
+            }
+    card = model_card(
+        base=config.model,
+        recipe=recipe,
+        settings=config.lora,
+        data=Path(config.data.source).name,
+        photos=len(photos[TRAIN]),
+        command=command,
+        metrics=rows,
+        versions=versions(),
+    )
+    with write_atomic(output / CARD) as temporary:
+        temporary.write_text(card, encoding="utf-8")
+
+
+def _evaluate(
+    config: FinetuneConfig, adapter: Path | None, photos: LabelledPhotos, device: Any
+) -> dict[str, Evaluation]:
+    name = "tuned" if adapter else "zero-shot"
+    with HandSegmenter.from_pretrained(config.model, adapter=adapter, device=device) as segmenter:
+        start_quietly(lambda: segmenter.landmarker)
+        return {
+            prompts: evaluate_pairs(
+                segmenter,
+                photos,
+                prompts=prompts,
+                progress=lambda items: track(items, f"evaluating {name}", transient=True),
+            )
+            for prompts in (MEDIAPIPE, MASK)
+        }
+
+
+def _row(evaluation: Evaluation) -> dict[str, Any]:
+    summary = evaluation.summary
+    iou, boundary = summary.metrics["iou"], summary.metrics["boundary_f"]
+    return {
+        "photos": len(evaluation.photos),
+        "missed": summary.missed,
+        "mean IoU": iou["mean"],
+        "median IoU": iou["median"],
+        "boundary F": boundary["mean"],
+    }

@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.numpy import load_file
+from tiny_models import save_tiny_model
+from typer.testing import CliRunner
+
+from handseg.cli import app
+from handseg.errors import TrainingError
+from handseg.finetune import train as loop
+from handseg.finetune.config import from_mapping
+from handseg.finetune.settings import FinetuneConfig
+from handseg.metrics import compare_masks
+from handseg.predictor import HandSegmenter
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = "adapter_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> dict[str, Any]:
+    """A run of three epochs of a tiny model on two photos, with a third for validation."""
+    root = tmp_path_factory.mktemp("train")
+    save_tiny_model("edgetam", root / "base")
+    return {
+        "data": {"source": str(photo_folder), "ratios": {"train": 0.5, "val": 0.25, "test": 0.25}},
+        "model": str(root / "base"),
+        "epochs": 3,
+        "batch_size": 1,
+        "learning_rate": 1e-2,
+        "report": False,
+    }
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow files of the tests stay among the tests' files."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "arrow"))
+
+
+def run(settings: dict[str, Any], output: Path, **changes: Any) -> loop.State:
+    return loop.train(from_mapping(FinetuneConfig, settings | changes, "test"), output)
+
+
+def command(settings: dict[str, Any], folder: Path, output: str, *launcher: str) -> list[str]:
+    (folder / "run.yaml").write_text(yaml.safe_dump(settings))
+    # fmt: off
+    return [
+        sys.executable, *launcher, "-m", "handseg.finetune.train",
+        "--config", str(folder / "run.yaml"), "--output", str(folder / output),
+    ]
+    # fmt: on
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_CACHE": str(folder / "arrow"),
+        "ACCELERATE_USE_CPU": "true",
+    }
+
+
+def finished(arguments: list[str], folder: Path) -> str:
+    result = subprocess.run(
+        arguments, env=environment(folder), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def assert_same(one: Path, other: Path, tolerance: float = 0.0) -> None:
+    weights = load_file(one / WEIGHTS), load_file(other / WEIGHTS)
+    assert weights[0].keys() == weights[1].keys()
+    for name, values in weights[0].items():
+        np.testing.assert_allclose(values, weights[1][name], rtol=0, atol=tolerance, err_msg=name)
+    assert any(values.any() for name, values in weights[0].items() if "lora_B" in name)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_weights(settings: dict[str, Any], tmp_path: Path) -> None:
+    # Dropout, so that the state of torch's generator matters, and every epoch is the best so far
+    # or not: both runs must agree on that, too.
+    settings = settings | {"lora": {"dropout": 0.2}, "epochs": 4, "patience": 3}
+    whole = finished(command(settings, tmp_path, "whole"), tmp_path)
+    assert "epoch 4" in whole
+
+    killed = subprocess.Popen(
+        command(settings, tmp_path, "killed"),
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if line.startswith("epoch 2 "):
+            break
+    while not (tmp_path / "killed" / "checkpoint").is_dir() and killed.poll() is None:
+        pass
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    second = finished(command(settings, tmp_path, "killed"), tmp_path)
+    assert "going on after" in second
+    assert "epoch 1 " not in second
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+    states = [
+        torch.load(tmp_path / name / "checkpoint" / "custom_checkpoint_0.pkl", weights_only=True)
+        for name in ("whole", "killed")
+    ]
+    assert states[0] == states[1]
+    ends = [
+        load_file(tmp_path / name / "checkpoint" / "learnt.safetensors")
+        for name in ("whole", "killed")
+    ]
+    for name, values in ends[0].items():
+        np.testing.assert_array_equal(values, ends[1][name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_with_twice_the_accumulation(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533")
+    two = finished(command(settings, tmp_path, "two", *launcher), tmp_path)
+    assert "on 2 processes" in two
+    assert two.count("epoch 3 ") == 1
+    alone = settings | {"gradient_accumulation": 2}
+    one = finished(command(alone, tmp_path, "one"), tmp_path)
+    assert "on 1 process" in one
+    assert_same(tmp_path / "two", tmp_path / "one", tolerance=1e-5)
+
+    def scores(output: str) -> list[str]:
+        return [line.split()[7] for line in output.splitlines() if line.startswith("epoch ")]
+
+    # One photo is validated on: were it counted by both processes, the mean would be the same,
+    # but not where they differ in what they read.
+    assert scores(two) == scores(one)
+
+
+def test_a_run_learns_its_photos_convention(
+    photo_folder: Path, photos: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """The carried model learns from one photo that masks are drawn 7 px too generous."""
+    import cv2
+
+    from handseg.images import load_image
+
+    for name in ("images", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for stem in ("a", "b"):
+        source = photo_folder / "images" / "35_pic00033.jpg"
+        (tmp_path / "data" / "images" / f"{stem}.jpg").write_bytes(source.read_bytes())
+        mask = load_image(photo_folder / "masks" / "35_pic00033.png")[..., 0]
+        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15)))
+        cv2.imwrite(str(tmp_path / "data" / "masks" / f"{stem}.png"), mask)
+    settings = {
+        "data": {"source": str(tmp_path / "data"), "ratios": {"train": 0.5, "val": 0.5}},
+        "recipe": {"forearm": 0.2},
+        "epochs": 20,
+        "batch_size": 1,
+        "augmentation": {"views": 1},
+        "learning_rate": 1e-3,
+    }
+    state = run(settings, tmp_path / "run")
+    assert state.history[-1]["loss"] < 0.6 * state.history[0]["loss"]
+    truth = load_image(tmp_path / "data" / "masks" / "a.png")[..., 0] > 127
+    scores = []
+    for adapter in (None, tmp_path / "run"):
+        with HandSegmenter.from_pretrained(adapter=adapter, device="cpu") as segmenter:
+            result = segmenter.segment(photos["35_pic00033"])
+            scores.append(compare_masks(result.mask, truth).iou)
+    assert scores[1] > scores[0] + 0.04
+    assert (tmp_path / "run" / "report" / "val" / "report.html").is_file()
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "val, tuned" in card
+    assert f"{scores[1]:.4f}" in card
+    assert (tmp_path / "run" / WEIGHTS).stat().st_size < 2e6
+
+
+def test_a_finished_run_is_not_done_again(settings: dict[str, Any], tmp_path: Path) -> None:
+    first = run(settings, tmp_path / "run")
+    before = (tmp_path / "run" / WEIGHTS).read_bytes()
+    again = run(settings, tmp_path / "run")
+    assert again == first
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == before
+
+
+def test_without_a_cache_it_learns_the_same(settings: dict[str, Any], tmp_path: Path) -> None:
+    cached = run(settings, tmp_path / "cached")
+    direct = run(settings, tmp_path / "direct", cache=False)
+    assert not (tmp_path / "direct" / "features").exists()
+    for one, other in zip(cached.history, direct.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+
+
+@pytest.mark.parametrize("placement", ["decoder+neck", "all"])
+def test_an_encoder_that_learns_needs_its_pictures(
+    settings: dict[str, Any], tmp_path: Path, placement: str
+) -> None:
+    with pytest.raises(ValueError, match="cache must be false"):
+        run(settings, tmp_path / "cached", lora={"placement": placement})
+    run(settings, tmp_path / "run", lora={"placement": placement}, cache=False, epochs=1)
+    weights = load_file(tmp_path / "run" / WEIGHTS)
+    assert any(values.any() for name, values in weights.items() if "vision_encoder" in name)
+
+
+def test_patience_stops_a_run_that_learns_nothing(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes: dict[str, Any] = {"learning_rate": 1e-12, "patience": 1, "epochs": 9}
+    state = run(settings, tmp_path / "run", **changes)
+    assert len(state.history) == 2
+    assert "stopped early" in capsys.readouterr().out
+    assert run(settings, tmp_path / "run", **changes) == state
+
+
+def test_another_run_in_the_same_folder_is_refused(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    run(settings, tmp_path / "run", epochs=1)
+    with pytest.raises(TrainingError, match=r"other settings of learning_rate, seed"):
+        run(settings, tmp_path / "run", epochs=1, learning_rate=0.5, seed=3)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., torch.Tensor] = loop.StepLoss.forward
+    calls = []
+
+    def forward(self: Any, *arguments: Any) -> torch.Tensor:
+        calls.append(1)
+        loss = real(self, *arguments)
+        return loss * float("nan") if len(calls) == 4 else loss
+
+    monkeypatch.setattr(loop.StepLoss, "forward", forward)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 3.*learning_rate"):
+        run(settings, tmp_path / "run")
+    assert np.isfinite(
+        load_file(tmp_path / "run" / WEIGHTS)[next(iter(load_file(tmp_path / "run" / WEIGHTS)))]
+    ).all()
+    state = torch.load(
+        tmp_path / "run" / "checkpoint" / "custom_checkpoint_0.pkl", weights_only=True
+    )
+    assert state["step"] == 2
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate import Accelerator
+
+    real = Accelerator.save_state
+    saved = []
+
+    def save_state(self: Any, folder: str) -> None:
+        saved.append(folder)
+        if len(saved) == 2:
+            Path(folder).mkdir()
+            raise OSError(28, "No space left on device")
+        real(self, folder)
+
+    monkeypatch.setattr(Accelerator, "save_state", save_state)
+    with pytest.raises(TrainingError, match=r"No space left.*|last good one is kept"):
+        run(settings, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint_new").exists()
+    monkeypatch.setattr(Accelerator, "save_state", real)
+    state = run(settings, tmp_path / "run")
+    assert [row["epoch"] for row in state.history] == [1, 2, 3]
+
+
+def test_an_unreadable_photo_is_left_out_and_said(
+    settings: dict[str, Any],
+    tmp_path: Path,
+    photo_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for file in (photo_folder / name).iterdir():
+            (tmp_path / "data" / name / file.name).write_bytes(file.read_bytes())
+    data = {"source": str(tmp_path / "data"), "ratios": {"train": 0.75, "val": 0.25}}
+    broken = sorted((tmp_path / "data" / "images").iterdir())
+    for file in broken[:1]:
+        file.write_bytes(file.read_bytes()[:2000])
+    run(settings, tmp_path / "run", data=data, epochs=1, seed=1)
+    assert "1 left out, as they cannot be read" in capsys.readouterr().out
+
+
+class TestCommand:
+    def test_settings_come_from_file_options_and_assignments(
+        self, settings: dict[str, Any], tmp_path: Path
+    ) -> None:
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+        result = CliRunner().invoke(
+            app,
+            ["finetune", "--config", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "run"),
+             "--epochs", "1", "--rank", "2", "--set", "lora.alpha=3", "--set", "loss.boundary=1e0"],
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+        assert resolved["epochs"] == 1
+        assert resolved["lora"] == resolved["lora"] | {"rank": 2, "alpha": 3.0}
+        assert resolved["loss"]["boundary"] == 1.0
+        assert resolved["batch_size"] == 1
+        assert "trainable" in result.output
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--set", "lora.rnk=2"], ["unknown keys rnk", "rank"]),
+            (["--set", "epochs"], ["key=value"]),
+            (["--set", "schedule=linear"], ["schedule", "cosine"]),
+            (["--set", "batch_size=many"], ["batch_size", "whole number"]),
+            (["--config", "none.yaml"], ["none.yaml"]),
+            (["--layout", "zip"], ["layout"]),
+        ],
+    )
+    def test_wrong_usage_is_one_line(
+        self, arguments: list[str], words: list[str], photo_folder: Path, tmp_path: Path
+    ) -> None:
+        result = CliRunner().invoke(
+            app,
+            ["finetune", "--data", str(photo_folder), "--output", str(tmp_path / "r"), *arguments],
+        )
+        assert result.exit_code in (1, 2)
+        assert isinstance(result.exception, SystemExit)
+        for word in words:
+            assert word in result.output
+
+    def test_data_must_be_named(self, tmp_path: Path) -> None:
+        result = CliRunner().invoke(app, ["finetune", "--output", str(tmp_path / "run")])
+        assert result.exit_code == 2
+        assert "--data" in result.output
