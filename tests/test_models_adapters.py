@@ -14,7 +14,7 @@ from tiny_models import FAMILIES, fixed_logits, save_tiny_model, tiny_model
 
 from handseg.errors import ModelError
 from handseg.models import carried, load_mask_model
-from handseg.models.adapters import wrap
+from handseg.models.adapters import use_tuned_mask, wrap
 from handseg.models.transformers_sam import TransformersMaskModel
 
 torch.set_num_threads(1)
@@ -46,6 +46,7 @@ def save_whole_adapter(family: str, folder: Path, **options: Any) -> Any:
     """The same, of an adapter that was trained on the whole model."""
     model = tiny_model(family)
     defaults = {"r": 2, "target_modules": r"mask_decoder\..*_proj"}
+    use_tuned_mask(model)
     lora = wrap(model, peft.LoraConfig(**(defaults | options)))
     with torch.no_grad():
         for weight in lora.parameters():

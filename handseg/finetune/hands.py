@@ -15,6 +15,7 @@ import numpy as np
 from handseg.files import write_atomic
 from handseg.finetune.sources import share_inside
 from handseg.prompts import HandLandmarker
+from handseg.prompts.from_mask import prompts_from_mask
 from handseg.prompts.quiet import start_quietly
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class FoundHands:
             without landmarks.
         entangled: ids of photos with hands that share an island of the mask, which cannot be told
             apart; these are left out.
-        empty: ids of photos whose mask shows no hand; left out.
+        empty: ids of photos whose mask shows nothing to prompt for; left out.
         unreadable: by id, why a photo cannot be used; left out.
     """
 
@@ -170,7 +171,7 @@ class _LandmarkCache:
 def _hands_on_mask(
     landmarker: HandLandmarker, image: np.ndarray, mask: np.ndarray
 ) -> tuple[str, list[np.ndarray]]:
-    if not mask.any():
+    if not len(prompts_from_mask(mask)[0]):
         return "empty", []
     near = _grown(mask)
     found = [

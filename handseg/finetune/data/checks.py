@@ -99,9 +99,9 @@ def check_labels(
 def _judge(look: _Look, limits: Thresholds, verdict: Verdict) -> None:
     verdict.measured["landmarks_on_mask"] = look.share
     if not look.hands:
-        text = "no hand on the mask"
-        text += f": {look.elsewhere} elsewhere" if look.elsewhere else ": none is found at all"
-        verdict.faults.append(text)
+        found = f"at most {look.share:.0%} of a hand's landmarks" if look.share else "none is found"
+        text = f"{look.elsewhere} elsewhere" if look.elsewhere else found
+        verdict.faults.append(f"no hand on the mask: {text}")
         return
     verdict.measured.update(outside=look.outside, hand_area=look.hand_area)
     if look.outside > limits.max_outside:

@@ -124,7 +124,7 @@ def test_a_photo_without_a_hand_is_found_out(
     mask = np.zeros(no_hand.shape[:2], bool)
     mask[100:200, 60:180] = True
     verdict = check_labels(no_hand, Labels(mask), LIMITS, landmarker)
-    assert verdict.faults == ["no hand on the mask: none is found at all"]
+    assert verdict.faults == ["no hand on the mask: none is found"]
 
 
 def test_a_cutout_that_differs_from_its_photo_is_found_out(
