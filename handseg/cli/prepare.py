@@ -125,9 +125,12 @@ def prepare(
     max_outside: Annotated[
         float, _limit("max-outside", "Share of the mask beyond the reach of hand and forearm.")
     ] = Thresholds.max_outside,
-    max_hand_area: Annotated[
-        float, _limit("max-hand-area", "Mask above the wrist, in squares of the palm's length.")
-    ] = Thresholds.max_hand_area,
+    min_filled: Annotated[
+        float, _limit("min-filled", "Share of the hand's shape that the mask covers.")
+    ] = Thresholds.min_filled,
+    max_surplus: Annotated[
+        float, _limit("max-surplus", "Mask beside that shape, as a share of it.")
+    ] = Thresholds.max_surplus,
 ) -> None:
     """Check and clean photos with masks.
 
@@ -167,7 +170,8 @@ def prepare(
                 pinhole,
                 min_landmarks,
                 max_outside,
-                max_hand_area,
+                min_filled,
+                max_surplus,
             )
             ratios = None if split is None else parse_ratios(split)
             if landmarks:

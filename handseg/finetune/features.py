@@ -25,6 +25,8 @@ from handseg.prompts import PromptRecipe
 SIGNATURE_FILE = "signature.json"
 SHARD = 64
 """Views in a file: some 100 MB of them for handseg-lite and SAM alike."""
+_SOFTWARE = ("handseg", "torch", "transformers", "mediapipe", "opencv")
+"""What views and features are made with."""
 _HALF = ("target", "skeleton")
 """Besides the features, what is stored in half precision."""
 
@@ -213,7 +215,7 @@ def signature(views: Views, model: torch.nn.Module) -> dict[str, Any]:
         "views": views.views,
         "input size": views.size,
         "seed": views.seed,
-        "versions": {name: value for name, value in versions().items() if name != "python"},
+        "versions": {name: versions()[name] for name in _SOFTWARE},
     }
 
 

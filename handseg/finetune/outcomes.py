@@ -15,7 +15,8 @@ KEPT, REPAIRED, REJECTED = "kept", "repaired", "rejected"
 REPORT_FILE = "report.csv"
 
 _MEASURES = (
-    "coverage", "landmarks_on_mask", "outside", "hand_area", "difference", "dropped_px", "filled_px"
+    "coverage", "landmarks_on_mask", "outside", "filled", "surplus", "difference", "dropped_px",
+    "filled_px",
 )  # fmt: skip
 _FIELDS = (
     "id",

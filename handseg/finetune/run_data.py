@@ -76,11 +76,12 @@ def prepare_data(
     accelerator: Any,
 ) -> RunData:
     """Find the hands and, with a cache, encode their views; processes share the encoding."""
+    kept = Path(config.cache_dir) if config.cache_dir else output / "cache"
     with accelerator.main_process_first():
         # One process looks at the photos; the others read what it wrote.
         photos = load_photos(config.data, output, config.seed)
         found = {
-            part: _find(photos[part], part, output, accelerator.is_main_process)
+            part: _find(photos[part], part, kept, accelerator.is_main_process)
             for part in (TRAIN, VALIDATION)
         }
     sets = {}
@@ -91,18 +92,14 @@ def prepare_data(
         items = Views(
             found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
         )
-        sets[part] = (
-            _encoded(items, model, output / "features" / part, accelerator)
-            if (config.cache)
-            else items
-        )
+        sets[part] = _encoded(items, model, kept / part, accelerator) if (config.cache) else items
     order = RunOrder(sets[TRAIN], len(found[TRAIN].hands), config.views, config.seed)
     return RunData(order, sets[VALIDATION], found[TRAIN], photos)
 
 
-def _find(photos: Sequence[Any], part: str, output: Path, show: bool) -> FoundHands:
+def _find(photos: Sequence[Any], part: str, folder: Path, show: bool) -> FoundHands:
     looked_at = track(photos, f"landmarks, {part}", disable=not show, transient=True)
-    return find_hands(looked_at, output / f"landmarks_{part}.json")
+    return find_hands(looked_at, folder / "landmarks.json")
 
 
 def _encoded(

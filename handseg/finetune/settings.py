@@ -52,6 +52,8 @@ class FinetuneConfig:
         prompts: which prompts it is trained with.
         augmentation: how the photos are varied.
         cache: keep what a frozen encoder makes of the views on disk.
+        cache_dir: where to keep it, and the landmarks; None is `cache` in the run's folder. Runs
+            that differ in what follows the encoder can share one.
         epochs: passes over the hands, each with the next of a hand's views.
         batch_size: hands a forward pass, on each device.
         gradient_accumulation: forward passes a step.
@@ -77,6 +79,7 @@ class FinetuneConfig:
     prompts: PromptChances = field(default_factory=PromptChances)
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: bool = True
+    cache_dir: str | None = None
     epochs: int = 20
     batch_size: int = 8
     gradient_accumulation: int = 1

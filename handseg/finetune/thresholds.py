@@ -9,8 +9,7 @@ from dataclasses import dataclass
 class Thresholds:
     """Limits of `handseg prepare`; a pair beyond one of them is rejected, unless said otherwise.
 
-    The last four look at hand landmarks. Sizes of hands are those of
-    `handseg.prompts.anatomy.hand_size`, about the length of the palm.
+    The last four look at hand landmarks.
 
     Attributes:
         min_coverage: the least share of the frame that a mask covers.
@@ -22,8 +21,10 @@ class Thresholds:
         min_landmarks: the share of a hand's landmarks on the mask; with fewer it is another hand.
         max_outside: the share of the mask that is out of the hands' reach: neither near a hand nor
             where the forearm can be.
-        max_hand_area: the part of the mask near a hand and on the fingers' side of its wrist, in
-            squares of the hand's size. Good masks have 0.6 to 2.7.
+        min_filled: the share that the mask covers of the hand's shape as its landmarks show it.
+            Good masks have 0.75 and more, but objects in a hand hide parts of it.
+        max_surplus: the part of the mask beside that shape, yet near the hand and not on the
+            forearm, as a share of the shape. Good masks have 0.6 and less.
     """
 
     min_coverage: float = 0.002
@@ -33,10 +34,11 @@ class Thresholds:
     pinhole: float = 0.0005
     min_landmarks: float = 0.6
     max_outside: float = 0.4
-    max_hand_area: float = 3.5
+    min_filled: float = 0.65
+    max_surplus: float = 0.7
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            highest = {"max_difference": 255.0, "max_hand_area": float("inf")}.get(name, 1.0)
+            highest = {"max_difference": 255, "max_surplus": 10}.get(name, 1)
             if not 0 <= value <= highest:
-                raise ValueError(f"{name} must be in 0..{highest:g}, got {value}")
+                raise ValueError(f"{name} must be in 0..{highest}, got {value}")

@@ -25,9 +25,10 @@ from handseg.finetune.adapter import save_adapter
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
 from handseg.finetune.config import from_mapping, read_yaml, save_yaml, to_mapping
 from handseg.finetune.features import Item, collate
-from handseg.finetune.lite import freeze_batch_norms
+from handseg.finetune.lite import depthwise_in_float32, freeze_batch_norms
 from handseg.finetune.lora import add_lora, format_trainable, trainable_parameters
 from handseg.finetune.losses import LossWeights, batch_iou
+from handseg.finetune.plan import Plan
 from handseg.finetune.run_data import prepare_data
 from handseg.finetune.run_report import report_run
 from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig
@@ -99,6 +100,8 @@ def train(config: FinetuneConfig, output: Path) -> State:
     set_seed(config.seed)
     model = add_lora(base.model, config.lora)
     accelerator.print(format_trainable(trainable_parameters(model)))
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
+        depthwise_in_float32(model)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=config.learning_rate,
@@ -111,13 +114,17 @@ def train(config: FinetuneConfig, output: Path) -> State:
     accelerator.register_for_checkpointing(state)
     if load_checkpoint(accelerator, output):
         accelerator.print(f"going on after {state.step} steps")
+    accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
 
-    shown_a_step = config.batch_size * config.gradient_accumulation * accelerator.num_processes
-    epoch_steps = data.training.hands / shown_a_step
-    steps = math.ceil(config.epochs * epoch_steps)
-    loader = accelerator.prepare(
-        _loader(data.training.between(state.step * shown_a_step, steps * shown_a_step), config)
+    plan = Plan(
+        data.training.hands,
+        config.epochs,
+        config.batch_size,
+        config.gradient_accumulation,
+        accelerator.num_processes,
     )
+    first, last = (step * plan.samples_a_step for step in (state.step, plan.steps))
+    loader = accelerator.prepare(_loader(data.training.between(first, last), config))
     validation = accelerator.prepare(_loader(data.validation, config))
     accelerator.init_trackers("logs")
     usual = PromptMix.of(recipe)
@@ -127,24 +134,22 @@ def train(config: FinetuneConfig, output: Path) -> State:
     started = time.perf_counter()
     hidden = not (accelerator.is_main_process and sys.stdout.isatty())
     with Progress(transient=True, disable=hidden) as progress:
-        bar = progress.add_task("steps", total=steps, completed=state.step)
+        bar = progress.add_task("steps", total=plan.steps, completed=state.step)
         for count, batch in enumerate(loader):
             step_loss.train()
             freeze_batch_norms(step_loss)
             if config.lora.encoder_is_frozen:
                 model.vision_encoder.eval()
-            # Counted over all processes, so that the batches of a step get the same prompts however
-            # many processes share them.
-            done = state.step * config.gradient_accumulation * accelerator.num_processes
             part = count % config.gradient_accumulation
-            turn = done + part * accelerator.num_processes + accelerator.process_index
+            # A batch gets the same prompts however many processes share the step's.
+            turn = plan.batch_number(state.step, part, accelerator.process_index)
             with accelerator.accumulate(step_loss):
                 batch = with_pixels(base, batch)
                 loss = step_loss(batch, _draw_mix(config, recipe, turn), turn)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(step_loss.parameters(), config.max_grad_norm)
-                    rate = config.learning_rate * config.learning_rate_at(state.step, steps)
+                    rate = config.learning_rate * config.learning_rate_at(state.step, plan.steps)
                     for group in optimizer.param_groups:
                         group["lr"] = rate
                 optimizer.step()
@@ -154,12 +159,12 @@ def train(config: FinetuneConfig, output: Path) -> State:
                 continue
             state.step += 1
             progress.update(bar, completed=state.step, description=f"loss {losses[-1]:.3f}")
-            epoch = math.floor(state.step / epoch_steps + 1e-9)
-            if state.step < steps and epoch == math.floor((state.step - 1) / epoch_steps + 1e-9):
+            epoch = plan.ended_epoch(state.step)
+            if epoch is None:
                 continue
             score = validate(accelerator, base, model, validation, usual)
             row = {
-                "epoch": min(epoch, config.epochs),
+                "epoch": epoch,
                 "step": state.step,
                 "loss": float(np.mean(losses)),
                 "learning_rate": rate,
@@ -169,12 +174,12 @@ def train(config: FinetuneConfig, output: Path) -> State:
             state.history.append(row)
             accelerator.log(row, step=state.step)
             accelerator.print(
-                f"epoch {row['epoch']} step {state.step} loss {row['loss']:.4f} "
+                f"epoch {epoch} step {state.step} loss {row['loss']:.4f} "
                 f"validation IoU {score:.4f} {time.perf_counter() - started:.0f} s"
             )
             state.waited += 1
             if score > state.best:
-                state.best, state.best_epoch, state.waited = score, row["epoch"], 0
+                state.best, state.best_epoch, state.waited = score, epoch, 0
                 # Before the checkpoint: a run killed in between comes here again.
                 _save(accelerator, model, config, recipe, output)
             save_checkpoint(accelerator, output)

@@ -133,20 +133,21 @@ def test_a_killed_run_goes_on_to_the_same_weights(settings: dict[str, Any], tmp_
 def test_two_processes_are_one_with_twice_the_accumulation(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
+    # Three photos to validate on: of two processes, one has to make up a fourth.
+    data = settings["data"] | {"ratios": {"train": 0.25, "val": 0.75}}
+    settings = settings | {"data": data}
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533")
     two = finished(command(settings, tmp_path, "two", *launcher), tmp_path)
-    assert "on 2 processes" in two
+    assert "2 process(es) on cpu" in two
     assert two.count("epoch 3 ") == 1
     alone = settings | {"gradient_accumulation": 2}
     one = finished(command(alone, tmp_path, "one"), tmp_path)
-    assert "on 1 process" in one
+    assert "1 process(es) on cpu" in one
     assert_same(tmp_path / "two", tmp_path / "one", tolerance=1e-5)
 
     def scores(output: str) -> list[str]:
         return [line.split()[7] for line in output.splitlines() if line.startswith("epoch ")]
 
-    # One photo is validated on: were it counted by both processes, the mean would be the same,
-    # but not where they differ in what they read.
     assert scores(two) == scores(one)
 
 
@@ -201,9 +202,22 @@ def test_a_finished_run_is_not_done_again(settings: dict[str, Any], tmp_path: Pa
 def test_without_a_cache_it_learns_the_same(settings: dict[str, Any], tmp_path: Path) -> None:
     cached = run(settings, tmp_path / "cached")
     direct = run(settings, tmp_path / "direct", cache=False)
-    assert not (tmp_path / "direct" / "features").exists()
+    assert not list((tmp_path / "direct").rglob("features-*"))
     for one, other in zip(cached.history, direct.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+
+
+def test_runs_share_a_cache_that_fits_both(settings: dict[str, Any], tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    run(settings, tmp_path / "one", cache_dir=cache)
+    files = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("features-*")}
+    assert files
+    run(settings, tmp_path / "other", cache_dir=cache, lora={"rank": 2})
+    assert files == {
+        file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("features-*")
+    }
+    with pytest.raises(TrainingError, match="other recipe"):
+        run(settings, tmp_path / "third", cache_dir=cache, recipe={"box_reach": 0.2})
 
 
 @pytest.mark.parametrize("placement", ["decoder+neck", "all"])

@@ -12,16 +12,18 @@ from handseg.finetune.data.schema import Labels
 from handseg.finetune.sources import share_inside
 from handseg.finetune.thresholds import Thresholds
 from handseg.prompts import HandLandmarker, HandLandmarks
-from handseg.prompts.anatomy import WRIST, hand_size, palm_axis, wrist_side
+from handseg.prompts.anatomy import BONES, PALM, WRIST, hand_size, palm_axis, wrist_side
 
 _SIDE = 1024  # px: masks are shrunk to it to be compared with landmarks.
 _AROUND = 0.5  # Hand sizes around the landmarks that a hand reaches at most.
+_FINGER = 0.26  # Of the hand size: as wide as fingers are drawn.
+_HEEL = 0.25  # Hand sizes that the palm goes on past the wrist landmark.
 # A forearm is some 0.5 hand sizes to either side of its axis; how far the axis may turn from the
 # palm's at the wrist, and at the elbow after it, makes its strip wider with the distance.
 _FOREARM = (0.8, 0.5)
+_SMALLEST = 0.1  # Of the mask: a hand with less in the square of its size is a false finding.
 _OFF = 0.2  # Of a hand's landmarks on the mask: with fewer it is surely another hand.
 _LOOK_MARGIN = 0.25  # Of the longer side of the mask's box.
-_GREY = 128
 
 
 @dataclass(eq=False)
@@ -47,26 +49,29 @@ class _Look:
 
     Attributes:
         hands: landmarks (21, 2) of those on the mask, px of the photo.
-        elsewhere: how many hands are off the mask, and seen for sure.
+        sure: whether a hand is seen that is none of MediaPipe's false findings.
+        elsewhere: how many such hands are off the mask.
         share: the highest share of a hand's landmarks that is on the mask.
-        outside: see `Thresholds`.
-        hand_area: see `Thresholds`.
+        outside, filled, surplus: see `Thresholds`.
         reach: (h, w) bool, where the hands and their forearms can be, of the small mask.
     """
 
     hands: list[np.ndarray]
+    sure: bool
     elsewhere: int
     share: float
     outside: float
-    hand_area: float
+    filled: float
+    surplus: float
     reach: np.ndarray
 
-    def excess(self, limits: Thresholds) -> float:
-        """At most 1 if the mask is as large as its hands; above, by how much it is too large."""
+    def misfit(self, limits: Thresholds) -> float:
+        """At most 1 if the mask is that of its hands; above, by how much it is not."""
         if not self.hands:
             return np.inf
+        missing = (1 - self.filled) / max(1 - limits.min_filled, 1e-9)
         outside = self.outside / max(limits.max_outside, 1e-9)
-        return max(outside, self.hand_area / max(limits.max_hand_area, 1e-9))
+        return max(missing, outside, self.surplus / max(limits.max_surplus, 1e-9))
 
 
 def check_labels(
@@ -103,28 +108,37 @@ def _judge(look: _Look, limits: Thresholds, verdict: Verdict) -> None:
         text = f"{look.elsewhere} elsewhere" if look.elsewhere else found
         verdict.faults.append(f"no hand on the mask: {text}")
         return
-    verdict.measured.update(outside=look.outside, hand_area=look.hand_area)
+    verdict.measured.update(outside=look.outside, filled=look.filled, surplus=look.surplus)
     if look.outside > limits.max_outside:
         verdict.faults.append(
             f"more than a hand and forearm: {look.outside:.0%} of the mask is out of their reach"
         )
-    if look.hand_area > limits.max_hand_area:
+    if look.surplus > limits.max_surplus:
         verdict.faults.append(
-            f"more than a hand: above the wrist {look.hand_area:.1f} squares of the hand's size"
+            f"more than a hand: {look.surplus:.0%} of its shape beside it, as the landmarks show it"
+        )
+    if look.filled < limits.min_filled:
+        verdict.faults.append(
+            f"less than a hand: {look.filled:.0%} of its shape, as the landmarks show it"
         )
 
 
 def _best_look(
     image: np.ndarray, mask: np.ndarray, limits: Thresholds, landmarker: HandLandmarker
 ) -> _Look:
-    """The first look at which the mask has the size of its hands, or else that which is nearest."""
+    """The first look at which the mask is that of its hands, or else the nearest to that."""
     best: _Look | None = None
+    sure = False
     for number, found in enumerate(_looks(image, mask, landmarker)):
         look = _compare(found, mask, limits)
-        if best is None or look.excess(limits) < best.excess(limits):
+        if best is None or look.misfit(limits) < best.misfit(limits):
             best = look
-        # Where a hand is seen for sure, but not on the mask, the last look would invent one there.
-        if best.excess(limits) <= 1 or (number == 1 and best.elsewhere and not best.hands):
+        sure |= look.sure
+        if best.misfit(limits) <= 1:
+            break
+        # The last look shows little but the mask: where the hand is known and not all on it, one
+        # would be invented. A mask with more on it than the hand is shown with all that is on it.
+        if number == 1 and sure and (not best.hands or best.filled < limits.min_filled):
             break
     assert best is not None
     return best
@@ -143,7 +157,7 @@ def _looks(
     left, top = max(0, x - margin), max(0, y - margin)
     window = (slice(top, y + height + margin), slice(left, x + width + margin))
     part = np.ascontiguousarray(image[window])
-    hidden = np.where(mask[window][..., None], part, np.uint8(_GREY))
+    hidden = part * mask[window][..., None]  # Black: MediaPipe finds more on it than on grey.
     for picture in (part, hidden):
         yield [
             HandLandmarks(
@@ -163,34 +177,55 @@ def _compare(found: list[HandLandmarks], mask: np.ndarray, limits: Thresholds) -
     points = [hand.points * np.float32(factor) for hand in found]
     shares = [share_inside(hand, near) for hand in points]
     on_mask = [share >= limits.min_landmarks for share in shares]
-    hands = [hand for hand, on in zip(points, on_mask, strict=True) if on]
-    reach, hand_side = np.zeros(small.shape, bool), np.zeros(small.shape, bool)
-    for hand in hands:
-        around, forearm = _reach(hand, small.shape)
-        reach |= around | forearm
-        hand_side |= around & (wrist_side(hand, *small.shape) > 0.5)
     area = max(1, int(np.count_nonzero(small)))
-    squares = sum(hand_size(hand) ** 2 for hand in hands)
+    sure = [
+        hand.votes > 1 and hand_size(marks) ** 2 > _SMALLEST * area
+        for hand, marks in zip(found, points, strict=True)
+    ]
+    reach, side, shape = (np.zeros(small.shape, bool) for _ in range(3))
+    for marks, on in zip(points, on_mask, strict=True):
+        if on:
+            hand, forearm = _reach(marks, small.shape)
+            hand &= wrist_side(marks, *small.shape) > 0.5
+            reach |= hand | forearm
+            side |= hand
+            shape |= hand & _shape(marks, small.shape)
+    expected = max(1, int(np.count_nonzero(shape)))
     return _Look(
         hands=[hand.points for hand, on in zip(found, on_mask, strict=True) if on],
-        elsewhere=sum(
-            hand.votes > 1 and share < _OFF for hand, share in zip(found, shares, strict=True)
-        ),
+        sure=any(sure),
+        elsewhere=sum(known and part < _OFF for known, part in zip(sure, shares, strict=True)),
         share=max(shares, default=0.0),
-        outside=np.count_nonzero(small & ~reach) / area,
-        hand_area=np.count_nonzero(small & hand_side) / max(squares, 1.0),
+        outside=float(np.count_nonzero(small & ~reach) / area),
+        filled=float(np.count_nonzero(small & shape) / expected),
+        surplus=float(np.count_nonzero(small & side & ~shape) / expected),
         reach=reach,
     )
+
+
+def _shape(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W) bool: roughly the hand with these landmarks (21, 2), to the heel of the palm."""
+    size = hand_size(points)
+    heel = points[[WRIST]] + palm_axis(points) * _HEEL * size
+    palm = np.concatenate([points[[1, *PALM]], heel])
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(np.round(palm).astype(np.int32)), 1)
+    ends = np.round(points).astype(np.int32)
+    bones = [ends[list(bone)] for bone in BONES]
+    cv2.polylines(canvas, bones, False, 1, max(1, round(_FINGER * size)))
+    return canvas > 0
 
 
 def _reach(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) bool: where a hand with these landmarks (21, 2) can be, and where its forearm."""
     size, axis = hand_size(points), palm_axis(points)
-    side = np.array([-axis[1], axis[0]])
+    across = np.array([-axis[1], axis[0]])
     length = float(sum(shape)) / size
     start, end = points[WRIST], points[WRIST] + axis * length * size
     near, far = _FOREARM[0] * size, (_FOREARM[0] + _FOREARM[1] * length) * size
-    strip = np.array([start + side * near, end + side * far, end - side * far, start - side * near])
+    strip = np.array(
+        [start + across * near, end + across * far, end - across * far, start - across * near]
+    )
     hull = np.round(cv2.convexHull(points)).astype(np.int32)
     hand, forearm = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     cv2.fillConvexPoly(hand, hull, 1)

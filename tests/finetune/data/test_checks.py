@@ -36,7 +36,8 @@ def test_good_pairs_pass_untouched(
         assert not verdict.repairs
         assert verdict.mask is photo_masks[stem]
         assert verdict.measured["landmarks_on_mask"] > 0.8
-        assert 0.6 < verdict.measured["hand_area"] < 2.7
+        assert verdict.measured["filled"] > 0.75
+        assert verdict.measured["surplus"] < 0.6
 
 
 def test_a_bare_forearm_and_elbow_are_no_fault(
@@ -61,7 +62,7 @@ def test_the_arms_of_one_hand_are_not_taken_for_the_other(
     assert len(landmarker.detect(both)) == 2
     verdict = check_labels(both, Labels(masks), LIMITS, landmarker)
     assert not verdict.faults
-    assert verdict.measured["hand_area"] < 2
+    assert verdict.measured["surplus"] < 0.6
 
 
 def test_specks_and_pinholes_are_mended(image: np.ndarray, mask: np.ndarray) -> None:
