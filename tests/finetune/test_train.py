@@ -154,7 +154,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(
 def test_a_run_learns_its_photos_convention(
     photo_folder: Path, photos: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    """The carried model learns from one photo that masks are drawn 7 px too generous."""
+    """The carried model learns from one photo that masks are drawn 4 px too generous."""
     import cv2
 
     from handseg.images import load_image
@@ -165,18 +165,19 @@ def test_a_run_learns_its_photos_convention(
         source = photo_folder / "images" / "35_pic00033.jpg"
         (tmp_path / "data" / "images" / f"{stem}.jpg").write_bytes(source.read_bytes())
         mask = load_image(photo_folder / "masks" / "35_pic00033.png")[..., 0]
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15)))
+        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
         cv2.imwrite(str(tmp_path / "data" / "masks" / f"{stem}.png"), mask)
     settings = {
         "data": {"source": str(tmp_path / "data"), "ratios": {"train": 0.5, "val": 0.5}},
         "recipe": {"forearm": 0.2},
+        "lora": {"whole": ["upscaling", "hypernetworks"]},
         "epochs": 20,
         "batch_size": 1,
         "augmentation": {"views": 1},
         "learning_rate": 1e-3,
     }
     state = run(settings, tmp_path / "run")
-    assert state.history[-1]["loss"] < 0.6 * state.history[0]["loss"]
+    assert state.history[-1]["loss"] < 0.7 * state.history[0]["loss"]
     truth = load_image(tmp_path / "data" / "masks" / "a.png")[..., 0] > 127
     scores = []
     for adapter in (None, tmp_path / "run"):
