@@ -106,12 +106,14 @@ def finetune(
             settings = from_mapping(FinetuneConfig, values, str(config or "settings"))
         except ValueError as error:
             fail(reason(error))
+        from accelerate import PartialState
+
         from handseg.finetune.adapter import push_to_hub
         from handseg.finetune.train import train
 
         try:
             train(settings, output)
-            if push_to is not None:
+            if push_to is not None and PartialState().is_main_process:
                 say(f"uploaded to {push_to_hub(output, push_to)}")
         except (HandsegError, ValueError, OSError) as error:
             say(f"Failed: {reason(error)}", "red")

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
 
 from handseg.errors import TrainingError
 from handseg.finetune.data import LabelledPhotos, Splits, load_data
 from handseg.finetune.features import FeatureCache, Item, RunOrder, Views, signature
 from handseg.finetune.hands import FoundHands, find_hands
+from handseg.finetune.progress import tracked
 from handseg.finetune.settings import TRAIN, VALIDATION, DataSettings, FinetuneConfig
 from handseg.models.torch_common import image_embeddings
 from handseg.models.transformers_sam import TransformersMaskModel
@@ -98,8 +98,7 @@ def prepare_data(
 
 
 def _find(photos: Sequence[Any], part: str, folder: Path, show: bool) -> FoundHands:
-    looked_at = track(photos, f"landmarks, {part}", disable=not show, transient=True)
-    return find_hands(looked_at, folder / "landmarks.json")
+    return find_hands(tracked(photos, f"landmarks, {part}", show), folder / "landmarks.json")
 
 
 def _encoded(
@@ -113,7 +112,6 @@ def _encoded(
         return image_embeddings(model.model, model.pixel_values(crops))
 
     shards = cache.shards[accelerator.process_index :: accelerator.num_processes]
-    show = accelerator.is_main_process
-    cache.fill(views, encode, track(shards, "features", disable=not show, transient=True))
+    cache.fill(views, encode, tracked(shards, "features", accelerator.is_main_process))
     accelerator.wait_for_everyone()
     return cache

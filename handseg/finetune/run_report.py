@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from handseg.environment import versions
 from handseg.evaluate import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
 from handseg.files import write_atomic
 from handseg.finetune.adapter import CARD, model_card
 from handseg.finetune.data import LabelledPhotos
+from handseg.finetune.progress import tracked
 from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION, FinetuneConfig
 from handseg.predictor import HandSegmenter
 from handseg.prompts import PromptRecipe
@@ -72,7 +71,7 @@ def _evaluate(
                 segmenter,
                 photos,
                 prompts=prompts,
-                progress=lambda items: track(items, f"evaluating {name}", transient=True),
+                progress=lambda items: tracked(items, f"evaluating {name}"),
             )
             for prompts in (MEDIAPIPE, MASK)
         }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from handseg.finetune.lite import depthwise_in_float32, freeze_batch_norms
 from handseg.finetune.lora import add_lora, format_trainable, trainable_parameters
 from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.plan import Plan
+from handseg.finetune.progress import watched
 from handseg.finetune.run_data import prepare_data
 from handseg.finetune.run_report import report_run
 from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig
@@ -132,8 +132,7 @@ def train(config: FinetuneConfig, output: Path) -> State:
     if config.patience is not None and state.waited >= config.patience:
         loader = ()  # it was stopped early
     started = time.perf_counter()
-    hidden = not (accelerator.is_main_process and sys.stdout.isatty())
-    with Progress(transient=True, disable=hidden) as progress:
+    with Progress(transient=True, disable=not watched(accelerator.is_main_process)) as progress:
         bar = progress.add_task("steps", total=plan.steps, completed=state.step)
         for count, batch in enumerate(loader):
             step_loss.train()
@@ -146,15 +145,19 @@ def train(config: FinetuneConfig, output: Path) -> State:
             with accelerator.accumulate(step_loss):
                 batch = with_pixels(base, batch)
                 loss = step_loss(batch, _draw_mix(config, recipe, turn), turn)
+                mean = accelerator.reduce(loss.detach(), "mean")
+                losses.append(_finite("loss", mean, state.step, output))
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(step_loss.parameters(), config.max_grad_norm)
+                    norm = accelerator.clip_grad_norm_(step_loss.parameters(), config.max_grad_norm)
+                    # In half precision the scaler skips such a step and goes on with less scale.
+                    if accelerator.scaler is None:
+                        _finite("gradient", norm, state.step, output)
                     rate = config.learning_rate * config.learning_rate_at(state.step, plan.steps)
                     for group in optimizer.param_groups:
                         group["lr"] = rate
                 optimizer.step()
                 optimizer.zero_grad()
-            losses.append(_finite(accelerator.reduce(loss.detach(), "mean"), state.step, output))
             if not accelerator.sync_gradients:
                 continue
             state.step += 1
@@ -245,14 +248,14 @@ def _loader(samples: Dataset[Item], config: FinetuneConfig) -> DataLoader:
     )
 
 
-def _finite(loss: torch.Tensor, step: int, output: Path) -> float:
-    value = float(loss)
-    if not math.isfinite(value):
+def _finite(name: str, value: torch.Tensor, step: int, output: Path) -> float:
+    number = float(value)
+    if not math.isfinite(number):
         raise TrainingError(
-            f"the loss is {value} at step {step}: lower learning_rate, or use mixed_precision "
+            f"the {name} is {number} at step {step}: lower learning_rate, or use mixed_precision "
             f'"no" or "bf16"; the checkpoint and the best adapter in {output} are from before'
         )
-    return value
+    return number
 
 
 def _check_same_run(config: FinetuneConfig, output: Path) -> None:

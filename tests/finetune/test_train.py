@@ -250,8 +250,9 @@ def test_another_run_in_the_same_folder_is_refused(
         run(settings, tmp_path / "run", epochs=1, learning_rate=0.5, seed=3)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_what_is_not_finite_stops_the_run_and_what_was_good_stays(
+    what: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real: Callable[..., torch.Tensor] = loop.StepLoss.forward
     calls = []
@@ -259,17 +260,20 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(
     def forward(self: Any, *arguments: Any) -> torch.Tensor:
         calls.append(1)
         loss = real(self, *arguments)
-        return loss * float("nan") if len(calls) == 4 else loss
+        if len(calls) < 4:
+            return loss
+        if what == "loss":
+            return loss * float("nan")
+        loss.register_hook(lambda gradient: gradient * float("nan"))
+        return loss
 
     monkeypatch.setattr(loop.StepLoss, "forward", forward)
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 3.*learning_rate"):
+    with pytest.raises(TrainingError, match=rf"the {what} is nan at step 3.*learning_rate"):
         run(settings, tmp_path / "run")
-    assert np.isfinite(
-        load_file(tmp_path / "run" / WEIGHTS)[next(iter(load_file(tmp_path / "run" / WEIGHTS)))]
-    ).all()
-    state = torch.load(
-        tmp_path / "run" / "checkpoint" / "custom_checkpoint_0.pkl", weights_only=True
-    )
+    folder = tmp_path / "run"
+    for file in (folder / WEIGHTS, folder / "checkpoint" / "learnt.safetensors"):
+        assert all(np.isfinite(values).all() for values in load_file(file).values())
+    state = torch.load(folder / "checkpoint" / "custom_checkpoint_0.pkl", weights_only=True)
     assert state["step"] == 2
 
 
