@@ -142,6 +142,8 @@ def train(config: FinetuneConfig, output: Path) -> State:
             part = count % config.gradient_accumulation
             # A batch gets the same prompts however many processes share the step's.
             turn = plan.batch_number(state.step, part, accelerator.process_index)
+            # Dropout of a batch depends on nothing that came before: not on where a run went on.
+            torch.manual_seed(int(np.random.SeedSequence([config.seed, turn]).generate_state(1)[0]))
             with accelerator.accumulate(step_loss):
                 batch = with_pixels(base, batch)
                 loss = step_loss(batch, _draw_mix(config, recipe, turn), turn)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 
 from handseg.prompts.anatomy import hand_size
+from handseg.prompts.quiet import native_stderr_silenced
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ class HandLandmarker:
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
         self._closed = False
+        self.quiet = False  # see `handseg.prompts.quiet`
         self.max_hands = max_hands
         self.views = tuple(views)
         self.hard_views = tuple(hard_views)
@@ -121,7 +124,8 @@ class HandLandmarker:
 
     def close(self) -> None:
         """Free MediaPipe's graph; it prints a traceback when the interpreter has to do it."""
-        self._landmarker.close()
+        with native_stderr_silenced() if self.quiet else nullcontext():
+            self._landmarker.close()
         self._closed = True
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:

@@ -1,4 +1,4 @@
-"""MediaPipe without its log: what it writes when it starts helps nobody."""
+"""MediaPipe without its log: what it writes when it starts and ends helps nobody."""
 
 from __future__ import annotations
 
@@ -7,27 +7,32 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handseg.prompts.landmarks import HandLandmarker
+if TYPE_CHECKING:
+    from handseg.prompts.landmarks import HandLandmarker
 
 
 def start_quietly(make: Callable[[], HandLandmarker]) -> HandLandmarker:
-    """What `make` gives, once it has logged all that it logs when it starts.
+    """What `make` gives, once it has logged all that it logs when it starts; it ends quietly, too.
 
-    MediaPipe's libraries write to the file descriptor of stderr when they are loaded and at the
-    first photo. They heed no log level in the environment, and their C interface offers to copy
-    messages but not to stop them. For commands: other threads' messages are lost meanwhile.
+    MediaPipe's libraries write to the file descriptor of stderr when they are loaded, at the first
+    photo and when they are freed. They heed no log level in the environment, and their C interface
+    offers to copy messages but not to stop them. For commands: other threads' messages are lost
+    meanwhile.
     """
-    with _native_stderr_silenced():
+    with native_stderr_silenced():
         landmarker = make()
         landmarker.detect(np.zeros((1, 1, 3), np.uint8))
+    landmarker.quiet = True
     return landmarker
 
 
 @contextmanager
-def _native_stderr_silenced() -> Iterator[None]:
+def native_stderr_silenced() -> Iterator[None]:
+    """Send what native code writes to stderr nowhere."""
     try:
         saved = os.dup(2)
     except OSError:  # It is closed, and so already silent.
