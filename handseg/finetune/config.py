@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Build the dataclass `cls` from nested mappings; `where` names their source in errors."""
+    """Build the dataclass `cls` from nested mappings; `where` names their source in errors.
+
+    What a nested mapping leaves out is as in the field's default.
+    """
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} must be a mapping, got {values!r:.80}")
     hints = get_type_hints(cls)
@@ -27,8 +30,21 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             f"{where}: unknown keys {', '.join(sorted(unknown))}; known are "
             f"{', '.join(sorted(known))}"
         )
+    defaults = {
+        item.name: dataclasses.asdict(item.default_factory())
+        for item in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if dataclasses.is_dataclass(hints[item.name])
+        and item.default_factory is not dataclasses.MISSING
+    }
     arguments = {
-        name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()
+        name: _convert(
+            hints[name],
+            {**defaults[name], **value}
+            if name in defaults and isinstance(value, Mapping)
+            else value,
+            f"{where}: {name}",
+        )
+        for name, value in values.items()
     }
     try:
         return cls(**arguments)

@@ -75,7 +75,7 @@ class FinetuneConfig:
     model: str = "handseg-lite"
     recipe: PromptRecipe | None = None
     lora: LoraSettings = field(default_factory=LoraSettings)
-    loss: LossWeights = field(default_factory=LossWeights)
+    loss: LossWeights = field(default_factory=lambda: LossWeights(boundary=0.5))
     prompts: PromptChances = field(default_factory=PromptChances)
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: bool = True

@@ -81,6 +81,12 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
     assert load_yaml(PretrainConfig, tmp_path / "run.yaml") == config
 
 
+def test_what_a_nested_mapping_leaves_out_is_the_fields_default() -> None:
+    config = from_mapping(FinetuneConfig, {"data": {"source": "a"}, "loss": {"iou": 0.2}}, "test")
+    assert config.loss.boundary == FinetuneConfig(config.data).loss.boundary > 0
+    assert config.loss.iou == 0.2
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "finetune").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_configs_load(path: Path) -> None:
     kind = PretrainConfig if path.stem.startswith("lite") else FinetuneConfig
