@@ -13,7 +13,7 @@ import numpy as np
 
 from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
-from handseg.models.adapters import base_of_adapter, is_adapter
+from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.carried import LITE, home
 from handseg.prompts import (
     POSITIVE,
@@ -88,7 +88,7 @@ class HandSegmenter:
         Args:
             name_or_path: "handseg-lite" (carried by the package), a hub id or local folder of any
                 SAM-family model, an original `segment-anything` `.pth`, or an adapter folder.
-            adapter: PEFT adapter folder to put on top of the model.
+            adapter: folder or hub id of a PEFT adapter to put on top of the model.
             device: None takes a GPU where there is one.
             dtype: of the weights, such as "bfloat16"; None keeps float32.
             recipe: None takes the one saved beside the adapter or the model, else the default.
@@ -101,6 +101,8 @@ class HandSegmenter:
         folder = home(name_or_path)
         if adapter is None and is_adapter(Path(folder)):
             adapter, folder = folder, home(base_of_adapter(Path(folder)))
+        if adapter is not None:
+            adapter = local_adapter(adapter)
         model = load_mask_model(folder, adapter=adapter, device=device, dtype=dtype)
         if recipe is None:
             recipe = find_recipe(adapter, folder)

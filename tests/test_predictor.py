@@ -658,3 +658,31 @@ class TestModule:
         assert HandSegmenter.from_pretrained(device="cpu").recipe.box_reach == 0.4
         named = HandSegmenter.from_pretrained("handseg-lite", device="cpu")
         assert named.recipe.box_reach == 0.4
+
+
+def test_an_adapter_on_the_hub_brings_its_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    from handseg.finetune.adapter import save_adapter
+    from handseg.finetune.lora import LoraSettings, add_lora
+
+    base = HandSegmenter.from_pretrained(device="cpu")
+    recipe = PromptRecipe(forearm=3.0)
+    model = add_lora(base.model.model, LoraSettings(rank=1))  # type: ignore[attr-defined]
+    save_adapter(model, tmp_path / "hub", base="handseg-lite", recipe=recipe, card="")
+    asked: list[str] = []
+
+    def snapshot_download(name: str, **options: Any) -> str:
+        asked.append(name)
+        if name == "no/such":
+            raise OSError("404")
+        return str(tmp_path / "hub")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    tuned = HandSegmenter.from_pretrained(adapter="someone/forearm", device="cpu")
+    assert asked == ["someone/forearm"]
+    assert tuned.recipe == recipe
+    with pytest.raises(ModelError, match=r"no/such: not a PEFT adapter"):
+        HandSegmenter.from_pretrained(adapter="no/such", device="cpu")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,6 @@ from handseg.models.torch_common import image_embeddings
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.prompts import PromptRecipe
 
-logger = logging.getLogger(__name__)
-
 SPLITS_FILE = "splits.json"
 
 
@@ -33,13 +30,11 @@ class RunData:
     Attributes:
         training: the order of its samples.
         validation: an unvaried view of each hand of the validation part.
-        hands: the training hands.
         photos: of each part of the split.
     """
 
     training: RunOrder
     validation: torch.utils.data.Dataset[Item]
-    hands: FoundHands
     photos: dict[str, LabelledPhotos]
 
 
@@ -92,9 +87,9 @@ def prepare_data(
         items = Views(
             found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
         )
-        sets[part] = _encoded(items, model, kept / part, accelerator) if (config.cache) else items
+        sets[part] = _encoded(items, model, kept / part, accelerator) if config.cache else items
     order = RunOrder(sets[TRAIN], len(found[TRAIN].hands), config.views, config.seed)
-    return RunData(order, sets[VALIDATION], found[TRAIN], photos)
+    return RunData(order, sets[VALIDATION], photos)
 
 
 def _find(photos: Sequence[Any], part: str, folder: Path, show: bool) -> FoundHands:

@@ -7,7 +7,6 @@ is `handseg finetune` on several devices or machines.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -38,8 +37,6 @@ from handseg.models.carried import home
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from handseg.errors import ModelError
+from handseg.prompts.recipe import RECIPE_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,27 @@ def base_of_adapter(folder: Path) -> str:
             f"it belongs to; load that model and pass {str(folder)!r} as its adapter"
         )
     return str(base)
+
+
+def local_adapter(adapter: str | os.PathLike[str]) -> Path:
+    """The adapter's folder, fetched from the hub with its prompt recipe if it is not a local one.
+
+    Raises:
+        ModelError: it is neither a folder nor an adapter on the hub that can be reached.
+    """
+    folder = Path(adapter)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    wanted = [ADAPTER_CONFIG, *_ADAPTER_WEIGHTS, RECIPE_FILE]
+    try:
+        return Path(snapshot_download(os.fspath(adapter), allow_patterns=wanted))
+    except (HTTPError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{adapter}: not a PEFT adapter that can be read from a folder or the hub: {error}"
+        ) from error
 
 
 def wrap(module: Any, config: Any) -> Any:
