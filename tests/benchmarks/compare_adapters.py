@@ -26,14 +26,15 @@ from handseg.pairs import LabelledPhoto, find_pairs
 from handseg.predictor import HandSegmenter
 
 ROWS = (
-    "lora.rank=4",
     "lora.rank=8",
+    "lora.rank=4",
     "lora.rank=16",
     "lora.rank=32",
     "lora.whole=[]",
-    "cache=false lora.placement=decoder+neck",
-    "cache=false lora.placement=all",
+    "cache=false lora.placement=decoder+neck epochs=4",
+    "cache=false lora.placement=all epochs=8",
 )
+"""The first one encodes the photos for those that have a cache."""
 
 
 def main() -> None:
