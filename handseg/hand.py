@@ -24,7 +24,7 @@ class Hand:
         box: (4,) float32 xyxy px, from the centre of the mask's first column and row to that of
             its last; where the mask is empty, the box that the model was prompted with.
         landmarks: (21, 2) float32 x, y px in MediaPipe's order, which may lie outside of the
-            photo; None where the user prompted.
+            photo; None where the user prompted with other things.
         handedness: "left" or "right"; None where the user prompted.
         score: the landmark stage's confidence, 0..1; None where the user prompted.
         predicted_iou: the model's own estimate of the mask's IoU.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,37 +14,14 @@ from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.carried import LITE, home
-from handseg.prompts import (
-    POSITIVE,
-    HandLandmarker,
-    HandLandmarks,
-    HandPrompts,
-    PromptBatch,
-    PromptRecipe,
-    draw_skeleton,
-)
+from handseg.pipeline import EncodedImage, Request, predict_hands
+from handseg.prompts import HandLandmarker, HandLandmarks, PromptRecipe
 from handseg.prompts.own import own_prompts
 from handseg.prompts.recipe import find_recipe
-from handseg.refine import clean_logits, cut_at_wrist, smooth_logits, upsample_to_alpha
-from handseg.regions import Region
-from handseg.results import Hand, HandSegmentation
+from handseg.results import HandSegmentation
 
 if TYPE_CHECKING:
     import torch
-
-logger = logging.getLogger(__name__)
-
-ENCODER_BATCH = 8
-"""Regions that go through the model at once; more need memory and save no time."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """One hand to segment in photo number `photo`: its prompts and where they come from."""
-
-    photo: int
-    prompts: HandPrompts
-    landmarks: HandLandmarks | None = None
 
 
 class HandSegmenter:
@@ -171,24 +147,17 @@ class HandSegmenter:
             ImageError: if the image cannot be read.
             ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo.
         """
-        if max_hands < 1:
-            raise ValueError(f"max_hands must be at least 1, got {max_hands}")
-        photo = load_image(image)
-        if any(value is not None for value in (boxes, points, labels, landmarks)):
-            height, width = photo.shape[:2]
-            prompts = own_prompts(
-                height,
-                width,
-                self.recipe,
-                boxes=boxes,
-                points=points,
-                labels=labels,
-                landmarks=landmarks,
-            )
-            requests = [_Request(0, one) for one in prompts]
-        else:
-            requests = self._find_hands(0, photo, max_hands)
-        return self._segment([photo], requests)[0]
+        return self.embed(image).segment(
+            boxes=boxes, points=points, labels=labels, landmarks=landmarks, max_hands=max_hands
+        )
+
+    def embed(self, image: ImageSource) -> EmbeddedPhoto:
+        """Take a photo in for any number of prompts, where `segment` is for one set of them.
+
+        Raises:
+            ImageError: if the image cannot be read.
+        """
+        return EmbeddedPhoto(self, load_image(image))
 
     def segment_batch(
         self, images: Iterable[ImageSource], *, max_hands: int = 4
@@ -197,96 +166,84 @@ class HandSegmenter:
 
         The photos are held in memory together: for a folder, call it on a few at a time.
         """
-        if max_hands < 1:
-            raise ValueError(f"max_hands must be at least 1, got {max_hands}")
-        photos = [load_image(image) for image in images]
-        requests = [
-            request
-            for index, photo in enumerate(photos)
-            for request in self._find_hands(index, photo, max_hands)
+        _check_max_hands(max_hands)
+        photos = [self.embed(image) for image in images]
+        requests = [photo.requests(max_hands) for photo in photos]
+        hands = iter(predict_hands(self.model, self.recipe, list(chain(*requests))))
+        return [
+            HandSegmentation(photo.image, tuple(islice(hands, len(some))))
+            for photo, some in zip(photos, requests, strict=True)
         ]
-        return self._segment(photos, requests)
 
-    def _find_hands(self, index: int, photo: np.ndarray, max_hands: int) -> list[_Request]:
-        if max_hands > (most := self.landmarker.max_hands):
+
+class EmbeddedPhoto:
+    """One photo for any number of prompts; `HandSegmenter.embed` makes it.
+
+    Hands are looked for once and each region goes through the encoder once, so that one more
+    click costs no more than the decoder. It uses its segmenter, and is as little safe to share
+    between threads.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    def __init__(self, segmenter: HandSegmenter, image: np.ndarray) -> None:
+        self.image = image
+        self._segmenter = segmenter
+        self._encoded = EncodedImage(image)
+        self._found: list[HandLandmarks] | None = None
+
+    def segment(
+        self,
+        *,
+        boxes: Any = None,
+        points: Any = None,
+        labels: Any = None,
+        landmarks: Any = None,
+        max_hands: int = 4,
+    ) -> HandSegmentation:
+        """Cut the hands out; takes and raises what `HandSegmenter.segment` does.
+
+        To correct a hand that was found, prompt it with its landmarks and points of your own:
+        `photo.segment(landmarks=hand.landmarks, points=[[x, y]], labels=[0])`.
+        """
+        _check_max_hands(max_hands)
+        segmenter = self._segmenter
+        if all(value is None for value in (boxes, points, labels, landmarks)):
+            requests = self.requests(max_hands)
+        else:
+            height, width = self.image.shape[:2]
+            prompts = own_prompts(
+                height,
+                width,
+                segmenter.recipe,
+                boxes=boxes,
+                points=points,
+                labels=labels,
+                landmarks=landmarks,
+            )
+            requests = [Request(self._encoded, one) for one in prompts]
+        hands = predict_hands(segmenter.model, segmenter.recipe, requests)
+        return HandSegmentation(self.image, tuple(hands))
+
+    def requests(self, max_hands: int) -> list[Request]:
+        """What there is to segment, by MediaPipe's findings."""
+        landmarker = self._segmenter.landmarker
+        if max_hands > (most := landmarker.max_hands):
             raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
-        height, width = photo.shape[:2]
+        if self._found is None:
+            self._found = landmarker.detect(self.image)
+        height, width = self.image.shape[:2]
         requests = []
-        for hand in self.landmarker.detect(photo)[:max_hands]:
+        for hand in self._found[:max_hands]:
             try:
-                prompts = self.recipe.prompts(hand.points, height, width)
+                prompts = self._segmenter.recipe.prompts(hand.points, height, width)
             except ValueError:  # MediaPipe may place a hand wholly outside of the photo
                 continue
-            requests.append(_Request(index, prompts, hand))
+            requests.append(Request(self._encoded, prompts, hand))
         return requests
 
-    def _segment(
-        self, photos: Sequence[np.ndarray], requests: Sequence[_Request]
-    ) -> list[HandSegmentation]:
-        hands: list[list[Hand]] = [[] for _ in photos]
-        for start in range(0, len(requests), ENCODER_BATCH):
-            chunk = requests[start : start + ENCODER_BATCH]
-            for request, hand in zip(chunk, self._predict(photos, chunk), strict=True):
-                hands[request.photo].append(hand)
-        return [
-            HandSegmentation(photo, tuple(found))
-            for photo, found in zip(photos, hands, strict=True)
-        ]
 
-    def _predict(self, photos: Sequence[np.ndarray], requests: Sequence[_Request]) -> list[Hand]:
-        size, mask_size = self.model.input_size, self.model.mask_size
-        regions = [
-            Region.around(request.prompts.extent, self.recipe.region_margin) for request in requests
-        ]
-        crops = np.stack(
-            [
-                region.crop(photos[request.photo], size)
-                for region, request in zip(regions, requests, strict=True)
-            ]
-        )
-        batch = batch_prompts([request.prompts for request in requests], regions, size, mask_size)
-        logits, scores = self.model.decode(self.model.encode(crops), batch)
-        hands = []
-        for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
-            seeds = batch.points[index][batch.labels[index] == POSITIVE]
-            cleaned = clean_logits(logits[index], (seeds + 0.5) * mask_size / size - 0.5)
-            alpha = upsample_to_alpha(smooth_logits(cleaned), region.side)
-            if request.prompts.landmarks is not None and self.recipe.forearm == 0:
-                cut_at_wrist(alpha, request.prompts.landmarks - [region.x, region.y])
-            found = request.landmarks
-            hands.append(
-                Hand.from_alpha(
-                    alpha,
-                    (region.x, region.y),
-                    photos[request.photo].shape[:2],
-                    prompt_box=request.prompts.extent,
-                    predicted_iou=float(scores[index]),
-                    landmarks=found.points if found else None,
-                    handedness=found.handedness if found else None,
-                    score=found.score if found else None,
-                )
-            )
-        return hands
-
-
-def batch_prompts(
-    prompts: Sequence[HandPrompts], regions: Sequence[Region], size: int, mask_size: int
-) -> PromptBatch:
-    """Prompts of N hands, which have as many points each, in pixels of their regions."""
-    pairs = list(zip(prompts, regions, strict=True))
-    boxes = [
-        region.to_crop(one.box.reshape(2, 2), size).reshape(4)
-        for one, region in pairs
-        if one.box is not None
-    ]
-    skeletons = [
-        draw_skeleton(region.to_crop(one.landmarks, mask_size), mask_size)
-        for one, region in pairs
-        if one.skeleton and one.landmarks is not None
-    ]
-    return PromptBatch(
-        np.stack([region.to_crop(one.points, size) for one, region in pairs]),
-        np.stack([one.labels for one, _ in pairs]),
-        np.stack(boxes) if boxes else None,
-        np.stack(skeletons) if skeletons else None,
-    )
+def _check_max_hands(max_hands: int) -> None:
+    if max_hands < 1:
+        raise ValueError(f"max_hands must be at least 1, got {max_hands}")

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from handseg.images import ImageSource
 
 if TYPE_CHECKING:
     from supervision import Detections
+
+Edge: TypeAlias = Literal["soft", "hard"]
+EDGES: tuple[str, ...] = get_args(Edge)
 
 _PREVIEW = 1024  # px, the longer side of what a notebook shows
 
@@ -67,13 +70,20 @@ class HandSegmentation:
         patch, offset = self._merged()
         return paint(patch >= 128, offset, self.image.shape[:2])
 
-    def cutout(self, crop: bool = False) -> Image.Image:
+    def cutout(self, crop: bool = False, edge: Edge = "soft") -> Image.Image:
         """The hands on a transparent background, RGBA, alpha not premultiplied.
 
         Fully transparent pixels are black: nothing else of the photo is in the picture.
-        `crop` cuts it down to the hands with their soft edge (not when there are none).
+
+        Args:
+            crop: cut the picture down to the hands with their soft edge (not when there are none).
+            edge: "soft" lets `alpha` be the transparency, "hard" the `mask`: each pixel is kept or
+                left out.
+
+        Raises:
+            ValueError: if `edge` is neither.
         """
-        patch, (x, y) = self._merged()
+        patch, (x, y) = self._edged(edge)
         height, width = patch.shape
         if not patch.size:
             return Image.new("RGBA", self.image.shape[1::-1])
@@ -84,19 +94,24 @@ class HandSegmentation:
             picture = paint(picture, (x, y), self.image.shape[:2])
         return Image.fromarray(picture)
 
-    def composite(self, background: ImageSource | tuple[int, int, int] | list[int]) -> Image.Image:
+    def composite(
+        self,
+        background: ImageSource | tuple[int, int, int] | list[int],
+        edge: Edge = "soft",
+    ) -> Image.Image:
         """The hands before another background, RGB, as large as the photo.
 
         Args:
             background: a colour (CSS name, "#rrggbb", three integers in 0..255), or a picture as
                 `load_image` takes it, resized and cropped about its centre to cover the photo. A
                 string that is a colour is never looked for as a file; pass a `Path` for that.
+            edge: "soft" or "hard", as in `cutout`.
 
         Raises:
-            ValueError: if it is neither.
+            ValueError: if `background` is neither colour nor picture, or `edge` is unknown.
         """
+        patch, (x, y) = self._edged(edge)
         picture = draw.backdrop(background, *self.image.shape[:2])
-        patch, (x, y) = self._merged()
         if patch.size:
             photo = self.image[y : y + patch.shape[0], x : x + patch.shape[1]]
             picture.paste(Image.fromarray(photo), (x, y), Image.fromarray(patch))
@@ -223,6 +238,13 @@ class HandSegmentation:
         stream = io.BytesIO()
         picture.save(stream, "PNG")
         return stream.getvalue()
+
+    def _edged(self, edge: str) -> tuple[np.ndarray, tuple[int, int]]:
+        """`_merged` with the edge that is asked for."""
+        if edge not in EDGES:
+            raise ValueError(f"edge must be {' or '.join(map(repr, EDGES))}, got {edge!r}")
+        patch, offset = self._merged()
+        return (patch if edge == "soft" else (patch >= 128) * np.uint8(255)), offset
 
     def _merged(self) -> tuple[np.ndarray, tuple[int, int]]:
         """The alpha of all hands, (h, w) uint8 in the smallest box around them, and its x, y."""

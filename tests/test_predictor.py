@@ -19,7 +19,8 @@ from handseg import api
 from handseg.errors import ImageError, ModelError
 from handseg.models import carried
 from handseg.models.transformers_sam import TransformersMaskModel
-from handseg.predictor import ENCODER_BATCH, HandSegmenter, batch_prompts
+from handseg.pipeline import ENCODER_BATCH, batch_prompts
+from handseg.predictor import HandSegmenter
 from handseg.prompts import (
     IGNORED,
     POSITIVE,
@@ -59,8 +60,10 @@ class StubModel:
     input_size: int = 128
     mask_size: int = 64
     batches: list[PromptBatch] = field(default_factory=list)
+    encoded: int = 0
 
     def encode(self, crops: np.ndarray) -> StubEmbeddings:
+        self.encoded += len(crops)
         assert crops.shape[1:] == (self.input_size, self.input_size, 3)
         assert crops.dtype == np.uint8
         return StubEmbeddings(crops)
@@ -182,7 +185,8 @@ class TestOwnPrompts:
         landmarks = open_hand * 0.5 + [210, 180]
         (hand,) = segmenter.segment(photo, landmarks=landmarks)
         assert iou(hand.mask, mask) > 0.97
-        assert hand.landmarks is None
+        np.testing.assert_array_equal(hand.landmarks, landmarks)
+        assert (hand.handedness, hand.score) == (None, None)
         (batch,) = model.batches
         assert batch.points.shape == (1, 26, 2)
         assert batch.boxes is not None
@@ -268,26 +272,27 @@ class TestOwnPrompts:
             HandSegmenter(StubModel()).segment(tmp_path / "absent.jpg", boxes=[0, 0, 5, 5])
 
 
+@pytest.fixture
+def make(
+    open_hand: np.ndarray,
+) -> Callable[[int, int], tuple[np.ndarray, list[HandLandmarks], list[np.ndarray]]]:
+    def make(width: int, count: int) -> Any:
+        photo, hands, masks = np.full((240, width, 3), BACKGROUND, np.uint8), [], []
+        for place in range(count):
+            centre = (70 + 120 * place, 130)
+            radius = 24 + 2 * place + (width - 400)
+            _, mask = disc(240, width, centre, radius)
+            photo[mask] = SKIN
+            hand = open_hand * 0.4 + [centre[0], centre[1] + 25]
+            hands.append(found(hand, "left" if place % 2 else "right", 0.9 - 0.1 * place))
+            masks.append(mask)
+        return photo, hands, masks
+
+    return make
+
+
 class TestFoundHands:
     """Photos of width 400, 401, ...: discs under the palms that a stub landmarker reports."""
-
-    @pytest.fixture
-    def make(
-        self, open_hand: np.ndarray
-    ) -> Callable[[int, int], tuple[np.ndarray, list[HandLandmarks], list[np.ndarray]]]:
-        def make(width: int, count: int) -> Any:
-            photo, hands, masks = np.full((240, width, 3), BACKGROUND, np.uint8), [], []
-            for place in range(count):
-                centre = (70 + 120 * place, 130)
-                radius = 24 + 2 * place + (width - 400)
-                _, mask = disc(240, width, centre, radius)
-                photo[mask] = SKIN
-                hand = open_hand * 0.4 + [centre[0], centre[1] + 25]
-                hands.append(found(hand, "left" if place % 2 else "right", 0.9 - 0.1 * place))
-                masks.append(mask)
-            return photo, hands, masks
-
-        return make
 
     def test_carry_their_landmarks(self, make: Any) -> None:
         photo, hands, masks = make(400, 2)
@@ -367,6 +372,68 @@ class TestFoundHands:
         segmenter = HandSegmenter(StubModel(), None, StubLandmarker({}))
         with pytest.raises(ImageError, match=r"absent\.png"):
             segmenter.segment_batch([photo, tmp_path / "absent.png"])
+
+
+class TestEmbed:
+    """A photo that is prompted several times: as `segment`, without encoding again."""
+
+    @pytest.fixture
+    def two_hands(self, make: Any) -> tuple[HandSegmenter, np.ndarray]:
+        photo, marks, _ = make(400, 2)
+        return HandSegmenter(StubModel(), None, StubLandmarker({400: marks})), photo
+
+    def test_gives_what_segment_gives(self, two_hands: tuple[HandSegmenter, np.ndarray]) -> None:
+        segmenter, photo = two_hands
+        embedded = segmenter.embed(photo)
+        np.testing.assert_array_equal(embedded.image, photo)
+        for prompts in (
+            {},
+            {"boxes": [[10, 20, 150, 160]]},
+            {"points": [[[80, 90], [5, 5]]], "labels": [[1, 0]]},
+            {"max_hands": 1},
+        ):
+            expected = segmenter.segment(photo, **prompts)
+            for _ in range(2):
+                result = embedded.segment(**prompts)
+                assert len(result) == len(expected) > 0
+                for one, other in zip(result, expected, strict=True):
+                    assert_same(one, other)
+
+    def test_encodes_a_region_once(self, two_hands: tuple[HandSegmenter, np.ndarray]) -> None:
+        segmenter, photo = two_hands
+        embedded = segmenter.embed(photo)
+        first, second = embedded.segment()
+        assert segmenter.model.encoded == 2
+        embedded.segment(max_hands=1)
+        corrected = embedded.segment(
+            landmarks=[second.landmarks, first.landmarks],
+            points=[[first.box[:2]], [second.box[:2]]],
+            labels=[[0], [0]],
+        )
+        assert segmenter.model.encoded == 2
+        # The other way round: each hand gets the embedding of its own region.
+        for one, other in zip(corrected, (second, first), strict=True):
+            np.testing.assert_array_equal(one.mask, other.mask)
+        embedded.segment(points=[[photo.shape[1] / 2, photo.shape[0] / 2]])
+        assert segmenter.model.encoded == 3
+        embedded.segment(points=[[5, 5], [9, 9]])
+        assert segmenter.model.encoded == 3
+
+    def test_looks_for_hands_once(self, two_hands: tuple[HandSegmenter, np.ndarray]) -> None:
+        segmenter, photo = two_hands
+        embedded = segmenter.embed(photo)
+        assert len(embedded.segment()) == 2
+        segmenter.landmarker.hands.clear()
+        assert len(embedded.segment()) == 2
+
+    def test_checks_what_it_is_given(self, two_hands: tuple[HandSegmenter, np.ndarray]) -> None:
+        segmenter, photo = two_hands
+        with pytest.raises(ImageError, match="absent"):
+            segmenter.embed("absent.jpg")
+        with pytest.raises(ValueError, match="max_hands"):
+            segmenter.embed(photo).segment(max_hands=0)
+        with pytest.raises(ValueError, match="labels need points"):
+            segmenter.embed(photo).segment(labels=[1])
 
 
 class TestBatchPrompts:

@@ -303,6 +303,21 @@ class TestCutout:
             picture = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         np.testing.assert_array_equal(rgba(result, crop=True), picture)
 
+    def test_hard_edge_is_the_mask(self, two_hands: HandSegmentation) -> None:
+        alpha = np.asarray(two_hands.cutout(edge="hard"))[..., 3]
+        np.testing.assert_array_equal(alpha, two_hands.mask * np.uint8(255))
+        soft = np.asarray(two_hands.cutout())[..., 3]
+        assert ((soft > 0) & (soft < 255)).any()
+        pixels = np.asarray(two_hands.composite("white", edge="hard"))
+        np.testing.assert_array_equal(pixels[two_hands.mask], two_hands.image[two_hands.mask])
+        assert (pixels[~two_hands.mask] == 255).all()
+
+    def test_says_what_an_edge_may_be(self, two_hands: HandSegmentation) -> None:
+        with pytest.raises(ValueError, match="edge must be 'soft' or 'hard', got 'matte'"):
+            two_hands.cutout(edge="matte")
+        with pytest.raises(ValueError, match="edge must be"):
+            two_hands.composite("white", edge="matte")
+
     def test_takes_photos_that_are_views_of_others(self) -> None:
         bgr = make_photo((12, 8))
         view = bgr[::2, :, ::-1]

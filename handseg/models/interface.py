@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -109,13 +110,12 @@ def without_padding(prompts: PromptBatch) -> Iterator[tuple[np.ndarray, PromptBa
     counts = kept.sum(axis=1)
     for count in np.unique(counts):
         rows = np.flatnonzero(counts == count)
-        group = kept[rows]
+        some, group = prompts[rows], kept[rows]
         yield (
             rows,
-            PromptBatch(
-                points=prompts.points[rows][group].reshape(len(rows), count, 2),
-                labels=prompts.labels[rows][group].reshape(len(rows), count),
-                boxes=None if prompts.boxes is None else prompts.boxes[rows],
-                masks=None if prompts.masks is None else prompts.masks[rows],
+            replace(
+                some,
+                points=some.points[group].reshape(len(rows), count, 2),
+                labels=some.labels[group].reshape(len(rows), count),
             ),
         )

@@ -28,3 +28,12 @@ class PromptBatch:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __getitem__(self, rows: np.ndarray) -> PromptBatch:
+        """The prompts of the regions at `rows`, an integer array."""
+        return PromptBatch(
+            self.points[rows],
+            self.labels[rows],
+            None if self.boxes is None else self.boxes[rows],
+            None if self.masks is None else self.masks[rows],
+        )

@@ -1,0 +1,140 @@
+"""From the prompts of hands to `Hand`s: region, encoder, decoder, contour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from handseg.hand import Hand
+from handseg.models.interface import Embeddings, MaskModel
+from handseg.prompts import (
+    POSITIVE,
+    HandLandmarks,
+    HandPrompts,
+    PromptBatch,
+    PromptRecipe,
+    draw_skeleton,
+)
+from handseg.refine import clean_logits, cut_at_wrist, smooth_logits, upsample_to_alpha
+from handseg.regions import Region
+
+ENCODER_BATCH = 8
+"""Regions that go through the model at once; more need memory and save no time."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """A photo and what the encoder has made of regions of it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        regions: where each region's embedding is: a batch of embeddings and the row in it.
+    """
+
+    image: np.ndarray
+    regions: dict[Region, tuple[Embeddings, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One hand to segment: the photo, its prompts, and the finding that they were made of."""
+
+    photo: EncodedImage
+    prompts: HandPrompts
+    found: HandLandmarks | None = None
+
+
+def predict_hands(
+    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request]
+) -> list[Hand]:
+    """One hand for each of `requests`; regions that were encoded before are not encoded again."""
+    hands = []
+    for start in range(0, len(requests), ENCODER_BATCH):
+        hands += _predict_chunk(model, recipe, requests[start : start + ENCODER_BATCH])
+    return hands
+
+
+def _predict_chunk(
+    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request]
+) -> list[Hand]:
+    size, mask_size = model.input_size, model.mask_size
+    regions = [Region.around(one.prompts.extent, recipe.region_margin) for one in requests]
+    _encode(model, requests, regions)
+    batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
+    logits, scores = _decode(model, requests, regions, batch)
+    hands = []
+    for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
+        seeds = batch.points[index][batch.labels[index] == POSITIVE]
+        cleaned = clean_logits(logits[index], (seeds + 0.5) * mask_size / size - 0.5)
+        alpha = upsample_to_alpha(smooth_logits(cleaned), region.side)
+        landmarks = request.prompts.landmarks
+        if landmarks is not None and recipe.forearm == 0:
+            cut_at_wrist(alpha, landmarks - [region.x, region.y])
+        hands.append(
+            Hand.from_alpha(
+                alpha,
+                (region.x, region.y),
+                request.photo.image.shape[:2],
+                prompt_box=request.prompts.extent,
+                predicted_iou=float(scores[index]),
+                landmarks=landmarks,
+                handedness=request.found.handedness if request.found else None,
+                score=request.found.score if request.found else None,
+            )
+        )
+    return hands
+
+
+def _encode(model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]) -> None:
+    """Encode what is new, all in one batch."""
+    new: dict[tuple[int, Region], EncodedImage] = {}
+    for request, region in zip(requests, regions, strict=True):
+        if region not in request.photo.regions:
+            new[id(request.photo), region] = request.photo
+    if not new:
+        return
+    crops = [region.crop(photo.image, model.input_size) for (_, region), photo in new.items()]
+    embeddings = model.encode(np.stack(crops))
+    for row, ((_, region), photo) in enumerate(new.items()):
+        photo.regions[region] = embeddings, row
+
+
+def _decode(
+    model: MaskModel, requests: Sequence[Request], regions: Sequence[Region], batch: PromptBatch
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and predicted IoU of every request; what was encoded together is decoded so, too."""
+    places = [
+        request.photo.regions[region] for request, region in zip(requests, regions, strict=True)
+    ]
+    logits = np.empty((len(batch), model.mask_size, model.mask_size), np.float32)
+    scores = np.empty(len(batch), np.float32)
+    for embeddings in {id(one): one for one, _ in places}.values():
+        of_these = np.array([index for index, (one, _) in enumerate(places) if one is embeddings])
+        rows = np.array([places[index][1] for index in of_these])
+        logits[of_these], scores[of_these] = model.decode(embeddings[rows], batch[of_these])
+    return logits, scores
+
+
+def batch_prompts(
+    prompts: Sequence[HandPrompts], regions: Sequence[Region], size: int, mask_size: int
+) -> PromptBatch:
+    """Prompts of N hands, which have as many points each, in pixels of their regions."""
+    pairs = list(zip(prompts, regions, strict=True))
+    boxes = [
+        region.to_crop(one.box.reshape(2, 2), size).reshape(4)
+        for one, region in pairs
+        if one.box is not None
+    ]
+    skeletons = [
+        draw_skeleton(region.to_crop(one.landmarks, mask_size), mask_size)
+        for one, region in pairs
+        if one.skeleton and one.landmarks is not None
+    ]
+    return PromptBatch(
+        np.stack([region.to_crop(one.points, size) for one, region in pairs]),
+        np.stack([one.labels for one, _ in pairs]),
+        np.stack(boxes) if boxes else None,
+        np.stack(skeletons) if skeletons else None,
+    )
