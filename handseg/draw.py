@@ -14,12 +14,16 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 from handseg.errors import ImageError
 from handseg.images import ImageSource, load_image
 from handseg.prompts.anatomy import BONES
+from handseg.prompts.batch import NEGATIVE, POSITIVE
 
 if TYPE_CHECKING:
     from handseg.hand import Hand
+    from handseg.prompts import HandPrompts
 
 PALETTE = ((0, 200, 255), (255, 140, 40), (120, 220, 60), (240, 90, 200))
 """RGB of the hands of one photo, in turn."""
+
+_ON, _OFF, _BOX, _BONE = (40, 200, 60), (235, 40, 40), (255, 210, 0), (150, 170, 190)
 
 _SHIFT = 4  # OpenCV draws with this many fractional bits.
 
@@ -137,8 +141,7 @@ def overlay(
 ) -> Image.Image:
     """What `HandSegmentation.overlay` returns; None for `color` takes the palette's in turn."""
     canvas = image.copy()
-    # Lines look alike on photos of every size.
-    width = max(1, round((image.shape[0] * image.shape[1]) ** 0.5 / 350))
+    width = _line_width(image)
     colors = [color or PALETTE[number % len(PALETTE)] for number in range(len(hands))]
     for hand, rgb in zip(hands, colors, strict=True):
         _tint(canvas, hand.patch, hand.offset, rgb, opacity)
@@ -152,6 +155,43 @@ def overlay(
         text = ", ".join(filter(None, (hand.handedness, f"IoU {hand.predicted_iou:.2f}")))
         _draw_label(picture, text, hand.box, rgb, width)
     return picture
+
+
+def prompts(image: np.ndarray, hands: Sequence[HandPrompts]) -> Image.Image:
+    """The photo with what a model is told of each hand, RGB.
+
+    Points on the hand are green discs, points off it red crosses, boxes yellow, bones white.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        hands: in pixels of `image`.
+    """
+    canvas = image.copy()
+    width = _line_width(image)
+    for hand in hands:
+        if hand.landmarks is not None:
+            _draw_skeleton(canvas, hand.landmarks, _BONE, width)
+        if hand.box is not None:
+            _draw_box(canvas, hand.box, _BOX, width)
+        for point, label in zip(hand.points, hand.labels, strict=True):
+            if label == POSITIVE:
+                _draw_disc(canvas, point, 2.6 * width + 1, (255, 255, 255))
+                _draw_disc(canvas, point, 1.9 * width + 0.7, _ON)
+            elif label == NEGATIVE:
+                reach = 2.6 * width + 1
+                arms = [
+                    point + np.array([[-reach, s * reach], [reach, -s * reach]]) for s in (1, -1)
+                ]
+                for color, thick in (((255, 255, 255), 2 * width + 2), (_OFF, width + 1)):
+                    cv2.polylines(
+                        canvas, list(map(_fixed, arms)), False, color, thick, cv2.LINE_AA, _SHIFT
+                    )
+    return Image.fromarray(canvas)
+
+
+def _line_width(image: np.ndarray) -> int:
+    """px: so that lines look alike on photos of every size."""
+    return max(1, round((image.shape[0] * image.shape[1]) ** 0.5 / 350))
 
 
 def _tint(
@@ -192,12 +232,18 @@ def _draw_skeleton(
     bones = [joints[list(bone)] for bone in BONES]
     thin = max(1, round(0.7 * width))
     cv2.polylines(canvas, bones, False, (255, 255, 255), thin, cv2.LINE_AA, _SHIFT)
-    # OpenCV draws small circles as diamonds.
-    angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for joint in landmarks:
-        for radius, fill in ((1.8 * width + 0.7, (255, 255, 255)), (1.1 * width + 0.4, color)):
-            cv2.fillConvexPoly(canvas, _fixed(joint + radius * circle), fill, cv2.LINE_AA, _SHIFT)
+        _draw_disc(canvas, joint, 1.8 * width + 0.7, (255, 255, 255))
+        _draw_disc(canvas, joint, 1.1 * width + 0.4, color)
+
+
+def _draw_disc(
+    canvas: np.ndarray, centre: np.ndarray, radius: float, color: tuple[int, int, int]
+) -> None:
+    """Fill a disc on `canvas` (H, W, 3) uint8, in place; OpenCV draws small circles as diamonds."""
+    angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    circle = centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    cv2.fillConvexPoly(canvas, _fixed(circle), color, cv2.LINE_AA, _SHIFT)
 
 
 def _draw_box(canvas: np.ndarray, box: np.ndarray, color: tuple[int, int, int], width: int) -> None:

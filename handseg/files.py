@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import uuid
 from collections.abc import Iterable, Iterator
@@ -91,12 +92,23 @@ def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def save_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write an image in the format that the suffix of `path` names, whole or not at all.
+    """Write what `encode_image` makes of an image, whole or not at all.
+
+    Raises:
+        ImageError: as `encode_image`, or if `path` is a folder.
+    """
+    encoded = encode_image(image, path)
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def encode_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) -> bytes:
+    """An image as a file in the format that the suffix of `path` names.
 
     Args:
         image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey, uint8; (H, W) bool, written as 0 and
             255; or a PIL image of mode RGB, RGBA, L or 1.
-        path: PNG is lossless and quick to write; JPEG gets quality 95.
+        path: where the file will be. PNG is lossless and quick to write; JPEG gets quality 95.
 
     Raises:
         ImageError: if `image` is none of these, or the format unknown or without the alpha that
@@ -119,13 +131,13 @@ def save_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) ->
         raise ImageError(f"cannot write {path}: no image format has the suffix {suffix!r}")
     if shape[2:] == (4,) and kind not in _ALPHA_FORMATS:
         raise ImageError(f"cannot write {path}: {suffix} is not known to hold alpha, use .png")
-    with write_atomic(path) as temporary:
-        if kind == "PNG":
-            temporary.write_bytes(_encode_png(pixels))
-        else:
-            # Lossy WebP would bring back colours where a cut-out is transparent.
-            lossless = kind == "WEBP" and shape[2:] == (4,)
-            Image.fromarray(pixels).save(temporary, quality=95, lossless=lossless, exact=lossless)
+    if kind == "PNG":
+        return _encode_png(pixels)
+    # Lossy WebP would bring back colours where a cut-out is transparent.
+    lossless = kind == "WEBP" and shape[2:] == (4,)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, quality=95, lossless=lossless, exact=lossless)
+    return stream.getvalue()
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from handseg import __version__
+from handseg.cli.app import app as page
 from handseg.cli.evaluate import evaluate
 from handseg.cli.export import export
 from handseg.cli.finetune import finetune
@@ -29,6 +30,7 @@ app.command(no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(export)
 app.command(no_args_is_help=True)(prepare)
 app.command(no_args_is_help=True)(finetune)
+app.command("app")(page)
 app.command()(info)
 
 

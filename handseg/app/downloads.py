@@ -1,0 +1,76 @@
+"""The files that the page offers."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from handseg.files import encode_image
+from handseg.results import Edge, HandSegmentation
+
+Background = str | np.ndarray | None
+"""A colour, a picture (H, W, 3) uint8 RGB, or None for transparency."""
+
+
+def picture(result: HandSegmentation, background: Background, edge: Edge) -> Image.Image:
+    """The hands as the visitor wants them: cut out, or laid on a background."""
+    if background is None:
+        return result.cutout(edge=edge)
+    return result.composite(background, edge=edge)
+
+
+def numbers(name: str, result: HandSegmentation) -> dict[str, Any]:
+    """The entry of a photo, as `handseg segment --json` writes it."""
+    return {"file": name, **result.to_dict()}
+
+
+def to_json(rows: Iterable[dict[str, Any]]) -> bytes:
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    return f"[\n{lines}\n]\n".encode()
+
+
+def to_zip(
+    results: Iterable[tuple[str, HandSegmentation]], background: Background, edge: Edge
+) -> bytes:
+    """Cut-outs, masks, overlays and numbers, under the names that `handseg segment` gives them.
+
+    Args:
+        results: names of the photos and what was cut out of them, one at a time.
+        background: see `picture`.
+        edge: "soft" or "hard".
+    """
+    stream = io.BytesIO()
+    rows = []
+    taken: set[str] = set()
+    with zipfile.ZipFile(stream, "w") as archive:  # stored: the pictures are compressed already
+        for name, result in results:
+            stem = _free_name(name, taken)
+            archive.writestr(f"{stem}.png", encode_image(picture(result, background, edge), ".png"))
+            archive.writestr(f"{stem}_mask.png", encode_image(result.mask, ".png"))
+            archive.writestr(f"{stem}_overlay.jpg", encode_image(result.overlay(), ".jpg"))
+            rows.append(numbers(name, result))
+        archive.writestr("hands.json", to_json(rows))
+    return stream.getvalue()
+
+
+def stem_of(name: str) -> str:
+    """The name of an uploaded file without suffix and without folders."""
+    return PurePath(name.replace("\\", "/")).stem or "photo"
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """A stem none of whose files replaces another photo's; cameras use names again."""
+    stem = stem_of(name)
+    number, free = 1, stem
+    while {free.casefold(), f"{free}_mask".casefold()} & taken:
+        number += 1
+        free = f"{stem}_{number}"
+    taken.update({free.casefold(), f"{free}_mask".casefold()})
+    return free

@@ -1,0 +1,145 @@
+"""The page of `handseg app`: drop photos, get the hands, correct what is wrong.
+
+Streamlit runs this script anew at every touch; what lasts is in the session's `Workspace`.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from handseg.app import panels
+from handseg.app.settings import PageSettings
+from handseg.app.sidebar import Options, show_sidebar
+from handseg.app.workspace import Photo, Workspace
+from handseg.cli.common import reason
+from handseg.files import IMAGE_SUFFIXES
+
+EXAMPLES = {
+    "Open hand": "open_hand.jpg",
+    "Two hands": "two_hands.jpg",
+    "Dark room": "dark_room.jpg",
+}
+HERE = Path(__file__).parent
+
+
+class Example:
+    """A photo of the package, as `Workspace.update` takes files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    def getvalue(self) -> bytes:
+        return self.path.read_bytes()
+
+
+def main() -> None:
+    st.set_page_config("handseg", str(HERE / "icon.png"), layout="wide")
+    settings = PageSettings.from_environment()
+    st.title("handseg")
+    st.markdown("Cut the hand out of a photo, with a contour clean enough to measure on.")
+    options = show_sidebar(settings)
+    workspace = _workspace(settings)
+    workspace.update(_files(settings))
+    if not workspace.photos:
+        return
+    _segment_all(workspace, options)
+    good = {key: photo for key, photo in workspace.photos.items() if not photo.error}
+    _show_summary(workspace, options)
+    if not good:
+        return
+    key = _choose(good, options)
+    panels.show_result(workspace, key, good[key], options)
+    panels.show_correction(workspace, key, good[key], options)
+    panels.show_truth(workspace, key, good[key], options, settings)
+    if len(good) > 1:
+        panels.offer_all(workspace, list(good.values()), options)
+
+
+def _workspace(settings: PageSettings) -> Workspace:
+    if "workspace" not in st.session_state:
+        st.session_state.workspace = Workspace(settings.max_megapixels * 1_000_000)
+    return st.session_state.workspace
+
+
+def _files(settings: PageSettings) -> dict[str, Any]:
+    """What the visitor has brought, by an id that stays the same between runs of the script."""
+    uploads = st.file_uploader(
+        "Photos",
+        type=_suffixes(),
+        accept_multiple_files=True,
+        max_upload_size=settings.max_megabytes,
+        key="photos",
+        help=f"At most {settings.max_photos} photos of {settings.max_megabytes} MB each. They stay "
+        "in this server's memory for as long as the page is open, and nobody else sees them.",
+    )
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    example = left.pills("Or try an example", list(EXAMPLES), key="example")
+    files: dict[str, Any] = {file.file_id: file for file in uploads}
+    if right.toggle("Use the camera", key="use_camera"):
+        shot = st.camera_input("Take a photo", key="camera")
+        if shot is not None:
+            files[shot.file_id] = shot
+    if example is not None:
+        files[f"example-{EXAMPLES[example]}"] = Example(HERE / "examples" / EXAMPLES[example])
+    if len(files) > settings.max_photos:
+        st.warning(f"{len(files)} photos, of which the first {settings.max_photos} are taken.")
+    return dict(list(files.items())[: settings.max_photos])
+
+
+def _suffixes() -> list[str]:
+    """Phones turn HEIC into JPEG for pages that do not ask for it."""
+    known = {suffix[1:] for suffix in IMAGE_SUFFIXES}
+    return sorted(known if find_spec("pillow_heif") else known - {"heic", "heif"})
+
+
+def _segment_all(workspace: Workspace, options: Options) -> None:
+    """Cut out what is new or was told otherwise; a bad file does not stop the others."""
+    todo = [photo for photo in workspace.photos.values() if not options.is_done(photo)]
+    if not todo:
+        return
+    bar = st.progress(0.0) if len(todo) > 1 else None
+    for number, photo in enumerate(todo):
+        if bar is not None:
+            bar.progress(number / len(todo), f"{photo.name} ({number + 1} of {len(todo)})")
+        try:
+            with st.spinner(f"Looking for hands in {photo.name}"):
+                workspace.segment(photo, options.model, options.max_hands)
+        except Exception as error:  # Also what nobody planned for: the next photo may do.
+            photo.error = reason(error)
+    if bar is not None:
+        bar.empty()
+
+
+def _show_summary(workspace: Workspace, options: Options) -> None:
+    photos = workspace.photos.values()
+    for photo in photos:
+        if photo.error:
+            st.error(f"**{photo.name}** cannot be used: {photo.error}", icon=":material/error:")
+    if len(photos) > 1:
+        failed = sum(bool(photo.error) for photo in photos)
+        empty = sum(not photo.error and not photo.active(options.max_hands) for photo in photos)
+        parts = [f"{len(photos)} photos: {len(photos) - failed - empty} with hands"]
+        parts += [f"{empty} without"] * bool(empty) + [f"{failed} failed"] * bool(failed)
+        st.caption(", ".join(parts))
+
+
+def _choose(photos: dict[str, Photo], options: Options) -> str:
+    if len(photos) == 1:
+        return next(iter(photos))
+
+    def label(key: str) -> str:
+        photo = photos[key]
+        count = len(photo.active(options.max_hands))
+        hands = {0: "no hand", 1: "1 hand"}.get(count, f"{count} hands")
+        return f"{photo.name} ({hands})"
+
+    chosen = st.selectbox("Photo to look at", list(photos), format_func=label, key="chosen")
+    return chosen or next(iter(photos))
+
+
+main()

@@ -1,0 +1,264 @@
+"""The parts of the page that show one photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+from streamlit_image_coordinates import streamlit_image_coordinates
+
+from handseg import contact_sheet, draw
+from handseg.app import downloads, views
+from handseg.app.settings import PageSettings
+from handseg.app.sidebar import Options
+from handseg.app.workspace import HandEntry, Photo, Workspace
+from handseg.files import encode_image
+from handseg.images import load_image
+from handseg.metrics import compare_masks
+from handseg.pairs import to_mask
+from handseg.prompts import HandPrompts
+from handseg.results import HandSegmentation
+
+ON, OFF, BOX = "Point on the hand", "Point off the hand", "Box"
+NEW = -1
+"""In place of a hand's number: what is clicked starts another hand."""
+SMALLEST_BOX = 8
+"""px on the screen; a shorter drag was meant for a click."""
+
+
+def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
+    """What the model was told, mask, cut-out, before and after, and the files."""
+    result = workspace.segment(photo, options.model, options.max_hands)
+    if not result:
+        st.warning(
+            f"No hand found in **{photo.name}**. Point at it below: click on the hand, or draw a "
+            "box around it.",
+            icon=":material/search_off:",
+        )
+    cutout = downloads.picture(result, options.background, options.edge)
+    shown = views.small(cutout)
+    if shown.mode == "RGBA":
+        shown = views.on_checkerboard(shown)
+    first, second, third = st.columns(3)
+    with first:
+        st.image(_told(workspace, photo, options, result), "What the model was told")
+    with second:
+        st.image(views.small(result.mask), "Mask")
+    with third:
+        st.image(shown, "Cut-out" if options.background is None else "Composite")
+    if result:
+        views.compare(views.small(result.image), shown, f"compare-{key}")
+        st.caption(" · ".join(_describe(number, hand) for number, hand in enumerate(result)))
+    _offer(key, photo, result, options)
+
+
+def _describe(number: int, hand: Any) -> str:
+    parts = [f"Hand {number + 1}"]
+    parts += [hand.handedness] if hand.handedness else []
+    parts.append(f"{hand.area:,} px, predicted IoU {hand.predicted_iou:.2f}")
+    return ", ".join(parts)
+
+
+def _told(
+    workspace: Workspace, photo: Photo, options: Options, result: HandSegmentation
+) -> Image.Image:
+    entries = photo.active(options.max_hands)
+    return views.small(
+        draw.prompts(
+            result.image, [workspace.prompts(photo, options.model, entry) for entry in entries]
+        )
+    )
+
+
+def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -> None:
+    """Files are made when they are asked for."""
+    stem = downloads.stem_of(photo.name)
+    background, edge = options.background, options.edge
+    files: list[tuple[str, str, Callable[[], bytes]]] = [
+        (
+            "Cut-out (PNG)" if background is None else "Composite (PNG)",
+            f"{stem}.png",
+            lambda: encode_image(downloads.picture(result, background, edge), "cutout.png"),
+        ),
+        ("Mask (PNG)", f"{stem}_mask.png", lambda: encode_image(result.mask, "mask.png")),
+        (
+            "Overlay (JPEG)",
+            f"{stem}_overlay.jpg",
+            lambda: encode_image(result.overlay(), "overlay.jpg"),
+        ),
+        (
+            "Numbers (JSON)",
+            f"{stem}.json",
+            lambda: downloads.to_json([downloads.numbers(photo.name, result)]),
+        ),
+    ]
+    with st.container(horizontal=True):
+        for label, name, make in files:
+            st.download_button(
+                label,
+                make,
+                name,
+                key=f"{label}-{key}",
+                on_click="ignore",
+                icon=":material/download:",
+            )
+
+
+def offer_all(workspace: Workspace, photos: list[Photo], options: Options) -> None:
+    """One archive with the files of all photos."""
+
+    def results() -> Iterator[tuple[str, HandSegmentation]]:
+        for photo in photos:
+            yield photo.name, workspace.segment(photo, options.model, options.max_hands)
+
+    st.download_button(
+        f"All {len(photos)} photos (ZIP)",
+        lambda: downloads.to_zip(results(), options.background, options.edge),
+        "hands.zip",
+        "application/zip",
+        key="zip",
+        on_click="ignore",
+        icon=":material/folder_zip:",
+        type="primary",
+    )
+
+
+def show_correction(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
+    """Click points or a box; the photo is not encoded again for it."""
+    entries = photo.active(options.max_hands)
+    opened = not entries or bool(photo.history)
+    with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
+        result = workspace.segment(photo, options.model, options.max_hands)
+        picture = views.to_click_on(_marked(result, entries))
+        left, right = st.columns([3, 1])
+        with right:
+            tool = st.radio("A click sets a", [ON, OFF, BOX], key=f"tool-{key}") or ON
+            choices = [*range(len(entries)), NEW]
+            number = st.radio(
+                "of",
+                choices,
+                format_func=lambda n: "a new hand" if n == NEW else f"hand {n + 1}",
+                key=_hand_key(key, len(entries)),
+            )
+            if tool == BOX:
+                st.caption("Press at one corner of the box and let go at the opposite one.")
+            _buttons(key, photo, None if number == NEW else entries[number])
+        with left, st.container(width=picture.width):
+            widget = f"picture-{key}-{'box' if tool == BOX else 'point'}"
+            streamlit_image_coordinates(
+                picture,
+                width="stretch",
+                key=widget,
+                click_and_drag=tool == BOX,
+                image_format="JPEG",
+                jpeg_quality=88,
+                on_click=lambda: _clicked(
+                    key, photo, entries, number, tool, st.session_state[widget]
+                ),
+                cursor="crosshair",
+            )
+
+
+def _marked(result: HandSegmentation, entries: list[HandEntry]) -> Image.Image:
+    """The overlay with the visitor's own points and boxes; what was found would cover the hand."""
+    own = [
+        HandPrompts(
+            np.array(entry.points, np.float32).reshape(-1, 2),
+            np.array(entry.labels, np.int64),
+            box=None if entry.box is None else np.array(entry.box, np.float32),
+            extent=np.zeros(4, np.float32),
+        )
+        for entry in entries
+    ]
+    return draw.prompts(np.asarray(result.overlay(landmarks=False)), own)
+
+
+def _buttons(key: str, photo: Photo, entry: HandEntry | None) -> None:
+    untouched = not photo.history
+    with st.container(horizontal=True):
+        st.button("Undo", key=f"undo-{key}", on_click=photo.undo, disabled=untouched)
+        st.button("Start over", key=f"over-{key}", on_click=photo.start_over, disabled=untouched)
+        st.button(
+            "Remove hand",
+            key=f"remove-{key}",
+            on_click=photo.remove,
+            args=(entry,),
+            disabled=entry is None,
+        )
+
+
+def _clicked(
+    key: str, photo: Photo, entries: list[HandEntry], number: int, tool: str, value: dict[str, Any]
+) -> None:
+    """Take a click or a drag on the picture, which is `value["width"]` px wide on the screen."""
+    assert photo.size is not None
+    entry = None if number == NEW else entries[number]
+    shown = np.array([value["width"], value["height"]])
+    scale = np.array(photo.size) / shown
+    names = (("x1", "y1"), ("x2", "y2")) if tool == BOX else (("x", "y"),)
+    places = np.array([[value[x], value[y]] for x, y in names])
+    spots = np.clip((places + 0.5) * scale - 0.5, 0, np.array(photo.size) - 1)
+    try:
+        if tool == BOX:
+            if np.ptp(places.clip(0, shown), axis=0).min() < SMALLEST_BOX:
+                raise ValueError("press at one corner of the box and let go at the opposite one")
+            photo.draw_box(entry, tuple(np.concatenate([spots.min(0), spots.max(0)]).tolist()))
+        else:
+            x, y = spots[0].tolist()
+            photo.click(entry, x, y, label=int(tool == ON))
+    except ValueError as error:
+        st.toast(f"{error}".capitalize(), icon=":material/info:")
+        return
+    if entry is None:  # What comes next is about the new hand.
+        st.session_state[_hand_key(key, len(entries) + 1)] = len(entries)
+
+
+def _hand_key(key: str, count: int) -> str:
+    return f"hand-{key}-{count}"
+
+
+def show_truth(
+    workspace: Workspace, key: str, photo: Photo, options: Options, settings: PageSettings
+) -> None:
+    """IoU and boundary F against a mask that the visitor has."""
+    with st.expander("Compare with a true mask", icon=":material/rule:"):
+        file = st.file_uploader(
+            "True mask, white on the hand, as large as the photo",
+            max_upload_size=settings.max_megabytes,
+            key=f"truth-{key}",
+        )
+        if file is None:
+            return
+        result = workspace.segment(photo, options.model, options.max_hands)
+        try:
+            values = load_image(file.getvalue())[..., 0]
+            if values.shape != result.image.shape[:2]:
+                raise ValueError(
+                    f"it has {values.shape[1]} x {values.shape[0]} px, the photo "
+                    f"{result.image.shape[1]} x {result.image.shape[0]}"
+                )
+            truth = to_mask(values, "it")
+        except ValueError as error:
+            st.error(f"**{file.name}** is no true mask for this photo: {error}")
+            return
+        scores = compare_masks(result.mask, truth)
+        for column, (label, value) in zip(
+            st.columns(4),
+            [
+                ("IoU", f"{scores.iou:.3f}"),
+                ("Boundary F", f"{scores.boundary_f:.3f}"),
+                ("Mean contour distance", f"{scores.mean_distance_px:.2f} px"),
+                ("Pixel accuracy", f"{scores.pixel_accuracy:.4f}"),
+            ],
+            strict=True,
+        ):
+            column.metric(label, value)
+        case = contact_sheet.draw_case(photo.name, scores.iou, result.image, truth, result.mask)
+        left, right = st.columns(2)
+        left.image(case.photo, "Photo")
+        right.image(
+            case.picture, "Green: both. Blue: the true mask alone. Orange: the result alone."
+        )

@@ -1,0 +1,135 @@
+"""The settings beside the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import streamlit as st
+
+from handseg.app.downloads import Background
+from handseg.app.settings import PageSettings
+from handseg.app.workspace import Model, Photo
+from handseg.errors import HandsegError
+from handseg.images import load_image
+from handseg.predictor import HandSegmenter
+from handseg.prompts.quiet import start_quietly
+from handseg.results import EDGES, Edge
+
+OTHER = "Other"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the visitor has set; only `model` and `max_hands` take the model to work.
+
+    Attributes:
+        model: that cuts out.
+        max_hands: of those found in a photo.
+        background: None for transparency.
+        edge: "soft" or "hard".
+    """
+
+    model: Model
+    max_hands: int
+    background: Background
+    edge: Edge
+
+    def is_done(self, photo: Photo) -> bool:
+        """Whether `photo` has nothing left to cut out."""
+        if photo.error:
+            return True
+        return photo.entries is not None and all(
+            (self.model, entry) in photo.hands for entry in photo.active(self.max_hands)
+        )
+
+
+def show_sidebar(settings: PageSettings) -> Options:
+    with st.sidebar:
+        st.header("Settings")
+        name, adapter = _choose_model(settings)
+        max_hands = st.slider("Hands in a photo, at most", 1, 10, 4, key="max_hands")
+        background = _choose_background()
+        edge = st.radio(
+            "Edge",
+            EDGES,
+            format_func=str.capitalize,
+            horizontal=True,
+            key="edge",
+            help="Soft: pixels that the hand covers in part are transparent in part. "
+            "Hard: each pixel is all hand or none.",
+        )
+        st.caption(
+            "Photos stay in the memory of the computer that serves this page, are seen in this tab "
+            "alone and are gone when it is closed."
+        )
+    try:
+        model = _load_model(name, adapter, settings.recipe, settings.device)
+    except (HandsegError, ValueError, OSError) as error:
+        st.error(f"The model cannot be loaded: {error}", icon=":material/error:")
+        st.stop()
+    return Options(model, max_hands, background, "hard" if edge == "hard" else "soft")
+
+
+def _choose_model(settings: PageSettings) -> tuple[str, str]:
+    """Name or folder of the model, and of its adapter, "" for none."""
+    names = [*settings.models, OTHER] if settings.own_models else list(settings.models)
+    name = names[0]
+    if len(names) > 1:
+        name = st.selectbox("Model", names, key="model") or names[0]
+    adapter = settings.adapter
+    if name == OTHER:
+        name = st.text_input(
+            "Folder or hub id",
+            key="own_model",
+            placeholder="facebook/sam2.1-hiera-small",
+            help="Of a SAM-family model of transformers, an original segment-anything .pth, or an "
+            "adapter that names its model. Folders are those of the computer that serves the page.",
+        ).strip()
+        adapter = ""
+    if settings.own_models:
+        adapter = st.text_input(
+            "Adapter",
+            adapter,
+            key=f"adapter-{name}",
+            placeholder="runs/mine",
+            help="Folder or hub id of a LoRA adapter for this model, as `handseg finetune` "
+            "writes it.",
+        ).strip()
+    if not name:
+        st.info("Name a model, or choose one of the list.")
+        st.stop()
+    return name, adapter
+
+
+def _choose_background() -> Background:
+    kind = st.radio(
+        "Background", ["Transparent", "Colour", "Picture"], horizontal=True, key="background"
+    )
+    if kind == "Colour":
+        return st.color_picker("Colour", "#ffffff", key="colour")
+    if kind == "Picture":
+        file = st.file_uploader("Picture for the background", key="picture")
+        if file is None:
+            st.info("Without a picture the background stays transparent.")
+            return None
+        try:
+            return load_image(BytesIO(file.getvalue()))
+        except HandsegError as error:
+            st.error(f"**{file.name}** cannot be the background: {error}")
+    return None
+
+
+@st.cache_resource(max_entries=3, on_release=lambda model: _close(model), show_spinner=False)
+def _load_model(name: str, adapter: str, recipe: str, device: str) -> Model:
+    with st.spinner(f"Loading {name}"):
+        segmenter = HandSegmenter.from_pretrained(
+            name, adapter=adapter or None, device=device or None, recipe=recipe or None
+        )
+        start_quietly(lambda: segmenter.landmarker)
+    return Model(segmenter)
+
+
+def _close(model: Model) -> None:
+    with model.lock:  # Whoever uses it just now goes on; the next use starts MediaPipe again.
+        model.segmenter.close()

@@ -1,0 +1,101 @@
+"""`handseg app`: the page, served from this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handseg.cli.common import DeviceOption, RecipeOption, ending_on_ctrl_c, fail, say
+
+
+def app(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Model to choose from, as `segment` takes it; give it several times for several.",
+        ),
+    ] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option("--adapter", metavar="DIR", help="PEFT adapter to put on top of the models."),
+    ] = None,
+    recipe: RecipeOption = None,
+    device: DeviceOption = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address to listen at; 0.0.0.0 lets the whole network in. Beyond this machine "
+            "visitors may only choose among the models given here.",
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen at.")
+    ] = 8501,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
+    max_photos: Annotated[
+        int, typer.Option("--max-photos", min=1, help="The most photos that a visitor may bring.")
+    ] = 50,
+    max_megabytes: Annotated[
+        int, typer.Option("--max-megabytes", min=1, help="The largest file that is taken.")
+    ] = 50,
+) -> None:
+    """Open a page on which photos are dropped and hands come out.
+
+    Shows what was found, mask, cut-out, and before and after; takes clicks where the mask is wrong,
+    and a true mask to compare with. Photos stay in memory. Ends with Ctrl-C.
+    """
+    with ending_on_ctrl_c():
+        missing = [
+            name for name in ("streamlit", "streamlit_image_coordinates") if not find_spec(name)
+        ]
+        if missing:
+            fail(f"the page needs {' and '.join(missing)}: pip install 'handseg[app]'")
+        from streamlit.web.cli import main as streamlit
+
+        from handseg.app import settings
+        from handseg.models.carried import LITE
+
+        page = settings.PageSettings(
+            tuple(models or [LITE]),
+            adapter or "",
+            str(recipe or ""),
+            device or "",
+            own_models=is_this_machine(host),
+            max_photos=max_photos,
+            max_megabytes=max_megabytes,
+        )
+        if not page.own_models:
+            say(f"Whoever can reach {host}, port {port}, can use this page.", "yellow")
+        os.environ |= page.to_environment()
+        script = Path(settings.__file__).with_name("page.py")
+        options = {
+            "server.address": host,
+            "server.port": port,
+            "server.headless": not browser,
+            "server.showEmailPrompt": False,
+            "server.maxUploadSize": max_megabytes,
+            "server.fileWatcherType": "none",
+            "browser.gatherUsageStats": False,
+            "client.toolbarMode": "minimal",
+        }
+        flags = [f"--{name}={str(value).lower()}" for name, value in options.items()]
+        streamlit(["run", str(script), *flags], prog_name="handseg app", standalone_mode=False)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether nobody else can reach what listens at `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
