@@ -30,7 +30,7 @@ SMALLEST_BOX = 8
 
 
 def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
-    """What the model was told, mask, cut-out, before and after, and the files."""
+    """Landmarks and prompts, mask, cut-out, before and after, and the files."""
     result = workspace.segment(photo, options.model, options.max_hands)
     if not result:
         st.warning(
@@ -44,9 +44,9 @@ def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) 
         shown = views.on_checkerboard(shown)
     first, second, third = st.columns(3)
     with first:
-        st.image(_told(workspace, photo, options, result), "What the model was told")
+        st.image(_told(workspace, photo, options, result), "Landmarks and prompts")
     with second:
-        st.image(views.small(result.mask), "Mask")
+        st.image(views.small(result.mask * np.uint8(255)), "Mask")
     with third:
         st.image(shown, "Cut-out" if options.background is None else "Composite")
     if result:

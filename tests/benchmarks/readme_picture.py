@@ -1,4 +1,4 @@
-"""Draw the README's picture: test photos, what is found on them, and the cut-outs.
+"""Draw the README's picture: what the model is told of the test photos, and the cut-outs.
 
 python tests/benchmarks/readme_picture.py tests/data/readme.jpg
 """
@@ -9,36 +9,29 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from handseg import draw
+from handseg.app.views import on_checkerboard
 from handseg.files import save_image
 from handseg.images import load_image
 from handseg.predictor import HandSegmenter
 
 PHOTOS = Path(__file__).parents[1] / "data" / "photos" / "images"
-WIDTH = 400
-
-
-def checkerboard(width: int, height: int, square: int = 16) -> np.ndarray:
-    rows, columns = np.indices((height, width)) // square
-    return np.where(((rows + columns) % 2)[..., None], 205, 245).astype(np.uint8).repeat(3, -1)
+CELL = (400, 300)
 
 
 def main(output: str) -> None:
-    rows = []
+    columns = []
     with HandSegmenter.from_pretrained() as segmenter:
         for path in sorted(PHOTOS.iterdir()):
             photo = load_image(path)
             result = segmenter.segment(photo)
-            board = checkerboard(photo.shape[1], photo.shape[0])
-            pictures = [Image.fromarray(photo), result.overlay(), result.composite(board)]
-            height = round(WIDTH * photo.shape[0] / photo.shape[1])
-            small = [
-                np.asarray(picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS))
-                for picture in pictures
-            ]
-            rows.append(np.hstack(small))
-    save_image(np.vstack(rows), output)
+            told = [segmenter.recipe.prompts(hand.landmarks, *photo.shape[:2]) for hand in result]
+            pictures = [draw.prompts(photo, told), on_checkerboard(result.cutout())]
+            cells = [ImageOps.fit(one, CELL, Image.Resampling.LANCZOS) for one in pictures]
+            columns.append(np.vstack([np.asarray(cell) for cell in cells]))
+    save_image(np.hstack(columns), output)
 
 
 if __name__ == "__main__":
