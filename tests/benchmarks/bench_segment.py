@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-import handseg.predictor as predictor
+from handseg import pipeline, predictor
 from handseg.images import load_image
 from handseg.predictor import HandSegmenter
 from handseg.regions import Region
@@ -66,9 +66,10 @@ def main() -> None:
     segmenter.model.encode = timed(times, "encode", segmenter.model.encode)  # type: ignore
     segmenter.model.decode = timed(times, "decode", segmenter.model.decode)  # type: ignore
     Region.crop = timed(times, "crop", Region.crop)  # type: ignore[method-assign]
-    for name in ("load_image", "clean_logits", "upsample_to_alpha"):
-        setattr(predictor, name, timed(times, name, getattr(predictor, name)))
-    hand = predictor.Hand
+    predictor.load_image = timed(times, "load_image", load_image)  # type: ignore[attr-defined]
+    for name in ("clean_logits", "upsample_to_alpha"):
+        setattr(pipeline, name, timed(times, name, getattr(pipeline, name)))
+    hand = pipeline.Hand
     hand.from_alpha = timed(times, "keep the hand's part", hand.from_alpha)  # type: ignore
     stages = ["load_image", "landmarks (MediaPipe)", "crop", "encode", "decode", "clean_logits",
               "upsample_to_alpha", "keep the hand's part"]  # fmt: skip
