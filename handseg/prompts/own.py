@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from handseg.prompts.anatomy import hand_size
 from handseg.prompts.batch import POSITIVE
 from handseg.prompts.recipe import HandPrompts, PromptRecipe
 
@@ -63,16 +65,29 @@ def own_prompts(
         raise ValueError(f"points must lie in the photo of {width} x {height} px")
     tags = _labels(labels, clicks.shape[:2])
     return [
-        HandPrompts(
-            np.concatenate([hand.points, own]),
-            np.concatenate([hand.labels, tag]),
-            hand.box,
-            hand.extent,
-            hand.landmarks,
-            hand.skeleton,
-        )
+        _with_clicks(hand, own, tag, recipe, frame)
         for hand, own, tag in zip(hands, clicks, tags, strict=True)
     ]
+
+
+def _with_clicks(
+    hand: HandPrompts, points: np.ndarray, labels: np.ndarray, recipe: PromptRecipe, frame: Any
+) -> HandPrompts:
+    """`hand` with more points; those on the hand widen what is looked at until it holds them."""
+    extent, on_it = hand.extent, points[labels == POSITIVE]
+    if (on_it < extent[:2]).any() or (on_it > extent[2:]).any():
+        # As far past a click as past a landmark: a finger is wider than the point on it.
+        reach = 0.0 if hand.landmarks is None else recipe.box_reach * hand_size(hand.landmarks)
+        low = np.minimum(extent[:2], on_it.min(0) - reach)
+        high = np.maximum(extent[2:], on_it.max(0) + reach)
+        extent = np.clip(np.concatenate([low, high]), 0, frame).astype(np.float32)
+    return replace(
+        hand,
+        points=np.concatenate([hand.points, points]),
+        labels=np.concatenate([hand.labels, labels]),
+        box=None if hand.box is None else extent,
+        extent=extent,
+    )
 
 
 def _labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:

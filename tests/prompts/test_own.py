@@ -122,6 +122,23 @@ class TestPoints:
         np.testing.assert_array_equal(hand.box, plain.box)
         np.testing.assert_array_equal(hand.extent, plain.extent)
 
+    def test_on_the_hand_widen_box_and_region(self, small_hand: np.ndarray) -> None:
+        (hand,) = own(boxes=BOX, points=[[30, 40], [90, 20]])
+        np.testing.assert_array_equal(hand.extent, [20, 20, 90, 80])
+        np.testing.assert_array_equal(hand.box, hand.extent)
+        (off,) = own(boxes=BOX, points=[[30, 40], [90, 20]], labels=[1, 0])
+        np.testing.assert_array_equal(off.extent, BOX)
+        found = RECIPE.prompts(small_hand, HEIGHT, WIDTH)
+        (wider,) = own(landmarks=small_hand, points=[[199, 50]])
+        np.testing.assert_array_equal(wider.extent[[0, 1, 3]], found.extent[[0, 1, 3]])
+        assert wider.extent[2] == 199
+        left = float(found.extent[0]) - 10
+        (past,) = own(landmarks=small_hand, points=[[left, 50]])
+        assert past.extent[0] < left  # the skin reaches past the point, as past a joint
+        (boxless,) = own(PromptRecipe(box=False), landmarks=small_hand, points=[[left, 50]])
+        assert boxless.box is None
+        np.testing.assert_array_equal(boxless.extent, past.extent)
+
     def test_may_lie_on_the_frame(self) -> None:
         (hand,) = own(points=[[0, 0], [WIDTH - 1, HEIGHT - 1]])
         assert len(hand.points) == 2
