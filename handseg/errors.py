@@ -15,3 +15,7 @@ class ModelError(HandsegError, ValueError):
 
 class TrainingError(HandsegError, ValueError):
     """A training run cannot start or go on."""
+
+
+class MeasurementError(HandsegError, ValueError):
+    """A hand or a coin cannot be measured on this photo."""
