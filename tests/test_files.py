@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from handseg.errors import ImageError
-from handseg.files import IMAGE_SUFFIXES, find_images, save_image, write_atomic
+from handseg.files import IMAGE_SUFFIXES, encode_image, find_images, save_image, write_atomic
 from handseg.images import load_image
 
 PHOTO = np.array(
@@ -217,3 +217,35 @@ def test_a_failing_encoder_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="16383"):
         save_image(np.zeros((1, 17_000, 3), np.uint8), tmp_path / "wide.webp")
     assert list(tmp_path.iterdir()) == []
+
+
+# In memory
+
+
+@pytest.mark.parametrize("name", ["a.png", "folder/A.PNG", "a.jpg", "a.webp", "a.tif"])
+def test_encode_image_gives_the_bytes_that_are_saved(tmp_path: Path, name: str) -> None:
+    encoded = encode_image(noise(), name)
+    save_image(noise(), tmp_path / name)
+    assert encoded == (tmp_path / name).read_bytes()
+    assert load_image(encoded).shape == (64, 64, 3)
+
+
+def test_encode_image_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mask = noise()[..., 0] > 128
+    np.testing.assert_array_equal(load_image(encode_image(mask, "a.png"))[..., 0] > 127, mask)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        (PHOTO, "a"),
+        (PHOTO, "a.xyz"),
+        (np.zeros((4, 4, 4), np.uint8), "a.jpg"),
+        (PHOTO / 2, "a.png"),
+    ],
+)
+def test_what_cannot_be_encoded(image: np.ndarray, name: str) -> None:
+    with pytest.raises(ImageError):
+        encode_image(image, name)

@@ -52,9 +52,13 @@ def to_zip(
     with zipfile.ZipFile(stream, "w") as archive:  # stored: the pictures are compressed already
         for name, result in results:
             stem = _free_name(name, taken)
-            archive.writestr(f"{stem}.png", encode_image(picture(result, background, edge), ".png"))
-            archive.writestr(f"{stem}_mask.png", encode_image(result.mask, ".png"))
-            archive.writestr(f"{stem}_overlay.jpg", encode_image(result.overlay(), ".jpg"))
+            pictures: dict[str, np.ndarray | Image.Image] = {
+                f"{stem}.png": picture(result, background, edge),
+                f"{stem}_mask.png": result.mask,
+                f"{stem}_overlay.jpg": result.overlay(),
+            }
+            for file, image in pictures.items():
+                archive.writestr(file, encode_image(image, file))
             rows.append(numbers(name, result))
         archive.writestr("hands.json", to_json(rows))
     return stream.getvalue()

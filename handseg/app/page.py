@@ -99,6 +99,9 @@ def _suffixes() -> list[str]:
 
 def _segment_all(workspace: Workspace, options: Options) -> None:
     """Cut out what is new or was told otherwise; a bad file does not stop the others."""
+    for photo in workspace.photos.values():
+        if photo.size is not None:  # It was read: what failed was the model, or a correction.
+            photo.error = ""
     todo = [photo for photo in workspace.photos.values() if not options.is_done(photo)]
     if not todo:
         return

@@ -203,7 +203,8 @@ def _clicked(
     spots = np.clip((places + 0.5) * scale - 0.5, 0, np.array(photo.size) - 1)
     try:
         if tool == BOX:
-            if np.ptp(places.clip(0, shown), axis=0).min() < SMALLEST_BOX:
+            drag, box = np.ptp(places.clip(0, shown), axis=0), np.ptp(spots, axis=0)
+            if drag.min() < SMALLEST_BOX or box.min() < 1:
                 raise ValueError("press at one corner of the box and let go at the opposite one")
             photo.draw_box(entry, tuple(np.concatenate([spots.min(0), spots.max(0)]).tolist()))
         else:

@@ -1,0 +1,156 @@
+"""The page as its visitors have it: a server of its own process, and a browser."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+Visit = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_warning_that_streamlit_is_not_run_by_its_command() -> None:
+    import streamlit.runtime.scriptrunner_utils.script_run_context as module
+
+    logger = logging.getLogger(module.__name__)
+    logger.addFilter(lambda record: "missing ScriptRunContext" not in record.getMessage())
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`handseg app` with the carried model, at a free port."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = Server(f"http://127.0.0.1:{port}", folder / "log.txt")
+    command = [sys.executable, "-m", "handseg", "app", "--no-browser", "--device", "cpu"]
+    with made.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=log, stderr=subprocess.STDOUT, cwd=folder
+        )
+    try:
+        _wait_for(made, process)
+        yield made
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the server does not answer:\n{server.log.read_text()}")
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop must not run beside other tests.
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    only_here = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", only_here])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> BrowserContext:
+    """What most visitors share: what the browser has loaded. Each tab is a visit of its own."""
+    return browser.new_context()
+
+
+@dataclass
+class Noise:
+    """What the browser asked of other hosts, and what it complained of."""
+
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def listen(self, page: Page, url: str) -> None:
+        here = (url, url.replace("http", "ws", 1), "data:", "blob:")
+
+        def note(asked: Any) -> None:
+            if not asked.url.startswith(here):
+                self.requests.append(asked.url)
+
+        page.on("request", note)
+        page.on("websocket", note)
+        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+
+@pytest.fixture
+def noise() -> Noise:
+    return Noise()
+
+
+@pytest.fixture
+def visit(server: Server, context: BrowserContext, noise: Noise) -> Iterator[Visit]:
+    """Opens the page as a new visitor; a window's width and a context may be given.
+
+    A test in which another host was asked for something, or with an error in the browser's
+    console, fails.
+    """
+    pages = []
+
+    def visited(width: int = 1280, context: BrowserContext = context) -> Page:
+        page = context.new_page()
+        pages.append(page)
+        page.set_default_timeout(30_000)
+        page.set_viewport_size({"width": width, "height": 1000})
+        noise.listen(page, server.url)
+        page.goto(server.url)
+        page.get_by_text("Or try an example").wait_for()
+        return page
+
+    yield visited
+    for page in pages:
+        page.close()
+    assert not noise.requests
+    assert not noise.errors
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show the server's log with a test that fails."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and server is not None:
+        report.sections.append(("log of the server", server.log.read_text()))
+    return report

@@ -1,0 +1,390 @@
+"""The whole page: a browser, a server and the carried model."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from handseg.metrics import compare_masks
+from handseg.predictor import HandSegmenter
+
+if TYPE_CHECKING:
+    from conftest import Noise, Visit
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.slow
+
+OPEN, POINTING = "2_pic00174", "35_pic00033"
+FILES = ["Cut-out (PNG)", "Mask (PNG)", "Overlay (JPEG)", "Numbers (JSON)"]
+NO_HAND = "No hand found in"
+
+
+@pytest.fixture(scope="module")
+def paths(photo_folder: Path) -> dict[str, Path]:
+    """The photos' files by stem."""
+    return {path.stem: path for path in (photo_folder / "images").iterdir()}
+
+
+# What a visitor does
+
+
+def upload(page: Page, *files: Path | dict[str, Any]) -> None:
+    page.locator("input[type=file]").first.set_input_files(list(files))
+    button(page, FILES[0]).wait_for()
+
+
+def rest(page: Page) -> None:
+    """Wait for the end of the script, which takes the files of its last run away."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+def button(page: Page, label: str) -> Locator:
+    return page.get_by_role("button", name=label)
+
+
+def choose(page: Page, label: str) -> None:
+    """Take one of several radio buttons."""
+    page.locator("label").get_by_text(label, exact=True).click()
+
+
+def unfold(page: Page, label: str) -> None:
+    page.locator("summary").filter(has_text=label).click()
+
+
+def download(page: Page, label: str) -> tuple[str, bytes]:
+    """Name and content of the file that a button gives."""
+    rest(page)
+    with page.expect_download() as coming:
+        button(page, label).click()
+    return coming.value.suggested_filename, Path(coming.value.path()).read_bytes()
+
+
+def pixels(page: Page, label: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(download(page, label)[1])))
+
+
+def mask_of(page: Page) -> np.ndarray:
+    return pixels(page, "Mask (PNG)") > 127
+
+
+@contextmanager
+def changing(page: Page, caption: str) -> Iterator[None]:
+    """Waits for another picture over `caption`, and for the page to be at rest."""
+    before = picture(page, caption).get_attribute("src")
+    yield
+    page.wait_for_function(
+        "([caption, before]) => [...document.querySelectorAll('[data-testid=stImage]')].some("
+        "image => image.textContent.includes(caption) && image.querySelector('img').src != before)",
+        arg=[caption, page.evaluate("url => new URL(url, location).href", before)],
+    )
+    rest(page)
+
+
+def picture(page: Page, caption: str) -> Locator:
+    return page.get_by_test_id("stImage").filter(has_text=caption).locator("img")
+
+
+def pixel(page: Page, caption: str, x: int, y: int) -> np.ndarray:
+    """RGB of a picture that the page shows, by px of the photo."""
+    source = picture(page, caption).get_attribute("src")
+    shown = Image.open(
+        io.BytesIO(
+            page.request.get(page.evaluate("url => new URL(url, location).href", source)).body()
+        )
+    )
+    return np.asarray(shown.convert("RGB"))[y, x].astype(int)
+
+
+class Canvas:
+    """The picture to click on; places are px of a photo of 640 x 480."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.image = page.frame_locator("iframe").locator("img")
+
+    def spot(self, x: float, y: float) -> tuple[float, float]:
+        """Where that is on the screen."""
+        rest(self.page)  # another tool brings another frame
+        self.image.scroll_into_view_if_needed()
+        box = self.image.bounding_box()
+        assert box is not None
+        assert box["width"] / box["height"] == pytest.approx(640 / 480, rel=0.01)
+        return box["x"] + (x + 0.5) * box["width"] / 640, box["y"] + (y + 0.5) * box["height"] / 480
+
+    def click(self, x: float, y: float) -> None:
+        self.page.mouse.click(*self.spot(x, y))
+
+    def drag(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        self.page.mouse.move(*self.spot(x1, y1))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.spot(x2, y2), steps=4)
+        self.page.mouse.up()
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def assert_nearly_same(mask: np.ndarray, expected: np.ndarray) -> None:
+    """Other processes may sum floats in another order."""
+    assert np.count_nonzero(mask != expected) <= 5
+
+
+# One photo
+
+
+def test_a_photo_and_its_files(
+    visit: Visit,
+    segmenter: HandSegmenter,
+    paths: dict[str, Path],
+    photos: dict[str, np.ndarray],
+    photo_masks: dict[str, np.ndarray],
+) -> None:
+    page = visit()
+    upload(page, paths[OPEN])
+    expected = segmenter.segment(photos[OPEN])
+
+    name, data = download(page, "Cut-out (PNG)")
+    assert name == f"{OPEN}.png"
+    cutout = Image.open(io.BytesIO(data))
+    assert (cutout.mode, cutout.size) == ("RGBA", (640, 480))
+    alpha = np.asarray(cutout)[..., 3]
+    assert ((alpha > 0) & (alpha < 255)).any()
+    assert overlap(alpha >= 128, photo_masks[OPEN]) > 0.9
+    kept = alpha > 0
+    np.testing.assert_array_equal(np.asarray(cutout)[kept, :3], photos[OPEN][kept])
+
+    name, data = download(page, "Mask (PNG)")
+    assert name == f"{OPEN}_mask.png"
+    mask = np.asarray(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(mask, np.where(alpha >= 128, 255, 0))
+    assert_nearly_same(mask > 0, expected.mask)
+
+    name, data = download(page, "Overlay (JPEG)")
+    assert name == f"{OPEN}_overlay.jpg"
+    overlay = np.asarray(Image.open(io.BytesIO(data))).astype(int)
+    assert np.abs(overlay - np.asarray(expected.overlay())).mean() < 3
+
+    name, data = download(page, "Numbers (JSON)")
+    assert name == f"{OPEN}.json"
+    (row,) = json.loads(data)
+    assert (row["file"], row["width"], row["height"]) == (f"{OPEN}.jpg", 640, 480)
+    (hand,) = row["hands"]
+    assert hand["handedness"] == "right"
+    assert hand["area"] == np.count_nonzero(mask)
+    np.testing.assert_allclose(hand["landmarks"], expected.hands[0].landmarks, atol=0.1)
+
+
+def test_edge_and_background(visit: Visit, paths: dict[str, Path]) -> None:
+    page = visit()
+    upload(page, paths[OPEN])
+    mask = mask_of(page)
+    with changing(page, "Cut-out"):
+        choose(page, "Hard")
+    np.testing.assert_array_equal(pixels(page, FILES[0])[..., 3], np.where(mask, 255, 0))
+    np.testing.assert_array_equal(mask_of(page), mask)
+
+    choose(page, "Colour")
+    button(page, "Composite (PNG)").wait_for()
+    composite = pixels(page, "Composite (PNG)")
+    assert composite.shape == (480, 640, 3)
+    assert (composite[~mask] == 255).all()
+
+
+def test_before_and_after(visit: Visit, paths: dict[str, Path]) -> None:
+    page = visit()
+    upload(page, paths[OPEN])
+    handle = page.locator(".compare input")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, middle, steps=4)
+    page.mouse.up()
+    line = page.locator(".compare .line").bounding_box()
+    assert line is not None
+    assert (line["x"] + line["width"] / 2 - box["x"]) / box["width"] == pytest.approx(
+        0.25, abs=0.03
+    )
+    clip = page.locator(".compare .before").evaluate("image => getComputedStyle(image).clipPath")
+    assert 70 < float(clip.split("%")[0].split()[-1]) < 80
+
+
+def test_a_true_mask(
+    visit: Visit, paths: dict[str, Path], photo_folder: Path, photo_masks: dict[str, np.ndarray]
+) -> None:
+    page = visit()
+    upload(page, paths[OPEN])
+    unfold(page, "Compare with a true mask")
+    field = page.locator("[data-testid=stExpander] input[type=file]")
+    field.set_input_files(photo_folder / "masks" / f"{OPEN}.png")
+    page.get_by_test_id("stMetric").first.wait_for()
+    scores = compare_masks(mask_of(page), photo_masks[OPEN])
+    for label, value in [("IoU", scores.iou), ("Boundary F", scores.boundary_f)]:
+        metric = page.get_by_test_id("stMetric").filter(has_text=label)
+        assert metric.get_by_test_id("stMetricValue").inner_text() == f"{value:.3f}"
+
+    field.set_input_files(photo_folder.parent / "no_hand.jpg")
+    error = page.get_by_test_id("stAlert").filter(has_text="no_hand.jpg")
+    assert "264 x 480 px, the photo 640 x 480" in error.inner_text()
+
+
+# Corrections
+
+
+def test_no_hand(visit: Visit, photo_folder: Path) -> None:
+    page = visit()
+    upload(page, photo_folder.parent / "no_hand.jpg")
+    page.get_by_text(NO_HAND).wait_for()
+    assert not pixels(page, FILES[0]).any()
+    assert json.loads(download(page, FILES[3])[1])[0]["hands"] == []
+
+
+def test_a_box_finds_a_hand_that_was_missed(
+    visit: Visit, paths: dict[str, Path], photo_masks: dict[str, np.ndarray]
+) -> None:
+    page = visit()
+    upload(page, paths[OPEN])
+    found = mask_of(page)
+    unfold(page, "Correct the mask")
+    button(page, "Remove hand").click()
+    page.get_by_text(NO_HAND).wait_for()
+    assert not mask_of(page).any()
+
+    choose(page, "Box")
+    x, y, width, height = cv2.boundingRect(photo_masks[OPEN].astype(np.uint8))
+    page.get_by_text("Press at one corner").wait_for()
+    with changing(page, "Mask"):
+        Canvas(page).drag(x - 3, y - 3, x + width + 2, y + height + 2)
+    assert overlap(mask_of(page), photo_masks[OPEN]) > 0.85
+    assert page.get_by_text(NO_HAND).count() == 0
+
+    with changing(page, "Mask"):
+        button(page, "Undo").click()
+    assert not mask_of(page).any()
+    with changing(page, "Mask"):
+        button(page, "Start over").click()
+    np.testing.assert_array_equal(mask_of(page), found)
+
+
+def test_clicks_land_where_they_are_made(visit: Visit, paths: dict[str, Path]) -> None:
+    page, told = visit(), "Landmarks and prompts"
+    upload(page, paths[OPEN])
+    unfold(page, "Correct the mask")
+    for tool, (x, y), colour in [
+        ("Point on the hand", (100, 420), (40, 200, 60)),
+        ("Point off the hand", (600, 60), (235, 40, 40)),
+    ]:
+        assert np.abs(pixel(page, told, x, y) - colour).max() > 60
+        choose(page, tool)
+        with changing(page, told):
+            Canvas(page).click(x, y)
+        assert np.abs(pixel(page, told, x, y) - colour).max() < 60
+
+
+# Several photos, several visitors
+
+
+def test_a_broken_file_does_not_stop_the_others(
+    visit: Visit, paths: dict[str, Path], photo_masks: dict[str, np.ndarray]
+) -> None:
+    broken = {
+        "random.jpg": np.random.default_rng(0).bytes(5000),
+        "cut.jpg": paths[POINTING].read_bytes()[:9000],
+        "text.png": b"Dear diary",
+    }
+    page = visit()
+    files = [{"name": n, "mimeType": "image/jpeg", "buffer": data} for n, data in broken.items()]
+    good = {"name": "good.jpg", "mimeType": "image/jpeg", "buffer": paths[OPEN].read_bytes()}
+    upload(page, files[0], good, *files[1:])
+    page.get_by_text("4 photos: 1 with hands, 3 failed").wait_for()
+    alerts = page.get_by_test_id("stAlert").all_inner_texts()
+    assert len(alerts) == 3
+    for name in broken:
+        assert any(f"{name} cannot be used" in alert for alert in alerts)
+    assert overlap(mask_of(page), photo_masks[OPEN]) > 0.9
+
+
+def test_two_photos(
+    visit: Visit,
+    segmenter: HandSegmenter,
+    paths: dict[str, Path],
+    photos: dict[str, np.ndarray],
+) -> None:
+    page = visit()
+    upload(page, paths[OPEN], paths[POINTING])
+    page.get_by_text("2 photos: 2 with hands").wait_for()
+    page.get_by_text("Hand 1, right").wait_for()
+    page.get_by_role("combobox", name="Photo to look at").click()
+    page.get_by_role("option", name=POINTING).click()
+    page.get_by_text("Hand 1, left").wait_for()
+    assert download(page, FILES[0])[0] == f"{POINTING}.png"
+
+    name, data = download(page, "All 2 photos (ZIP)")
+    assert name == "hands.zip"
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert sorted(archive.namelist()) == sorted(
+            [
+                f"{stem}{end}"
+                for stem in (OPEN, POINTING)
+                for end in (".png", "_mask.png", "_overlay.jpg")
+            ]
+            + ["hands.json"]
+        )
+        rows = json.loads(archive.read("hands.json"))
+        assert [row["file"] for row in rows] == [f"{OPEN}.jpg", f"{POINTING}.jpg"]
+        for stem in (OPEN, POINTING):
+            mask = np.asarray(Image.open(archive.open(f"{stem}_mask.png"))) > 0
+            assert_nearly_same(mask, segmenter.segment(photos[stem]).mask)
+
+
+def test_visitors_see_nothing_of_each_other(
+    visit: Visit, browser: Browser, paths: dict[str, Path]
+) -> None:
+    one, other = visit(), visit(context=browser.new_context())
+    upload(one, paths[OPEN])
+    other.reload()
+    other.get_by_text("Or try an example").wait_for()
+    rest(other)
+    assert button(other, FILES[0]).count() == 0
+    upload(other, paths[POINTING])
+    assert download(other, FILES[0])[0] == f"{POINTING}.png"
+    assert download(one, FILES[0])[0] == f"{OPEN}.png"
+    assert OPEN not in other.content()
+
+
+def test_a_phone(visit: Visit, paths: dict[str, Path]) -> None:
+    page = visit(width=390)
+    upload(page, paths[OPEN], paths[POINTING])
+    unfold(page, "Correct the mask")
+    Canvas(page).spot(0, 0)
+    for element in ("[data-testid=stMain]", "html"):
+        wide, room = page.locator(element).evaluate("e => [e.scrollWidth, e.clientWidth]")
+        assert wide <= room <= 390
+    for shown in page.get_by_test_id("stMain").locator("button, img, iframe").all():
+        box = shown.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 390
+
+
+def test_a_request_to_another_host_would_be_noticed(visit: Visit, noise: Noise) -> None:
+    """Every test fails if there is one; this one shows that it would be seen, and blocked."""
+    page = visit()
+    assert not noise.requests
+    answer = page.evaluate("fetch('https://example.org/font').then(() => 'came', () => 'blocked')")
+    assert answer == "blocked"
+    assert noise.requests == ["https://example.org/font"]
+    assert noise.errors
+    noise.requests.clear()
+    noise.errors.clear()

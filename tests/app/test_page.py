@@ -1,0 +1,293 @@
+"""The page without a browser; whatever is red is a hand."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from PIL import Image
+from red_hands import draw_photo, red_segmenter
+from streamlit.testing.v1 import AppTest
+
+import handseg.app
+from handseg.app.settings import PageSettings
+from handseg.errors import ModelError
+from handseg.predictor import HandSegmenter
+
+PAGE = Path(handseg.app.__file__).with_name("page.py")
+LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
+
+Open = Callable[..., AppTest]
+
+
+File = tuple[str, bytes, str]
+
+
+def as_file(picture: Image.Image, name: str = "picture.png") -> File:
+    """As `AppTest` uploads it."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return name, stream.getvalue(), "image/png"
+
+
+def png(*ellipses: tuple[int, int, int, int], name: str = "photo.png") -> File:
+    return as_file(Image.fromarray(draw_photo(*ellipses)[0]), name)
+
+
+@pytest.fixture
+def segmenter() -> HandSegmenter:
+    return red_segmenter()
+
+
+@pytest.fixture
+def decoded(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many hands the model was asked for, call by call."""
+    calls: list[int] = []
+    decode = segmenter.model.decode
+
+    def noted(embeddings: Any, prompts: Any) -> Any:
+        calls.append(len(prompts))
+        return decode(embeddings, prompts)
+
+    monkeypatch.setattr(segmenter.model, "decode", noted)
+    return calls
+
+
+@pytest.fixture
+def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Opens the page with settings and photos; a model named "gone" cannot be loaded."""
+
+    def from_pretrained(name: str, **_: Any) -> HandSegmenter:
+        if name == "gone":
+            raise ModelError("no such model: gone")
+        return segmenter
+
+    monkeypatch.setattr(HandSegmenter, "from_pretrained", from_pretrained)
+
+    def opened(*photos: File, **settings: Any) -> AppTest:
+        for name, value in PageSettings(**settings).to_environment().items():
+            monkeypatch.setenv(name, value)
+        page = AppTest.from_file(str(PAGE), default_timeout=30)
+        run(page)
+        if photos:
+            page.file_uploader(key="photos").set_value(list(photos))
+            run(page)
+        return page
+
+    st.cache_resource.clear()
+    yield opened
+    st.cache_resource.clear()
+
+
+def run(page: AppTest) -> None:
+    page.run()
+    assert not page.exception
+
+
+def texts(elements: Any) -> str:
+    return "\n".join(element.value for element in elements)
+
+
+def downloads(page: AppTest) -> list[str]:
+    return [button.label for button in page.get("download_button")]
+
+
+FILES = ["Cut-out (PNG)", "Mask (PNG)", "Overlay (JPEG)", "Numbers (JSON)"]
+
+
+def test_an_empty_page_asks_for_photos(open_page: Open) -> None:
+    page = open_page()
+    assert page.title[0].value == "handseg"
+    assert not downloads(page)
+    assert not page.error
+
+
+@pytest.mark.parametrize("name", ["Open hand", "Two hands", "Dark room"])
+def test_examples(open_page: Open, name: str) -> None:
+    page = open_page()
+    page.button_group(key="example").select(name)
+    run(page)
+    assert downloads(page) == FILES
+    assert not page.error
+
+
+def test_a_photo_gives_its_files_and_says_what_was_found(open_page: Open) -> None:
+    page = open_page(png(LARGE, SMALL))
+    assert downloads(page) == FILES
+    assert "Hand 1, left" in texts(page.caption)
+    assert "Hand 2, left" in texts(page.caption)
+    assert not page.error
+    assert not page.warning
+
+
+def test_no_hand_is_a_warning_and_no_error(open_page: Open) -> None:
+    page = open_page(png())
+    assert "No hand found in **photo.png**" in texts(page.warning)
+    assert downloads(page) == FILES
+    assert not page.error
+
+
+def test_several_photos(open_page: Open, decoded: list[int]) -> None:
+    bad = ("bad.png", b"nothing", "image/png")
+    page = open_page(png(LARGE, name="a.png"), bad, png(name="b.png"), png(SMALL, name="c.png"))
+    assert "4 photos: 2 with hands, 1 without, 1 failed" in texts(page.caption)
+    assert "**bad.png** cannot be used" in texts(page.error)
+    chosen = page.selectbox(key="chosen")
+    assert chosen.options == ["a.png (1 hand)", "b.png (no hand)", "c.png (1 hand)"]
+    assert downloads(page) == [*FILES, "All 3 photos (ZIP)"]
+    chosen.select_index(1)
+    run(page)
+    assert "b.png" in texts(page.warning)
+    assert decoded == [1, 1]
+
+
+def test_only_bad_files(open_page: Open) -> None:
+    page = open_page(("notes.png", b"Dear diary", "image/png"))
+    assert "**notes.png** cannot be used" in texts(page.error)
+    assert not downloads(page)
+
+
+def test_a_removed_photo_is_gone(open_page: Open) -> None:
+    page = open_page(png(LARGE))
+    page.file_uploader(key="photos").set_value([])
+    run(page)
+    assert not downloads(page)
+
+
+def test_no_more_photos_than_allowed(open_page: Open) -> None:
+    page = open_page(png(LARGE, name="a.png"), png(SMALL, name="b.png"), max_photos=1)
+    assert "2 photos, of which the first 1" in texts(page.warning)
+    assert downloads(page) == FILES
+
+
+# Settings
+
+
+def test_looks_do_not_ask_the_model_again(open_page: Open, decoded: list[int]) -> None:
+    page = open_page(png(LARGE, SMALL))
+    assert decoded == [2]
+    page.radio(key="edge").set_value("hard")
+    run(page)
+    page.radio(key="background").set_value("Colour")
+    run(page)
+    page.color_picker(key="colour").set_value("#0000ff")
+    run(page)
+    assert downloads(page)[0] == "Composite (PNG)"
+    assert decoded == [2]
+
+
+def test_max_hands(open_page: Open, decoded: list[int]) -> None:
+    page = open_page(png(LARGE, SMALL))
+    for most, shown in [(1, False), (2, True)]:
+        page.slider(key="max_hands").set_value(most)
+        run(page)
+        assert ("Hand 2" in texts(page.caption)) == shown
+    assert decoded == [2]
+
+
+def test_a_picture_as_background(open_page: Open) -> None:
+    page = open_page(png(LARGE))
+    page.radio(key="background").set_value("Picture")
+    run(page)
+    assert "Without a picture" in texts(page.info)
+    assert downloads(page)[0] == "Cut-out (PNG)"
+    page.file_uploader(key="picture").set_value(png(name="back.png"))
+    run(page)
+    assert downloads(page)[0] == "Composite (PNG)"
+    page.file_uploader(key="picture").set_value(("back.png", b"nothing", "image/png"))
+    run(page)
+    assert "**back.png** cannot be the background" in texts(page.error)
+    assert downloads(page)[0] == "Cut-out (PNG)"
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error(open_page: Open) -> None:
+    page = open_page()
+    page.selectbox(key="model").select("Other")
+    run(page)
+    assert "Name a model" in texts(page.info)
+    page.text_input(key="own_model").set_value("gone")
+    run(page)
+    assert "The model cannot be loaded: no such model: gone" in texts(page.error)
+
+
+def test_another_model_cuts_out_anew(open_page: Open, decoded: list[int]) -> None:
+    page = open_page(png(LARGE), models=("one", "other"))
+    page.selectbox(key="model").select("other")
+    run(page)
+    assert decoded == [1, 1]
+    page.selectbox(key="model").select("one")
+    run(page)
+    assert decoded == [1, 1]
+
+
+def test_strangers_name_no_models_or_folders(open_page: Open) -> None:
+    page = open_page(own_models=False)
+    assert not page.selectbox
+    assert not page.text_input
+    page = open_page(own_models=False, models=("one", "other"))
+    assert page.selectbox(key="model").options == ["one", "other"]
+    assert not page.text_input
+
+
+# Corrections and the true mask
+
+
+def key_of(page: AppTest) -> str:
+    """The id of the only photo."""
+    return next(iter(page.session_state.workspace.photos))
+
+
+def test_remove_undo_and_start_over(open_page: Open, decoded: list[int]) -> None:
+    page = open_page(png(LARGE, SMALL))
+    key = key_of(page)
+    for button, hands in [("remove", 1), ("remove", 0), ("undo", 1), ("over", 2)]:
+        page.button(key=f"{button}-{key}").click()
+        run(page)
+        assert len(page.session_state.workspace.photos[key].entries) == hands
+        assert bool(page.warning) == (hands == 0)
+    assert page.button(key=f"undo-{key}").disabled
+    assert decoded == [2]
+
+
+def test_a_model_that_fails_does_not_spoil_the_photos(
+    open_page: Open, segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_page(png(LARGE), models=("one", "other"))
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmenter.model, "decode", fail)
+        page.selectbox(key="model").select("other")
+        run(page)
+        assert "out of memory" in texts(page.error)
+    page.selectbox(key="model").select("one")
+    run(page)
+    assert not page.error
+    assert downloads(page) == FILES
+
+
+def test_true_mask(open_page: Open) -> None:
+    page = open_page(png(LARGE))
+    key = f"truth-{key_of(page)}"
+    mask = Image.fromarray(draw_photo(LARGE)[1])
+    page.file_uploader(key=key).set_value(as_file(mask))
+    run(page)
+    values = {metric.label: metric.value for metric in page.metric}
+    assert float(values["IoU"]) > 0.97
+    assert float(values["Boundary F"]) > 0.97
+
+    for file, text in [
+        (as_file(Image.new("L", (20, 10))), "20 x 10 px, the photo 160 x 120"),
+        (as_file(mask.convert("L").point(bool)), "values up to 1"),
+        (("mask.png", b"", "image/png"), "no true mask"),
+    ]:
+        page.file_uploader(key=key).set_value(file)
+        run(page)
+        assert text in texts(page.error)
+        assert not page.metric

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from red_hands import draw_photo, red_segmenter
+
+from handseg.app import workspace as module
+from handseg.app.workspace import HandEntry, Model, Photo, Workspace
+from handseg.errors import ImageError
+from handseg.prompts import HandLandmarks
+
+LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
+FOUND = tuple(
+    HandEntry(HandLandmarks(np.full((21, 2), 9.0 + rank, np.float32), "left", 0.9), rank)
+    for rank in range(2)
+)
+
+
+@dataclass
+class File:
+    name: str
+    data: bytes
+
+    def getvalue(self) -> bytes:
+        return self.data
+
+
+def file(*ellipses: tuple[int, int, int, int], name: str = "photo.png") -> File:
+    stream = io.BytesIO()
+    Image.fromarray(draw_photo(*ellipses)[0]).save(stream, "PNG")
+    return File(name, stream.getvalue())
+
+
+def red_model() -> Model:
+    return Model(red_segmenter())
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    """One photo, "a", with a large and a small hand."""
+    made = Workspace(max_pixels=1_000_000)
+    made.update({"a": file(LARGE, SMALL)})
+    return made
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], list[Any]]:
+    """Notes the calls of a function that is reached by an attribute."""
+
+    def noting(owner: Any, name: str) -> list[Any]:
+        calls: list[Any] = []
+        original = getattr(owner, name)
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            calls.append(arguments)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, noted)
+        return calls
+
+    return noting
+
+
+# Corrections
+
+
+def test_a_click_corrects_a_hand_and_keeps_the_others() -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    photo.click(FOUND[0], 3, 4, 0)
+    photo.click(photo.entries[0], 5, 6, 1)
+    first, second = photo.entries
+    assert (first.points, first.labels) == (((3, 4), (5, 6)), (0, 1))
+    assert (first.landmarks, first.rank) == (FOUND[0].landmarks, 0)
+    assert second is FOUND[1]
+
+
+def test_a_click_or_a_box_starts_a_new_hand() -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    photo.click(None, 3, 4, 1)
+    photo.draw_box(None, (1, 2, 3, 4))
+    assert photo.entries[:2] == FOUND
+    assert photo.entries[2].prompts() == {"points": [((3, 4),)], "labels": [(1,)]}
+    assert photo.entries[3].prompts() == {"boxes": [(1, 2, 3, 4)]}
+
+
+def test_no_hand_starts_with_a_point_off_it() -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    with pytest.raises(ValueError, match="point on it"):
+        photo.click(None, 3, 4, 0)
+    assert photo.entries == FOUND
+    assert not photo.history
+
+
+def test_a_box_takes_the_place_of_landmarks_and_of_an_earlier_box() -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    for box in ((0, 0, 5, 5), (1, 2, 3, 4)):
+        photo.draw_box(photo.entries[0], box)
+    assert photo.entries[0].prompts() == {"boxes": [(1, 2, 3, 4)]}
+
+
+@st.composite
+def corrections(draw: st.DrawFn) -> list[Callable[[Photo], None]]:
+    """What a visitor may do, of which each is one step to undo."""
+
+    def choose(photo: Photo, number: int) -> HandEntry | None:
+        choices = [*photo.entries, None]
+        return choices[number % len(choices)]
+
+    def step(kind: str, number: int) -> Callable[[Photo], None]:
+        def take(photo: Photo) -> None:
+            entry = choose(photo, number)
+            if kind == "box":
+                photo.draw_box(entry, (number, 0, number + 5, 5))
+            elif kind == "remove" and entry is not None:
+                photo.remove(entry)
+            else:
+                photo.click(entry, number, 2, label=1)
+
+        return take
+
+    steps = st.builds(step, st.sampled_from(["click", "box", "remove"]), st.integers(0, 9))
+    return draw(st.lists(steps, max_size=8))
+
+
+@given(corrections())
+def test_undo_takes_back_step_by_step(steps: list[Callable[[Photo], None]]) -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    seen = [photo.entries]
+    for step in steps:
+        step(photo)
+        seen.append(photo.entries)
+    for before in reversed(seen[:-1]):
+        photo.undo()
+        assert photo.entries == before
+    photo.undo()
+    assert photo.entries == FOUND
+
+
+@given(corrections(), corrections())
+def test_start_over_takes_all_back(
+    steps: list[Callable[[Photo], None]], more: list[Callable[[Photo], None]]
+) -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    for some in (steps, more):
+        for step in some:
+            step(photo)
+        photo.start_over()
+        assert photo.entries == FOUND
+        assert not photo.history
+
+
+# Cutting out
+
+
+def test_hands_are_found_as_segment_finds_them(workspace: Workspace) -> None:
+    image, mask = draw_photo(LARGE, SMALL)
+    result = workspace.segment(workspace.photos["a"], red_model(), 4)
+    expected = red_segmenter().segment(image)
+    np.testing.assert_array_equal(result.image, image)
+    np.testing.assert_array_equal(result.alpha, expected.alpha)
+    assert result.to_dict() == expected.to_dict()
+    assert (result.mask & mask).sum() / (result.mask | mask).sum() > 0.97
+
+
+def test_only_what_changed_is_cut_again(
+    workspace: Workspace, count: Callable[[Any, str], list[Any]]
+) -> None:
+    model, photo = red_model(), workspace.photos["a"]
+    first, second = workspace.segment(photo, model, 4)
+    encoded = count(model.segmenter.model, "encode")
+    decoded = count(model.segmenter.model, "decode")
+    again = workspace.segment(photo, model, 4)
+    assert again.hands == (first, second)
+    assert not decoded
+
+    photo.click(photo.entries[1], 130, 90, 1)
+    same, corrected = workspace.segment(photo, model, 4)
+    assert same is first
+    assert corrected is not second
+    assert [len(batch) for _, batch in decoded] == [1]
+    assert not encoded
+    assert corrected.handedness == "left"
+    np.testing.assert_array_equal(corrected.landmarks, second.landmarks)
+
+    photo.undo()
+    assert workspace.segment(photo, model, 4).hands == (first, second)
+    assert len(decoded) == 1
+
+
+def test_max_hands_shows_the_surest_without_the_model(
+    workspace: Workspace, count: Callable[[Any, str], list[Any]]
+) -> None:
+    model, photo = red_model(), workspace.photos["a"]
+    first, second = workspace.segment(photo, model, 4)
+    decoded = count(model.segmenter.model, "decode")
+    assert workspace.segment(photo, model, 1).hands == (first,)
+    assert workspace.segment(photo, model, 4).hands == (first, second)
+    assert not decoded
+    photo.draw_box(None, (110, 70, 150, 110))
+    assert len(workspace.segment(photo, model, 1)) == 2  # the visitor's own always count
+
+
+def test_another_model_cuts_the_same_hands_and_the_first_remembers(
+    workspace: Workspace, count: Callable[[Any, str], list[Any]]
+) -> None:
+    one, other, photo = red_model(), red_model(), workspace.photos["a"]
+    photo_of_one = workspace.segment(photo, one, 4)
+    looked = count(other.segmenter.landmarker, "detect")
+    decoded = count(other.segmenter.model, "decode")
+    assert workspace.segment(photo, other, 4).to_dict() == photo_of_one.to_dict()
+    assert not looked
+    assert decoded
+    assert workspace.segment(photo, one, 4).hands == photo_of_one.hands
+
+
+def test_a_box_where_nothing_was_found() -> None:
+    workspace, model = Workspace(1_000_000), red_model()
+    workspace.update({"a": file()})
+    photo = workspace.photos["a"]
+    assert not workspace.segment(photo, model, 4)
+    photo.draw_box(None, (20, 30, 80, 70))
+    (hand,) = workspace.segment(photo, model, 4)
+    assert hand.landmarks is None
+    (prompts,) = (workspace.prompts(photo, model, entry) for entry in photo.entries)
+    np.testing.assert_array_equal(prompts.box, [20, 30, 80, 70])
+
+
+def test_prompts_of_a_hand_are_the_recipe_s_and_then_the_clicks(workspace: Workspace) -> None:
+    model, photo = red_model(), workspace.photos["a"]
+    workspace.segment(photo, model, 4)
+    entry = photo.entries[0]
+    before = workspace.prompts(photo, model, entry)
+    np.testing.assert_array_equal(before.landmarks, entry.landmarks.points)
+    photo.click(entry, 12.5, 34.5, 0)
+    after = workspace.prompts(photo, model, photo.entries[0])
+    np.testing.assert_array_equal(after.points, [*before.points, [12.5, 34.5]])
+    np.testing.assert_array_equal(after.labels, [*before.labels, 0])
+
+
+# What is held
+
+
+def test_a_photo_is_decoded_once_while_it_is_open(
+    workspace: Workspace, count: Callable[[Any, str], list[Any]]
+) -> None:
+    decoded = count(module, "load_image")
+    model = red_model()
+    workspace.update({"a": file(LARGE), "b": file(SMALL)})
+    one, other = workspace.photos.values()
+    for photo, expected in [(one, 1), (one, 1), (other, 2), (other, 2), (one, 3)]:
+        workspace.segment(photo, model, 4)
+        assert len(decoded) == expected
+
+
+def test_update_keeps_what_is_known_and_drops_what_is_gone(workspace: Workspace) -> None:
+    photo = workspace.photos["a"]
+    workspace.segment(photo, red_model(), 4)
+    workspace.update({"b": file(SMALL), "a": File("other name", b"never read")})
+    assert list(workspace.photos) == ["b", "a"]
+    assert workspace.photos["a"] is photo
+    assert workspace._open is not None
+    workspace.update({"b": file(SMALL)})
+    assert list(workspace.photos) == ["b"]
+    assert workspace._open is None  # nor is its picture held any longer
+    workspace.update({})
+    assert not workspace.photos
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", file(LARGE).data[:200]])
+def test_what_is_no_picture_is_an_error_and_leaves_the_others_alone(data: bytes) -> None:
+    workspace, model = Workspace(1_000_000), red_model()
+    workspace.update({"bad": File("bad.png", data), "good": file(LARGE)})
+    with pytest.raises(ImageError):
+        workspace.segment(workspace.photos["bad"], model, 4)
+    assert len(workspace.segment(workspace.photos["good"], model, 4)) == 1
+
+
+def test_a_photo_with_too_many_pixels_is_refused() -> None:
+    workspace = Workspace(max_pixels=160 * 120 - 1)
+    workspace.update({"a": file(LARGE)})
+    with pytest.raises(ImageError):
+        workspace.segment(workspace.photos["a"], red_model(), 4)
