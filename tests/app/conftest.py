@@ -25,9 +25,7 @@ Visit = Callable[..., "Page"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_warning_that_streamlit_is_not_run_by_its_command() -> None:
-    import streamlit.runtime.scriptrunner_utils.script_run_context as module
-
-    logger = logging.getLogger(module.__name__)
+    logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     logger.addFilter(lambda record: "missing ScriptRunContext" not in record.getMessage())
 
 
