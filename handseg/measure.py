@@ -34,10 +34,12 @@ FINGERS = {
 }
 """The landmarks of each finger's joints, from the knuckle to the tip."""
 
-RING_PLACE = (0.55, 0.75)
-"""Where a ring sits: from the knuckle (0) to the middle joint (1)."""
+RING_PLACE = (0.5, 0.9)
+"""Where a ring may sit, from the knuckle (0) to the middle joint (1): as near to the palm in this
+range as the finger stands by itself."""
 
-_SECTIONS = 11
+_PLACES = 25
+_SECTIONS = 9
 _STRAIGHT = 25.0  # Degrees that a finger may bend at a joint, as it is seen.
 _FORESHORTENED = 0.6  # Of a straight finger's ratio of its end to its first bone: bent if below.
 _END_TO_FIRST = {"thumb": 0.75}  # That ratio, 1 where not named.
@@ -50,7 +52,7 @@ class FingerMeasurement:
 
     Attributes:
         name: "thumb" to "little".
-        width_px: across the finger where a ring sits: the median of sections at `RING_PLACE`.
+        width_px: across the finger where a ring sits: the median of sections in `RING_PLACE`.
         length_px: from the knuckle's landmark along the bones to the contour at the tip.
         width_line: (2, 2) float64 x, y px, the section in the middle.
         length_line: (N, 2) float64 x, y px.
@@ -196,25 +198,34 @@ def _bent(joints: np.ndarray, name: str) -> str:
 
 
 def _sections(hand: Hand, joints: np.ndarray, widest: float) -> np.ndarray | str:
-    """Cuts across the finger, (N, 2, 2) x, y px, or why there are none."""
+    """Neighbouring cuts across the finger, (N, 2, 2) x, y px, or why there are none."""
     knuckle, bone = joints[0], joints[1] - joints[0]
     reach = widest * np.linalg.norm(bone)
-    middles = knuckle + np.linspace(*RING_PLACE, _SECTIONS)[:, None] * bone
+    middles = knuckle + np.linspace(*RING_PLACE, _PLACES)[:, None] * bone
     along = bone / np.linalg.norm(bone)
-    ends = np.zeros((_SECTIONS, 2, 2))
     for _ in range(3):  # Landmarks are off by some pixels: the finger's own middle is better.
         across = np.array([-along[1], along[0]])
-        for number, middle in enumerate(middles):
-            found = [_edge(hand, middle, sign * across, reach) for sign in (-1, 1)]
-            if found[0] is None or found[1] is None:
-                return "it touches its neighbour, or the photo's edge cuts it"
-            ends[number] = found
-        middles = ends.mean(1)
-        direction = np.linalg.svd(middles - middles.mean(0))[2][0]
+        cuts = []
+        for middle in middles:
+            ends = [_edge(hand, middle, sign * across, reach) for sign in (-1, 1)]
+            whole = ends[0] is not None and ends[1] is not None
+            if whole and np.linalg.norm(ends[1] - ends[0]) < reach:  # type: ignore[operator]
+                cuts.append(np.array(ends))
+            elif (
+                len(cuts) < _SECTIONS
+            ):  # Nearer to the palm the web, or a neighbour, is in the way.
+                cuts.clear()
+            if len(cuts) == _SECTIONS:
+                break
+        if len(cuts) < _SECTIONS:
+            return "it touches its neighbour, or the photo's edge cuts it"
+        sections = np.stack(cuts)
+        centres = sections.mean(1)
+        direction = np.linalg.svd(centres - centres.mean(0))[2][0]
         along = direction * np.sign(direction @ along)
-    if np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1).max() > reach:
-        return "it touches its neighbour"
-    return ends
+        # The same places along the finger, on its own middle line.
+        middles = centres[0] + np.outer((middles - centres[0]) @ along, along)
+    return sections
 
 
 def _edge(hand: Hand, start: np.ndarray, direction: np.ndarray, reach: float) -> np.ndarray | None:
