@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from handseg.clicks import heed_clicks
 from handseg.hand import Hand
 from handseg.models.interface import Embeddings, MaskModel
 from handseg.prompts import (
+    NEGATIVE,
     POSITIVE,
     HandLandmarks,
     HandPrompts,
@@ -17,6 +19,7 @@ from handseg.prompts import (
     PromptRecipe,
     draw_skeleton,
 )
+from handseg.prompts.anatomy import past_wrist
 from handseg.refine import clean_logits, cut_at_wrist, smooth_logits, upsample_to_alpha
 from handseg.regions import Region
 
@@ -66,12 +69,20 @@ def _predict_chunk(
     logits, scores = _decode(model, requests, regions, batch)
     hands = []
     for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
-        seeds = batch.points[index][batch.labels[index] == POSITIVE]
-        cleaned = clean_logits(logits[index], (seeds + 0.5) * mask_size / size - 0.5)
+        places, labels = (batch.points[index] + 0.5) * mask_size / size - 0.5, batch.labels[index]
+        clicks = slice(len(labels) - request.prompts.clicks, None)
+        heeded = logits[index]
+        if request.prompts.clicks:
+            view = region.crop(request.photo.image, size)
+            heeded = heed_clicks(heeded, view, places[clicks], labels[clicks])
+        off = places[clicks][labels[clicks] == NEGATIVE]
+        cleaned = clean_logits(heeded, places[labels == POSITIVE], off)
         alpha = upsample_to_alpha(smooth_logits(cleaned), region.side)
         landmarks = request.prompts.landmarks
         if landmarks is not None and recipe.forearm == 0:
-            cut_at_wrist(alpha, landmarks - [region.x, region.y])
+            on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
+            if not past_wrist(on, landmarks).any():  # else the arm was asked for
+                cut_at_wrist(alpha, landmarks - [region.x, region.y])
         hands.append(
             Hand.from_alpha(
                 alpha,

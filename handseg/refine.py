@@ -11,13 +11,19 @@ LOGIT_LIMIT = 12.0
 """Logits are clipped to this: beyond it only rounding is left, and cubic upsampling would ring."""
 
 
-def clean_logits(logits: np.ndarray, seeds: np.ndarray, hole_share: float = 0.004) -> np.ndarray:
+def clean_logits(
+    logits: np.ndarray,
+    seeds: np.ndarray,
+    gaps: np.ndarray = np.zeros((0, 2)),  # noqa: B008 - nothing writes to it
+    hole_share: float = 0.004,
+) -> np.ndarray:
     """Drop islands that no prompt points at and fill pinholes.
 
     Args:
         logits: (h, w) float32, above 0 on the hand.
         seeds: (P, 2) x, y in pixels of `logits`, the positive prompts. The largest island stays
             whether or not a seed lies on it.
+        gaps: (P, 2) likewise, points that were clicked to be off the hand: holes with one stay.
         hole_share: holes smaller than this share of the hand are filled; a gap that a person sees
             as one, as in an OK sign, is larger.
 
@@ -29,22 +35,27 @@ def clean_logits(logits: np.ndarray, seeds: np.ndarray, hole_share: float = 0.00
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     if count > 2:
         kept = {1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())}
-        height, width = mask.shape
-        x, y = np.round(seeds).astype(int).reshape(-1, 2).T
-        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        kept |= set(labels[y[inside], x[inside]].tolist()) - {0}
+        kept |= _labels_at(labels, seeds) - {0}
         dropped = (mask > 0) & ~np.isin(labels, list(kept))
         result[dropped] = -np.abs(result[dropped])
         mask[dropped] = 0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=8)
     limit = hole_share * mask.sum()
+    meant = _labels_at(labels, gaps)
     for index in range(1, count):
         x, y, width, height, area = stats[index]
         at_edge = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
-        if area < limit and not at_edge:
+        if area < limit and not at_edge and index not in meant:
             hole = labels == index
             result[hole] = np.abs(result[hole])
     return result
+
+
+def _labels_at(labels: np.ndarray, points: np.ndarray) -> set[int]:
+    """What `labels` (h, w) says at `points` (P, 2) x, y; nothing for those outside of it."""
+    x, y = np.round(points).astype(int).reshape(-1, 2).T
+    inside = (x >= 0) & (y >= 0) & (x < labels.shape[1]) & (y < labels.shape[0])
+    return set(labels[y[inside], x[inside]].tolist())
 
 
 def smooth_logits(logits: np.ndarray) -> np.ndarray:

@@ -40,6 +40,12 @@ def palm_axis(landmarks: np.ndarray) -> np.ndarray:
     return axis / max(float(np.linalg.norm(axis)), 1e-6)
 
 
+def past_wrist(points: np.ndarray, landmarks: np.ndarray, by: float = 0.1) -> np.ndarray:
+    """(N,) bool: which of `points` (N, 2) px lie on the forearm, `by` hand sizes past its start."""
+    axis, size = palm_axis(landmarks), hand_size(landmarks)
+    return (points - landmarks[WRIST]) @ axis > (WRIST_END + by) * size
+
+
 def wrist_side(landmarks: np.ndarray, height: int, width: int, softness: float = 1.0) -> np.ndarray:
     """(height, width) float32: 1 where the hand may be, 0 beyond the wrist, on the forearm.
 

@@ -87,6 +87,7 @@ def _with_clicks(
         labels=np.concatenate([hand.labels, labels]),
         box=None if hand.box is None else extent,
         extent=extent,
+        clicks=len(points),
     )
 
 

@@ -41,6 +41,7 @@ class HandPrompts:
         extent: (4,) float32 xyxy, what the region of interest is drawn around.
         landmarks: (21, 2) float32 x, y that the prompts were made of, or None.
         skeleton: whether the landmarks' bones are drawn as a mask prompt.
+        clicks: how many of the points, the last ones, are the caller's own.
     """
 
     points: np.ndarray
@@ -49,6 +50,7 @@ class HandPrompts:
     extent: np.ndarray
     landmarks: np.ndarray | None = None
     skeleton: bool = False
+    clicks: int = 0
 
 
 @dataclass(frozen=True)
