@@ -294,6 +294,23 @@ def test_clicks_land_where_they_are_made(visit: Visit, paths: dict[str, Path]) -
         assert np.abs(pixel(page, told, x, y) - colour).max() < 60
 
 
+def test_clicks_correct_the_mask(visit: Visit, paths: dict[str, Path]) -> None:
+    page, (x, y) = visit(), (318, 76)  # on a fingertip
+    upload(page, paths[OPEN])
+    found = mask_of(page)
+    assert found[y, x]
+    unfold(page, "Correct the mask")
+    choose(page, "Point off the hand")
+    with changing(page, "Mask"):
+        Canvas(page).click(x, y)
+    without = mask_of(page)
+    assert not without[y, x]
+    assert 0.8 < overlap(without, found) < 1
+    with changing(page, "Mask"):
+        button(page, "Undo").click()
+    np.testing.assert_array_equal(mask_of(page), found)
+
+
 # Several photos, several visitors
 
 
