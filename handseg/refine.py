@@ -14,7 +14,7 @@ LOGIT_LIMIT = 12.0
 def clean_logits(
     logits: np.ndarray,
     seeds: np.ndarray,
-    gaps: np.ndarray = np.zeros((0, 2)),  # noqa: B008 - nothing writes to it
+    gaps: np.ndarray | None = None,
     hole_share: float = 0.004,
 ) -> np.ndarray:
     """Drop islands that no prompt points at and fill pinholes.
@@ -41,7 +41,7 @@ def clean_logits(
         mask[dropped] = 0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=8)
     limit = hole_share * mask.sum()
-    meant = _labels_at(labels, gaps)
+    meant = set() if gaps is None else _labels_at(labels, gaps)
     for index in range(1, count):
         x, y, width, height, area = stats[index]
         at_edge = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
