@@ -13,6 +13,7 @@ _SPREAD = 6.0  # and in times of how deep the click lies in what is wrong.
 _DISC = 5  # px around a click that change in any case.
 _CLEAR, _SURE = 1.0, 4.0  # Logits from which on a click is followed, and of what has changed.
 _ITERATIONS = 3
+_FEWEST = 50  # px of hand or background that GrabCut can learn colours from.
 
 
 def heed_clicks(
@@ -75,14 +76,16 @@ def _split(
     trimap[rim] = np.where(mask[rim], cv2.GC_FGD, cv2.GC_BGD)
     for place, on in zip(places.tolist(), on_it, strict=True):
         cv2.circle(trimap, place, _DISC, cv2.GC_FGD if on else cv2.GC_BGD, -1)
-    if not (trimap == cv2.GC_FGD).any() | (trimap == cv2.GC_PR_FGD).any():
-        return np.zeros(mask.shape, bool)
-    if not (trimap == cv2.GC_BGD).any() | (trimap == cv2.GC_PR_BGD).any():
-        return np.ones(mask.shape, bool)
+    hand = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    if min(hand.sum(), (~hand).sum()) < _FEWEST:
+        return hand
+    # Where colours are all alike GrabCut's clustering may not end: a little noise, always the same,
+    # keeps them apart.
+    noise = np.random.default_rng(0).integers(-3, 4, colors.shape)
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
     cv2.grabCut(
-        np.ascontiguousarray(colors),
+        np.clip(colors + noise, 0, 255).astype(np.uint8),
         trimap,
         None,
         models[0],

@@ -14,7 +14,9 @@ import numpy as np
 from handseg.contact_sheet import SIDE_BY_SIDE, Case, draw_case
 from handseg.metrics import MaskMetrics, compare_masks
 from handseg.pairs import LabelledPhoto
+from handseg.pipeline import EncodedImage, Request, predict_hands
 from handseg.prompts.from_mask import prompts_from_mask
+from handseg.prompts.own import own_prompts
 from handseg.results import HandSegmentation
 from handseg.summary import MetricsSummary, summarise
 
@@ -156,4 +158,11 @@ def _segment_from_mask(
     boxes, points = prompts_from_mask(truth)
     if not len(boxes):
         return HandSegmentation(image)
-    return segmenter.segment(image, boxes=boxes, points=points)
+    height, width = image.shape[:2]
+    prompts = own_prompts(height, width, segmenter.recipe, boxes=boxes, points=points)
+    photo = EncodedImage(image)
+    # The model is judged by what it makes of them: they are no clicks that must be obeyed.
+    requests = [Request(photo, replace(one, clicks=0)) for one in prompts]
+    return HandSegmentation(
+        image, tuple(predict_hands(segmenter.model, segmenter.recipe, requests))
+    )

@@ -87,6 +87,18 @@ def test_every_click_is_obeyed_and_the_rest_stays(
     assert not np.isnan(result).any()
 
 
+@pytest.mark.parametrize("colors", [(0, 0), (0, 255), (120, 121)])
+def test_flat_colours_come_to_an_end(colors: tuple[int, int]) -> None:
+    """GrabCut's clustering does not always end where all pixels are alike."""
+    view = np.full((2 * SIZE, 2 * SIZE, 3), colors[0], np.uint8)
+    view[:, 100:] = colors[1]
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[20:80, 30:70] = True
+    result = heed(mask, view, (50, 50, 0), (90, 50, 1))
+    assert not result[50, 50]
+    assert result[50, 90]
+
+
 class TestOnPhotos:
     def test_a_finger_that_is_clicked_away_goes_and_the_rest_stays(
         self, segmenter: HandSegmenter, photos: dict[str, np.ndarray]

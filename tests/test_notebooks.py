@@ -29,6 +29,8 @@ LOCAL_PATH = re.compile(r"(?<![\w./:])(/(home|root|Users|work|tmp|var|opt|mnt)/|
 NO_NETWORK = """
 import os, socket
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Streamlit, which other tests start, sets another backend for all that follows.
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 # Threads that wait for each other in a loop are slow where others work beside them.
 os.environ["OMP_NUM_THREADS"] = "1"
 
