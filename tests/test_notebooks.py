@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,9 @@ class TestNotebook:
 
 
 def kinds(cell: Any) -> list[str]:
-    return [output.get("name", "") or "+".join(sorted(output.data)) for output in cell.outputs]
+    """What a cell gave, in order; text that came in several pieces counts once."""
+    every = [output.get("name", "") or "+".join(sorted(output.data)) for output in cell.outputs]
+    return [kind for kind, _ in groupby(every)]
 
 
 if __name__ == "__main__":
