@@ -179,9 +179,10 @@ class HandSegmenter:
 class EmbeddedPhoto:
     """One photo for any number of prompts; `HandSegmenter.embed` makes it.
 
-    Hands are looked for once and each region goes through the encoder once, so that one more
-    click costs no more than the decoder. It uses its segmenter, and is as little safe to share
-    between threads.
+    Hands are looked for once and each region goes through the encoder once: one more click in a
+    region costs the decoder, and GrabCut around it where the model does not follow (see
+    `handseg.clicks`). A box, or a click that widens the region, is encoded anew. It uses its
+    segmenter, and is as little safe to share between threads.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.

@@ -127,7 +127,7 @@ def offer_all(workspace: Workspace, photos: list[Photo], options: Options) -> No
 
 
 def show_correction(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
-    """Click points or a box; the photo is not encoded again for it."""
+    """Click points or a box; a region of the photo is encoded once, however often it is clicked."""
     entries = photo.active(options.max_hands)
     opened = not entries or bool(photo.history)
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
