@@ -150,6 +150,18 @@ def paint(patch: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]) ->
     return canvas
 
 
+def grown(
+    patch: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...], by: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """`patch` with `by` px of 0 around it, as far as the photo of `shape` goes, and its x, y."""
+    (x, y), (height, width) = offset, shape
+    left, top = min(by, x), min(by, y)
+    right = min(by, width - x - patch.shape[1])
+    bottom = min(by, height - y - patch.shape[0])
+    wide = cv2.copyMakeBorder(patch, top, bottom, left, right, cv2.BORDER_CONSTANT)
+    return wide, (x - left, y - top)
+
+
 def to_float(patch: np.ndarray) -> np.ndarray:
     return np.divide(patch, 255, dtype=np.float32)
 

@@ -135,6 +135,15 @@ def compare_masks(
     )
 
 
+def outward_distances(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """How far the contour of `prediction` lies outside of that of `truth`, px, (N,) float64.
+
+    A value for each contour pixel of either mask, negative where the prediction falls short.
+    Both are (H, W) bool and hold a pixel at least.
+    """
+    return np.concatenate(_signed_distances(*_crop_to_union(prediction, truth)))
+
+
 def _check(prediction: np.ndarray, truth: np.ndarray, boundary_tolerance: float) -> None:
     got = f"got {prediction.shape} {prediction.dtype} and {truth.shape} {truth.dtype}"
     if prediction.shape != truth.shape or truth.ndim != 2 or truth.size == 0:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from handseg.clicks import heed_clicks
+from handseg.contour import follow_edges
 from handseg.hand import Hand
 from handseg.models.interface import Embeddings, MaskModel
 from handseg.prompts import (
@@ -19,9 +21,12 @@ from handseg.prompts import (
     PromptRecipe,
     draw_skeleton,
 )
-from handseg.prompts.anatomy import past_wrist
-from handseg.refine import clean_logits, cut_at_wrist, smooth_logits, upsample_to_alpha
+from handseg.prompts.anatomy import hand_size, past_wrist
+from handseg.refine import clean_logits, cut_at_wrist, fill_on_hand, smooth_logits
 from handseg.regions import Region
+
+Holes: TypeAlias = Literal["keep", "fill"]
+HOLES: tuple[str, ...] = get_args(Holes)
 
 ENCODER_BATCH = 8
 """Regions that go through the model at once; more need memory and save no time."""
@@ -49,18 +54,26 @@ class Request:
     found: HandLandmarks | None = None
 
 
+def check_holes(holes: str) -> None:
+    if holes not in HOLES:
+        raise ValueError(f"holes must be {' or '.join(map(repr, HOLES))}, got {holes!r}")
+
+
 def predict_hands(
-    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request]
+    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request], holes: Holes = "keep"
 ) -> list[Hand]:
-    """One hand for each of `requests`; regions that were encoded before are not encoded again."""
+    """One hand for each of `requests`; regions that were encoded before are not encoded again.
+
+    `holes` is as in `HandSegmenter.segment`.
+    """
     hands = []
     for start in range(0, len(requests), ENCODER_BATCH):
-        hands += _predict_chunk(model, recipe, requests[start : start + ENCODER_BATCH])
+        hands += _predict_chunk(model, recipe, requests[start : start + ENCODER_BATCH], holes)
     return hands
 
 
 def _predict_chunk(
-    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request]
+    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request], holes: Holes
 ) -> list[Hand]:
     size, mask_size = model.input_size, model.mask_size
     regions = [Region.around(one.prompts.extent, recipe.region_margin) for one in requests]
@@ -77,8 +90,12 @@ def _predict_chunk(
             heeded = heed_clicks(heeded, view, places[clicks], labels[clicks])
         off = places[clicks][labels[clicks] == NEGATIVE]
         cleaned = clean_logits(heeded, places[labels == POSITIVE], off)
-        alpha = upsample_to_alpha(smooth_logits(cleaned), region.side)
         landmarks = request.prompts.landmarks
+        if holes == "fill" and landmarks is not None:
+            cleaned = fill_on_hand(cleaned, region.to_crop(landmarks, mask_size))
+        outline = recipe.outline * _size(request.prompts)
+        view = region.crop(request.photo.image, region.side)
+        alpha = follow_edges(smooth_logits(cleaned), view, outline)
         if landmarks is not None and recipe.forearm == 0:
             on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
             if not past_wrist(on, landmarks).any():  # else the arm was asked for
@@ -96,6 +113,13 @@ def _predict_chunk(
             )
         )
     return hands
+
+
+def _size(prompts: HandPrompts) -> float:
+    """Of the hand, px: by its landmarks, or as an open hand fills its box."""
+    if prompts.landmarks is not None:
+        return hand_size(prompts.landmarks)
+    return float((prompts.extent[2:] - prompts.extent[:2]).max()) / 2
 
 
 def _encode(model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]) -> None:

@@ -14,7 +14,7 @@ from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.carried import LITE, home
-from handseg.pipeline import EncodedImage, Request, predict_hands
+from handseg.pipeline import EncodedImage, Holes, Request, check_holes, predict_hands
 from handseg.prompts import HandLandmarker, HandLandmarks, PromptRecipe
 from handseg.prompts.own import own_prompts
 from handseg.prompts.recipe import find_recipe
@@ -125,6 +125,8 @@ class HandSegmenter:
         labels: Any = None,
         landmarks: Any = None,
         max_hands: int = 4,
+        forearm: bool | None = None,
+        holes: Holes = "keep",
     ) -> HandSegmentation:
         """Cut the hands out of one photo.
 
@@ -139,6 +141,11 @@ class HandSegmenter:
             labels: (K, P) or (P,) of 1 and 0; None takes every point for one on the hand.
             landmarks: (K, 21, 2) or (21, 2), x, y in px, in MediaPipe's order.
             max_hands: the most hands that MediaPipe may find; the surest are taken.
+            forearm: False ends the mask at a line across the wrist, True takes in a bare forearm;
+                None does as the recipe says, which came with the weights.
+            holes: "keep" leaves out what the model leaves out (but for pinholes), "fill" takes
+                what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. A
+                gap between fingers is never filled. It needs landmarks.
 
         Returns:
             The hands, none if there is none to be found.
@@ -148,7 +155,13 @@ class HandSegmenter:
             ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo.
         """
         return self.embed(image).segment(
-            boxes=boxes, points=points, labels=labels, landmarks=landmarks, max_hands=max_hands
+            boxes=boxes,
+            points=points,
+            labels=labels,
+            landmarks=landmarks,
+            max_hands=max_hands,
+            forearm=forearm,
+            holes=holes,
         )
 
     def embed(self, image: ImageSource) -> EmbeddedPhoto:
@@ -160,16 +173,24 @@ class HandSegmenter:
         return EmbeddedPhoto(self, load_image(image))
 
     def segment_batch(
-        self, images: Iterable[ImageSource], *, max_hands: int = 4
+        self,
+        images: Iterable[ImageSource],
+        *,
+        max_hands: int = 4,
+        forearm: bool | None = None,
+        holes: Holes = "keep",
     ) -> list[HandSegmentation]:
         """Cut the hands out of several photos; all regions go through the model in batches.
 
-        The photos are held in memory together: for a folder, call it on a few at a time.
+        The photos are held in memory together: for a folder, call it on a few at a time. The
+        options are those of `segment`.
         """
         _check_max_hands(max_hands)
+        check_holes(holes)
         photos = [self.embed(image) for image in images]
-        requests = [photo.requests(max_hands) for photo in photos]
-        hands = iter(predict_hands(self.model, self.recipe, list(chain(*requests))))
+        recipe = self.recipe.with_forearm(forearm)
+        requests = [photo.requests(recipe, max_hands) for photo in photos]
+        hands = iter(predict_hands(self.model, recipe, list(chain(*requests)), holes))
         return [
             HandSegmentation(photo.image, tuple(islice(hands, len(some))))
             for photo, some in zip(photos, requests, strict=True)
@@ -202,6 +223,8 @@ class EmbeddedPhoto:
         labels: Any = None,
         landmarks: Any = None,
         max_hands: int = 4,
+        forearm: bool | None = None,
+        holes: Holes = "keep",
     ) -> HandSegmentation:
         """Cut the hands out; takes and raises what `HandSegmenter.segment` does.
 
@@ -209,25 +232,27 @@ class EmbeddedPhoto:
         `photo.segment(landmarks=hand.landmarks, points=[[x, y]], labels=[0])`.
         """
         _check_max_hands(max_hands)
+        check_holes(holes)
         segmenter = self._segmenter
+        recipe = segmenter.recipe.with_forearm(forearm)
         if all(value is None for value in (boxes, points, labels, landmarks)):
-            requests = self.requests(max_hands)
+            requests = self.requests(recipe, max_hands)
         else:
             height, width = self.image.shape[:2]
             prompts = own_prompts(
                 height,
                 width,
-                segmenter.recipe,
+                recipe,
                 boxes=boxes,
                 points=points,
                 labels=labels,
                 landmarks=landmarks,
             )
             requests = [Request(self._encoded, one) for one in prompts]
-        hands = predict_hands(segmenter.model, segmenter.recipe, requests)
+        hands = predict_hands(segmenter.model, recipe, requests, holes)
         return HandSegmentation(self.image, tuple(hands))
 
-    def requests(self, max_hands: int) -> list[Request]:
+    def requests(self, recipe: PromptRecipe, max_hands: int) -> list[Request]:
         """What there is to segment, by MediaPipe's findings."""
         landmarker = self._segmenter.landmarker
         if max_hands > (most := landmarker.max_hands):
@@ -238,7 +263,7 @@ class EmbeddedPhoto:
         requests = []
         for hand in self._found[:max_hands]:
             try:
-                prompts = self._segmenter.recipe.prompts(hand.points, height, width)
+                prompts = recipe.prompts(hand.points, height, width)
             except ValueError:  # MediaPipe may place a hand wholly outside of the photo
                 continue
             requests.append(Request(self._encoded, prompts, hand))

@@ -1,11 +1,11 @@
-"""From a model's low-resolution logits to a hand's alpha at the photo's own resolution."""
+"""What is done to a model's low-resolution logits, and where a mask ends at the wrist."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from handseg.prompts.anatomy import WRIST, WRIST_END, hand_size, palm_axis
+from handseg.prompts.anatomy import WRIST, WRIST_END, draw_body, hand_size, palm_axis
 
 LOGIT_LIMIT = 12.0
 """Logits are clipped to this: beyond it only rounding is left, and cubic upsampling would ring."""
@@ -51,6 +51,41 @@ def clean_logits(
     return result
 
 
+def fill_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float = 0.1) -> np.ndarray:
+    """Fill what lies on the hand: a coin or a watch, a ring's band across a finger.
+
+    Filled are holes that lie on the palm or on the bones for the greater part, and notches there up
+    to `2 * reach` hand sizes wide. Between two fingers, and inside of the ring of an OK sign, no
+    bone runs: such gaps stay.
+
+    Args:
+        logits: (h, w) float32, above 0 on the hand.
+        landmarks: (21, 2) x, y in pixels of `logits`.
+        reach: of the closing (a dilation and an erosion) along the bones, in hand sizes.
+
+    Returns:
+        (h, w) float32, `logits` with the sign changed where a pixel changes sides.
+    """
+    mask = (logits > 0).astype(np.uint8)
+    body = draw_body(landmarks, mask.shape)
+    radius = max(1, round(reach * hand_size(landmarks)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    # Without a rim the dilation is cut at the array's border, and the erosion eats into the hand.
+    wide = np.pad(mask, radius)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[radius:-radius, radius:-radius]
+    filled = ((closed & body) | mask).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
+    for index in range(1, count):
+        x, y, width, height, area = stats[index]
+        at_edge = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
+        if not at_edge:
+            hole = labels == index
+            on_body = np.count_nonzero(body[hole])
+            if on_body > 0.5 * area:
+                filled[hole] = 1
+    return np.where((filled > 0) & (mask == 0), np.abs(logits) + 1e-3, logits).astype(np.float32)
+
+
 def _labels_at(labels: np.ndarray, points: np.ndarray) -> set[int]:
     """What `labels` (h, w) says at `points` (P, 2) x, y; nothing for those outside of it."""
     x, y = np.round(points).astype(int).reshape(-1, 2).T
@@ -70,32 +105,6 @@ def smooth_logits(logits: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(np.clip(logits, -4, 4), (0, 0), 0.7)
 
 
-def upsample_to_alpha(logits: np.ndarray, side: int, softness: float = 2.0) -> np.ndarray:
-    """The logits of a square region as alpha at `side` px.
-
-    Logits, not masks, are upsampled, so the contour runs between the coarse pixels. The alpha
-    falls from 1 to 0 over about `softness` px across the contour whatever the scale: a logit's
-    distance to the contour is its value over its slope there (first order of a Taylor series).
-
-    Returns:
-        (side, side) uint8, 0..255; at least 128 where the upsampled logit is above 0, but 0 or 255
-        where neither a low-resolution pixel nor one of its neighbours is on the other side.
-    """
-    size = logits.shape[0]
-    up = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
-    # A logit's unit is 1 / slope low-resolution pixels; without a contour any slope will do.
-    slope = max(_slope_at_contour(logits) * size / side, 1e-3)
-    cv2.multiply(up, 255 / (slope * softness), dst=up)
-    alpha = cv2.add(up, 127.5, dtype=cv2.CV_8U)  # rounds and saturates
-    if side < size:  # the nearest coarse pixel would be half a pixel off
-        return alpha
-    # Only pixels next to the coarse contour may be soft: cubic interpolation overshoots elsewhere.
-    mask, square = (logits > 0).astype(np.uint8), np.ones((3, 3), np.uint8)
-    trimap = cv2.merge([255 * cv2.erode(mask, square), 255 * cv2.dilate(mask, square)])
-    low, high = cv2.split(cv2.resize(trimap, (side, side), interpolation=cv2.INTER_NEAREST))
-    return cv2.min(cv2.max(alpha, low), high)
-
-
 def cut_at_wrist(alpha: np.ndarray, landmarks: np.ndarray) -> None:
     """Clear `alpha` (h, w) uint8, in place, beyond the wrist's end; see `WRIST_END`.
 
@@ -110,13 +119,3 @@ def cut_at_wrist(alpha: np.ndarray, landmarks: np.ndarray) -> None:
     corners = np.array([end - across, end + across])
     outline = np.concatenate([corners, corners[::-1] + axis * far])
     cv2.fillConvexPoly(alpha, np.round(outline * 16).astype(np.int32), 0, cv2.LINE_AA, shift=4)
-
-
-def _slope_at_contour(logits: np.ndarray) -> float:
-    """The median step between neighbouring logits of opposite sign; 0 without a contour."""
-    steps = []
-    for one, other in ((logits[1:], logits[:-1]), (logits[:, 1:], logits[:, :-1])):
-        crossing = (one > 0) != (other > 0)
-        steps.append(np.abs(one - other)[crossing])
-    every = np.concatenate(steps)
-    return float(np.median(every)) if len(every) else 0.0

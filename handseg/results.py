@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from handseg import draw
+from handseg import draw, matting
 from handseg.files import save_image
-from handseg.hand import Hand, kind, paint, to_float, window
+from handseg.hand import Hand, grown, kind, paint, to_float, window
 from handseg.images import ImageSource
 
 if TYPE_CHECKING:
     from supervision import Detections
 
-Edge: TypeAlias = Literal["soft", "hard"]
+Edge: TypeAlias = Literal["soft", "hard", "matte"]
 EDGES: tuple[str, ...] = get_args(Edge)
 
 _PREVIEW = 1024  # px, the longer side of what a notebook shows
@@ -77,17 +77,17 @@ class HandSegmentation:
 
         Args:
             crop: cut the picture down to the hands with their soft edge (not when there are none).
-            edge: "soft" lets `alpha` be the transparency, "hard" the `mask`: each pixel is kept or
-                left out.
+            edge: "soft" lets `alpha` be the transparency; "hard" the `mask`, each pixel is kept or
+                left out; "matte" reads the transparency off the photo, which is as soft as the
+                photo's own edge is (out of focus, moved, hairy). But with "hard", colours along
+                the edge are the hand's own, without the old background; see `handseg.matting`.
 
         Raises:
-            ValueError: if `edge` is neither.
+            ValueError: if `edge` is none of them.
         """
-        patch, (x, y) = self._edged(edge)
-        height, width = patch.shape
+        patch, (x, y), photo = self._edged(edge)
         if not patch.size:
             return Image.new("RGBA", self.image.shape[1::-1])
-        photo = self.image[y : y + height, x : x + width]
         opaque = cv2.insertChannel(patch, cv2.cvtColor(photo, cv2.COLOR_RGB2RGBA), 3)
         picture = cv2.copyTo(opaque, patch)  # alpha is the mask: what it leaves out stays 0
         if not crop:
@@ -105,15 +105,14 @@ class HandSegmentation:
             background: a colour (CSS name, "#rrggbb", three integers in 0..255), or a picture as
                 `load_image` takes it, resized and cropped about its centre to cover the photo. A
                 string that is a colour is never looked for as a file; pass a `Path` for that.
-            edge: "soft" or "hard", as in `cutout`.
+            edge: "soft", "hard" or "matte", as in `cutout`.
 
         Raises:
             ValueError: if `background` is neither colour nor picture, or `edge` is unknown.
         """
-        patch, (x, y) = self._edged(edge)
+        patch, (x, y), photo = self._edged(edge)
         picture = draw.backdrop(background, *self.image.shape[:2])
         if patch.size:
-            photo = self.image[y : y + patch.shape[0], x : x + patch.shape[1]]
             picture.paste(Image.fromarray(photo), (x, y), Image.fromarray(patch))
         return picture
 
@@ -239,12 +238,20 @@ class HandSegmentation:
         picture.save(stream, "PNG")
         return stream.getvalue()
 
-    def _edged(self, edge: str) -> tuple[np.ndarray, tuple[int, int]]:
-        """`_merged` with the edge that is asked for."""
+    def _edged(self, edge: str) -> tuple[np.ndarray, tuple[int, int], np.ndarray]:
+        """Alpha with the edge that is asked for, its x, y in the photo, and the colours there."""
         if edge not in EDGES:
             raise ValueError(f"edge must be {' or '.join(map(repr, EDGES))}, got {edge!r}")
         patch, offset = self._merged()
-        return (patch if edge == "soft" else (patch >= 128) * np.uint8(255)), offset
+        reach = matting.matte_reach(patch.shape)
+        if edge == "matte" and patch.size:
+            patch, offset = grown(patch, offset, self.image.shape[:2], reach)
+        photo = self.image[window(patch, offset)]
+        if edge == "hard" or not patch.size:
+            return (patch >= 128) * np.uint8(255), offset, photo
+        if edge == "matte":
+            patch = matting.matte(photo, patch, reach)
+        return patch, offset, matting.hand_colors(photo, patch)
 
     def _merged(self) -> tuple[np.ndarray, tuple[int, int]]:
         """The alpha of all hands, (h, w) uint8 in the smallest box around them, and its x, y."""

@@ -152,6 +152,35 @@ def test_background_picture_lies_behind_the_hands(run: Run) -> None:
     assert Image.open("handseg_out/photo.png").getpixel((0, 0)) == (255, 255, 0)
 
 
+def test_edge_is_that_of_cut_outs_and_composites(run: Run) -> None:
+    save_photo(Path("a.png"), ONE_HAND)
+    alphas = {}
+    for edge in ("soft", "hard", "matte"):
+        assert run("segment", "a.png", "--edge", edge, "--output", edge).exit_code == 0
+        alphas[edge] = np.asarray(Image.open(f"{edge}/a.png"))[..., 3]
+    assert set(np.unique(alphas["hard"])) == {0, 255}
+    assert len(np.unique(alphas["soft"])) > 2
+    assert (alphas["soft"] != alphas["matte"]).any()
+    assert run("segment", "a.png", "--edge", "fuzzy").exit_code == 2
+
+
+def test_forearm_and_holes_reach_the_segmenter(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    original = HandSegmenter.segment
+
+    def segment(self: HandSegmenter, image: Any, **options: Any) -> HandSegmentation:
+        asked.append(options)
+        return original(self, image, **options)
+
+    monkeypatch.setattr(HandSegmenter, "segment", segment)
+    save_photo(Path("a.png"), ONE_HAND)
+    for options in ([], ["--forearm", "--holes", "fill"], ["--no-forearm"]):
+        assert run("segment", "a.png", "--overwrite", *options).exit_code == 0
+    assert [(one["forearm"], one["holes"]) for one in asked] == [
+        (None, "keep"), (True, "fill"), (False, "keep"),
+    ]  # fmt: skip
+
+
 def test_photo_without_a_hand_gets_empty_results_and_a_warning(run: Run) -> None:
     save_photo(Path("bare[1].png"))
     save_photo(Path("photo.png"), ONE_HAND)

@@ -374,6 +374,89 @@ class TestFoundHands:
             segmenter.segment_batch([photo, tmp_path / "absent.png"])
 
 
+class TestWhatBelongsToTheHand:
+    """A red palm with a forearm, and a blue coin that the stub model leaves out."""
+
+    @pytest.fixture
+    def scene(self, open_hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        landmarks = open_hand * 0.6 + [150, 160]
+        image = np.full((400, 300, 3), BACKGROUND, np.uint8)
+        cv2.fillConvexPoly(image, cv2.convexHull(np.rint(landmarks).astype(np.int32)), SKIN)
+        cv2.rectangle(image, (130, 140), (175, 399), SKIN, -1)
+        centre = landmarks[[0, 5, 17]].mean(0)
+        cv2.circle(image, np.rint(centre).astype(int).tolist(), 9, BACKGROUND, -1)
+        return image, landmarks
+
+    def test_forearm_is_taken_in_or_cut(self, scene: tuple[np.ndarray, np.ndarray]) -> None:
+        image, landmarks = scene
+        with HandSegmenter(StubModel()) as segmenter:  # type: ignore[arg-type]
+            as_it_is, without, arm = (
+                segmenter.segment(image, landmarks=landmarks, forearm=value).mask
+                for value in (None, False, True)
+            )
+        np.testing.assert_array_equal(as_it_is, without)
+        size = hand_size(landmarks)
+        end = round(landmarks[0, 1] + WRIST_END * size)
+        assert not without[end + 3 :].any()
+        assert arm[end + 3 : round(end + 1.2 * size), 150].all()
+        assert iou(arm[: end - 3], without[: end - 3]) > 0.95  # it is seen more coarsely
+
+    def test_the_recipe_decides_where_nothing_is_said(
+        self, scene: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        image, landmarks = scene
+        recipe = PromptRecipe(forearm=1.0)
+        with HandSegmenter(StubModel(), recipe) as segmenter:  # type: ignore[arg-type]
+            arm, same, without = (
+                segmenter.segment(image, landmarks=landmarks, forearm=value).mask
+                for value in (None, True, False)
+            )
+        np.testing.assert_array_equal(arm, same)
+        assert arm.sum() > without.sum()
+
+    def test_what_lies_on_the_palm_is_filled_when_asked(
+        self, scene: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        image, landmarks = scene
+        x, y = np.rint(landmarks[[0, 5, 17]].mean(0)).astype(int)
+        with HandSegmenter(StubModel()) as segmenter:  # type: ignore[arg-type]
+            kept = segmenter.segment(image, landmarks=landmarks).mask
+            filled = segmenter.segment(image, landmarks=landmarks, holes="fill").mask
+        assert not kept[y, x]
+        assert filled[y - 9 : y + 10, x - 9 : x + 10].all()
+        assert (filled | ~kept).all()
+
+    def test_a_batch_takes_the_same_options(self, make: Any) -> None:
+        image, hands, _ = make(400, 1)
+        segmenter = HandSegmenter(StubModel(), None, StubLandmarker({400: hands}))
+        (one,) = segmenter.segment_batch([image], forearm=True, holes="fill")
+        np.testing.assert_array_equal(
+            one.mask, segmenter.segment(image, forearm=True, holes="fill").mask
+        )
+
+    def test_unknown_holes_are_named(self) -> None:
+        with HandSegmenter(StubModel()) as segmenter:  # type: ignore[arg-type]
+            photo = np.zeros((40, 40, 3), np.uint8)
+            with pytest.raises(ValueError, match="holes must be 'keep' or 'fill', got 'all'"):
+                segmenter.segment(photo, boxes=[0, 0, 9, 9], holes="all")  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match="holes must be"):
+                segmenter.segment_batch([photo], holes="all")  # type: ignore[arg-type]
+
+    def test_outline_of_the_recipe_moves_the_contour(
+        self, scene: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        image, landmarks = scene
+        row = round(landmarks[0, 1]) + 5  # across the arm's straight sides
+        widths = []
+        for outline in (-0.05, 0.0, 0.05):
+            recipe = PromptRecipe(outline=outline)
+            with HandSegmenter(StubModel(), recipe) as segmenter:  # type: ignore[arg-type]
+                mask = segmenter.segment(image, landmarks=landmarks, holes="fill").mask
+            widths.append(mask[row].sum())
+        step = 2 * 0.05 * hand_size(landmarks)
+        assert np.diff(widths) == pytest.approx([step, step], abs=2)
+
+
 class TestEmbed:
     """A photo that is prompted several times: as `segment`, without encoding again."""
 

@@ -7,14 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from handseg.hand import Hand
-from handseg.prompts.anatomy import wrist_side
+from handseg.prompts.anatomy import PALM, hand_size, wrist_side
 from handseg.refine import (
     LOGIT_LIMIT,
     clean_logits,
     cut_at_wrist,
+    fill_on_hand,
     smooth_logits,
-    upsample_to_alpha,
 )
 
 NO_SEEDS = np.zeros((0, 2), np.float32)
@@ -29,10 +28,45 @@ def blocks(*boxes: tuple[int, int, int, int], inside: float = 5.0) -> np.ndarray
     return logits
 
 
-def disc_logits(size: int, centre: tuple[float, float], radius: float, slope: float) -> np.ndarray:
-    """`slope` times the signed distance to a circle, in pixels of the mask."""
-    y, x = np.mgrid[:size, :size]
-    return (slope * (radius - np.hypot(x - centre[0], y - centre[1]))).astype(np.float32)
+def upsampled(logits: np.ndarray, side: int) -> np.ndarray:
+    """The mask at side x side px, as wide as the logits reach."""
+    return cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC) > 0
+
+
+def placed(
+    hand: np.ndarray, scale: float = 1.0, angle: float = 0.0, shift: tuple[float, float] = (0, 0)
+) -> np.ndarray:
+    """`hand` turned by `angle` degrees, the middle of its landmarks near that of 256 x 256 px."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turned = (hand - hand.mean(0)) @ np.array([[cos, sin], [-sin, cos]])
+    return (turned * scale + 128 + np.array(shift)).astype(np.float32)
+
+
+def paint_hand(landmarks: np.ndarray, width: float = 0.2, size: int = 256) -> np.ndarray:
+    """The logits of fingers `width` hand sizes wide with round tips on a filled palm.
+
+    The skin between two fingers begins half of a finger's width above the knuckles.
+    """
+    points = np.rint(landmarks).astype(int)
+    mask = np.zeros((size, size), np.uint8)
+    thickness = round(width * hand_size(landmarks))
+    palm = cv2.convexHull(points[[1, *PALM]].astype(np.int32))
+    cv2.fillConvexPoly(mask, palm, 1)
+    cv2.polylines(mask, [palm], True, 1, thickness)
+    for first in (1, 5, 9, 13, 17):
+        chain = points[first : first + 4].astype(np.int32)
+        cv2.polylines(mask, [chain], False, 1, thickness)
+    return np.where(mask, np.float32(5), np.float32(-5))
+
+
+def pieces(mask: np.ndarray) -> int:
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] - 1
+
+
+def holes(mask: np.ndarray) -> np.ndarray:
+    """Where what is off `mask` does not reach the corner at the top left."""
+    labels = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)[1]
+    return (labels > 0) & (labels != labels[0, 0])
 
 
 LOGITS = npst.arrays(np.float32, (16, 16), elements=st.floats(-40, 40, width=32))
@@ -165,82 +199,142 @@ class TestCleanLogits:
         np.testing.assert_array_equal(clean_logits(logits, np.array([[3, 3]])), logits)
 
 
-class TestUpsample:
-    @given(seed=st.integers(0, 10_000), side=st.integers(4, 300), softness=st.floats(0.5, 3))
-    @settings(deadline=None)
-    def test_half_is_where_the_logit_is_zero(self, seed: int, side: int, softness: float) -> None:
-        noise = np.random.default_rng(seed).normal(size=(24, 24)).astype(np.float32)
-        logits = cv2.GaussianBlur(noise, (0, 0), 2.5)
-        logits *= 10 / np.abs(logits).max()
-        alpha = upsample_to_alpha(logits, side, softness)
-        assert alpha.shape == (side, side)
-        assert alpha.dtype == np.uint8
-        up = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
-        certain = np.abs(up) > 0.5
-        np.testing.assert_array_equal((alpha >= 128)[certain], (up > 0)[certain])
+class TestFillOnHand:
+    @pytest.fixture
+    def landmarks(self, open_hand: np.ndarray) -> np.ndarray:
+        """An open hand with its fingers spread, some 106 px of hand size."""
+        hand = open_hand.copy()
+        for first, lean in ((5, 16), (9, 3), (13, -12), (17, -24)):
+            hand[first : first + 4, 0] += lean * np.arange(4)
+        return placed(hand, 0.9)
 
-    @given(LOGITS, st.integers(16, 100))
-    @settings(deadline=None)
-    def test_is_hard_away_from_the_coarse_contour(self, logits: np.ndarray, side: int) -> None:
-        alpha = upsample_to_alpha(logits, side)
-        coarse = np.pad(logits > 0, 1, mode="edge")
-        around = np.lib.stride_tricks.sliding_window_view(coarse, (3, 3))
-        # The coarse pixel that each fine one lies in; those that start with it may round to either.
-        cell, into = np.divmod(np.arange(side) * 16, side)
-        sure = np.flatnonzero(into)
-        alpha, around = alpha[np.ix_(sure, sure)], around[np.ix_(cell[sure], cell[sure])]
-        assert (alpha[np.all(around, axis=(2, 3))] == 255).all()
-        assert (alpha[~np.any(around, axis=(2, 3))] == 0).all()
+    @pytest.mark.parametrize("radius", [0.06, 0.15, 0.25])
+    def test_fills_a_coin_on_the_palm(self, landmarks: np.ndarray, radius: float) -> None:
+        whole = paint_hand(landmarks)
+        x, y = landmarks[list(PALM)].mean(0).round().astype(int).tolist()
+        logits = cv2.circle(whole.copy(), (x, y), round(radius * hand_size(landmarks)), -3.0, -1)
+        filled = fill_on_hand(logits, landmarks)
+        np.testing.assert_array_equal(filled > 0, whole > 0)
 
-    @pytest.mark.parametrize(
-        ("side", "softness"),
-        [(50, 1), (50, 2), (50, 4), (96, 1), (96, 2), (250, 1), (250, 2), (250, 4), (700, 2)],
-    )
-    @pytest.mark.parametrize("slope", [0.5, 3.0])
-    def test_edge_is_as_soft_as_asked_at_any_scale(
-        self, side: int, softness: float, slope: float
+    @pytest.mark.parametrize("joint", [6, 10, 14, 18])
+    @pytest.mark.parametrize("band", [0.05, 0.1])
+    def test_fills_a_rings_band_across_a_finger(
+        self, landmarks: np.ndarray, joint: int, band: float
     ) -> None:
-        size = 96
-        x = np.arange(size, dtype=np.float32) - 47.3
-        logits = np.tile(np.clip(-slope * x, -12, 12), (size, 1))
-        alpha = upsample_to_alpha(logits, side, softness).astype(float) / 255
-        row = alpha[side // 2]
-        soft = ((row > 0.02) & (row < 0.98)).sum()
-        assert softness - 1 <= soft <= softness + 1
-        # OpenCV's cubic bends a straight ramp by up to 0.05 px of the mask.
-        edge = (47.3 + 0.5) * side / size
-        assert row.sum() == pytest.approx(edge, abs=0.1 + 0.05 * side / size)
+        whole, size = paint_hand(landmarks), hand_size(landmarks)
+        middle = landmarks[joint - 1 : joint + 1].mean(0)
+        along = landmarks[joint] - landmarks[joint - 1]
+        across = np.array([-along[1], along[0]]) / np.hypot(*along) * 0.14 * size
+        ends = [np.rint(middle + sign * across).astype(int).tolist() for sign in (-1, 1)]
+        logits = cv2.line(whole.copy(), *ends, -5.0, round(band * size))
+        assert pieces(logits > 0) == 2
+        filled = fill_on_hand(logits, landmarks)
+        assert pieces(filled > 0) == 1
+        x, y = middle.round().astype(int)
+        assert filled[y, x] > 0
+        assert not (filled > 0)[whole < 0].any()
+        lost = ((whole > 0) & (logits < 0)).sum()
+        assert ((whole > 0) & (filled < 0)).sum() < 0.35 * lost
+
+    def test_fills_a_watch_at_the_wrist_that_is_a_hole(self, landmarks: np.ndarray) -> None:
+        whole = paint_hand(landmarks)
+        x, y = (landmarks[0] + [0, -4]).round().astype(int).tolist()
+        logits = cv2.circle(whole.copy(), (x, y), 5, -5.0, -1)
+        np.testing.assert_array_equal(fill_on_hand(logits, landmarks) > 0, whole > 0)
 
     @given(
-        centre=st.tuples(*[st.floats(40, 56)] * 2),
-        radius=st.floats(10, 32),
-        slope=st.floats(0.5, 6),
-        scale=st.sampled_from([0.75, 1, 2, 3.3, 8]),
+        angle=st.floats(-180, 180),
+        scale=st.floats(0.5, 1.2),
+        shift=st.tuples(*[st.floats(-150, 150)] * 2),
+        width=st.floats(0.19, 0.24),
     )
     @settings(deadline=None, max_examples=40)
-    def test_contour_of_a_disc(
-        self, centre: tuple[float, float], radius: float, slope: float, scale: float
+    def test_leaves_a_whole_hand_and_the_gaps_between_its_fingers(
+        self,
+        open_hand: np.ndarray,
+        angle: float,
+        scale: float,
+        shift: tuple[float, float],
+        width: float,
     ) -> None:
-        side = round(96 * scale)
-        logits = clean_logits(disc_logits(96, centre, radius, slope), np.array([centre]))
-        alpha = upsample_to_alpha(logits, side)
-        hand = Hand.from_alpha(
-            alpha, (0, 0), (side, side), prompt_box=np.zeros(4), predicted_iou=1.0
-        )
-        (contour,) = hand.contours()
-        in_mask = (contour + 0.5) * 96 / side - 0.5
-        off = np.hypot(*(in_mask - np.array(centre)).T) - radius
-        assert np.abs(off).max() < 0.1
+        landmarks = placed(open_hand, scale, angle, shift)
+        logits = paint_hand(landmarks, width)
+        filled = fill_on_hand(logits, landmarks)
+        # Bones are drawn to a fraction of a pixel, these fingers to a whole one.
+        assert ((filled > 0) != (logits > 0)).sum() <= 0.01 * (logits > 0).sum() + 2
 
-    @pytest.mark.parametrize(("value", "alpha"), [(4.0, 255), (-4.0, 0), (0.0, 0)])
-    def test_without_a_contour(self, value: float, alpha: int) -> None:
-        logits = np.full((8, 8), value, np.float32)
-        assert (upsample_to_alpha(logits, 30) == alpha).all()
+    def test_gap_stays_when_the_landmarks_are_a_little_off(self, landmarks: np.ndarray) -> None:
+        logits = paint_hand(landmarks)
+        for seed in range(10):
+            errors = np.random.default_rng(seed).normal(0, 0.02 * hand_size(landmarks), (21, 2))
+            filled = fill_on_hand(logits, (landmarks + errors).astype(np.float32))
+            for one, other in ((6, 10), (10, 14), (14, 18)):
+                x, y = landmarks[[one, other]].mean(0).round().astype(int)
+                assert logits[y, x] < 0
+                assert filled[y, x] < 0
 
-    def test_far_from_the_contour_is_hard(self) -> None:
-        alpha = upsample_to_alpha(disc_logits(64, (32, 32), 16, 2), 256)
-        assert alpha[128, 128] == 255
-        assert alpha[4, 4] == 0
+    @pytest.mark.parametrize("width", [0.16, 0.2, 0.24])
+    @pytest.mark.parametrize("angle", [0, 70])
+    @pytest.mark.parametrize(
+        "ring",
+        [
+            [(62, -30), (88, -58), (80, -96), (78, -128), (52, -128)],
+            [(55, -40), (69, -68), (77, -98), (66, -114), (46, -110)],
+        ],
+        ids=["wide", "narrow"],
+    )
+    def test_hole_of_an_ok_sign_stays(
+        self, landmarks: np.ndarray, ring: list[tuple[int, int]], width: float, angle: float
+    ) -> None:
+        hand = landmarks - landmarks[0]
+        hand[2:5] = ring[:3]
+        hand[6:9] = ring[:1:-1]
+        hand = placed(hand, 1.0, angle)
+        logits = paint_hand(hand, width)
+        filled = fill_on_hand(logits, hand)
+        # Without pinholes where two painted fingers meet.
+        hole = cv2.erode(holes(logits > 0).astype(np.uint8), np.ones((3, 3))) > 0
+        assert hole.sum() > 100
+        assert (filled[hole] < 0).all()
+
+    def test_hole_off_the_hand_stays(self, landmarks: np.ndarray) -> None:
+        logits = np.full((256, 256), 5, np.float32)
+        logits[4:12, 4:12] = -5
+        np.testing.assert_array_equal(fill_on_hand(logits, landmarks), logits)
+
+    def test_reaches_as_far_as_asked(self, landmarks: np.ndarray) -> None:
+        logits, size = paint_hand(landmarks), hand_size(landmarks)
+        x, y = landmarks[9:11].mean(0).round().astype(int).tolist()
+        high = round(0.07 * size)
+        logits[y - high : y + high, x - 20 : x + 20] = -5
+        assert fill_on_hand(logits, landmarks, reach=0.04)[y, x] < 0
+        assert fill_on_hand(logits, landmarks, reach=0.1)[y, x] > 0
+
+    @given(
+        seed=st.integers(0, 1000),
+        blur=st.floats(0.5, 8),
+        shift=st.tuples(*[st.floats(-60, 60)] * 2),
+    )
+    @settings(deadline=None, max_examples=30)
+    def test_only_turns_off_into_on(
+        self, open_hand: np.ndarray, seed: int, blur: float, shift: tuple[float, float]
+    ) -> None:
+        noise = np.random.default_rng(seed).normal(size=(96, 96)).astype(np.float32)
+        logits = 5 * cv2.GaussianBlur(noise, (0, 0), blur)
+        landmarks = placed(open_hand, 0.4, 0, (shift[0] - 80, shift[1] - 80))
+        before = logits.copy()
+        filled = fill_on_hand(logits, landmarks)
+        np.testing.assert_array_equal(logits, before)
+        assert (filled.dtype, filled.shape) == (np.float32, logits.shape)
+        changed = filled != logits
+        assert (logits[changed] <= 0).all()
+        assert (filled[changed] > 0).all()
+        np.testing.assert_allclose(np.abs(filled), np.abs(logits), atol=2e-3)
+
+    @pytest.mark.parametrize("value", [4.0, -4.0])
+    def test_all_or_nothing_stays(self, landmarks: np.ndarray, value: float) -> None:
+        logits = np.full((256, 256), value, np.float32)
+        np.testing.assert_array_equal(fill_on_hand(logits, landmarks), logits)
 
 
 class TestCutAtWrist:
@@ -283,7 +377,7 @@ class TestSmoothLogits:
         rows = np.arange(32, side - 32)
         truth = (start + slope * ((rows + 0.5) / 8 - 0.5) + 0.5) * 8
         rough, smooth = (
-            ((upsample_to_alpha(values, side) >= 128)[rows].sum(1) - truth).std()
+            (upsampled(values, side)[rows].sum(1) - truth).std()
             for values in (logits, smooth_logits(logits))
         )
         assert smooth < 0.6 * rough
@@ -291,5 +385,5 @@ class TestSmoothLogits:
     def test_a_disc_keeps_its_size(self) -> None:
         y, x = np.mgrid[:64, :64] - 31.5
         logits = (3 * (20 - np.hypot(x, y))).astype(np.float32)
-        area = (upsample_to_alpha(smooth_logits(logits), 512) >= 128).sum()
+        area = upsampled(smooth_logits(logits), 512).sum()
         assert area == pytest.approx(np.pi * 160**2, rel=0.01)

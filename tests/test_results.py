@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from handseg.results import Hand, HandSegmentation
+from handseg.results import Edge, Hand, HandSegmentation
 
 NO_BOX = np.zeros(4, np.float32)
 
@@ -239,6 +239,15 @@ class TestContours:
         assert all(a >= b - 1e-4 for a, b in itertools.pairwise(areas))
 
 
+def blurred_disc(blur: float = 1.0) -> tuple[np.ndarray, Hand]:
+    """A red disc on green as a lens shows it, and the hand with the disc's exact alpha."""
+    y, x = np.mgrid[:400, :400]
+    alpha = np.clip(180.5 - np.hypot(x - 200, y - 200), 0, 1).astype(np.float32)
+    share = cv2.GaussianBlur(alpha, (0, 0), blur)[..., None]
+    photo = (share * (220, 10, 30) + (1 - share) * (20, 210, 40)).round().astype(np.uint8)
+    return photo, make_hand(alpha, (0, 0), shape=(400, 400))
+
+
 @pytest.fixture
 def two_hands() -> HandSegmentation:
     """A soft hand with landmarks, and a user's that is cut by the left edge and overlaps it."""
@@ -296,7 +305,9 @@ class TestCutout:
         for hand in hands:
             alpha = np.maximum(alpha, np.rint(hand.alpha * 255).astype(np.uint8))
         np.testing.assert_array_equal(picture[..., 3], alpha)
-        np.testing.assert_array_equal(picture[..., :3], photo * (alpha > 0)[..., None])
+        assert (picture[..., :3][alpha == 0] == 0).all()
+        hard = np.asarray(result.cutout(edge="hard"))
+        np.testing.assert_array_equal(hard[..., :3], photo * (alpha >= 128)[..., None])
 
         rows, columns = np.nonzero(alpha)
         if len(rows):
@@ -312,11 +323,38 @@ class TestCutout:
         np.testing.assert_array_equal(pixels[two_hands.mask], two_hands.image[two_hands.mask])
         assert (pixels[~two_hands.mask] == 255).all()
 
+    def test_no_old_background_shines_through_a_soft_edge(self) -> None:
+        photo, hand = blurred_disc()
+        pixels = np.asarray(HandSegmentation(photo, (hand,)).composite("black"), int)
+        # Green is the background's alone: a share of it would be seen in the rim.
+        share = pixels[..., 1] / np.maximum(pixels.sum(-1), 1)
+        rim = (hand.alpha > 0.3) & (hand.alpha < 1)
+        assert (photo[rim][:, 1] > 60).any()
+        assert share[rim].max() < 0.12
+
+    def test_matte_is_as_soft_as_the_photo(self) -> None:
+        photo, hand = blurred_disc(blur=2.0)
+        result = HandSegmentation(photo, (hand,))
+        matte = np.asarray(result.cutout(edge="matte"))[..., 3] / 255
+        true = np.clip((photo[..., 0].astype(float) - 20) / 200, 0, 1)  # red is the hand's share
+        assert np.abs(matte - true).mean() < 0.65 * np.abs(hand.alpha - true).mean()
+        assert matte[0, 0] == 0
+        assert matte[200, 200] == 1
+
+    @pytest.mark.parametrize("edge", ["soft", "hard", "matte"])
+    def test_every_edge_takes_hands_at_the_frame_and_none_at_all(self, edge: Edge) -> None:
+        photo = make_photo((40, 30))
+        hand = make_hand(np.full((12, 12), 255, np.uint8), (-3, -4), shape=(40, 30))
+        for hands in ((hand,), ()):
+            picture = HandSegmentation(photo, hands).cutout(edge=edge)
+            assert picture.size == (30, 40)
+            assert HandSegmentation(photo, hands).composite("red", edge).size == (30, 40)
+
     def test_says_what_an_edge_may_be(self, two_hands: HandSegmentation) -> None:
-        with pytest.raises(ValueError, match="edge must be 'soft' or 'hard', got 'matte'"):
-            two_hands.cutout(edge="matte")
+        with pytest.raises(ValueError, match="'soft' or 'hard' or 'matte', got 'fuzzy'"):
+            two_hands.cutout(edge="fuzzy")
         with pytest.raises(ValueError, match="edge must be"):
-            two_hands.composite("white", edge="matte")
+            two_hands.composite("white", edge="fuzzy")
 
     def test_takes_photos_that_are_views_of_others(self) -> None:
         bgr = make_photo((12, 8))

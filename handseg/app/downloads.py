@@ -44,7 +44,7 @@ def to_zip(
     Args:
         results: names of the photos and what was cut out of them, one at a time.
         background: see `picture`.
-        edge: "soft" or "hard".
+        edge: "soft", "hard" or "matte".
     """
     stream = io.BytesIO()
     rows = []

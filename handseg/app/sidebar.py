@@ -27,7 +27,7 @@ class Options:
         model: that cuts out.
         max_hands: of those found in a photo.
         background: None for transparency.
-        edge: "soft" or "hard".
+        edge: "soft", "hard" or "matte".
     """
 
     model: Model
@@ -57,7 +57,8 @@ def show_sidebar(settings: PageSettings) -> Options:
             horizontal=True,
             key="edge",
             help="Soft: pixels that the hand covers in part are transparent in part. "
-            "Hard: each pixel is all hand or none.",
+            "Hard: each pixel is all hand or none. "
+            "Matte: as soft as the photo itself is there.",
         )
         st.caption(
             "Photos stay in the memory of the computer that serves this page, are seen in this tab "
@@ -68,7 +69,7 @@ def show_sidebar(settings: PageSettings) -> Options:
     except (HandsegError, ValueError, OSError) as error:
         st.error(f"The model cannot be loaded: {error}", icon=":material/error:")
         st.stop()
-    return Options(model, max_hands, background, "hard" if edge == "hard" else "soft")
+    return Options(model, max_hands, background, edge or "soft")
 
 
 def _choose_model(settings: PageSettings) -> tuple[str, str]:

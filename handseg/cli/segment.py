@@ -6,8 +6,9 @@ import errno
 import logging
 import time
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -34,9 +35,22 @@ if TYPE_CHECKING:
 
     from handseg.cli.outputs import JsonRows, Photo
     from handseg.predictor import HandSegmenter
-    from handseg.results import HandSegmentation
+    from handseg.results import Edge, HandSegmentation
 
 logger = logging.getLogger(__name__)
+
+
+# Enumerations, as the values live in modules that take seconds to import.
+class EdgeChoice(str, Enum):
+    soft = "soft"
+    hard = "hard"
+    matte = "matte"
+
+
+class HolesChoice(str, Enum):
+    keep = "keep"
+    fill = "fill"
+
 
 _NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -69,6 +83,31 @@ def segment(
             "composite, without transparency.",
         ),
     ] = None,
+    edge: Annotated[
+        EdgeChoice,
+        typer.Option(
+            "--edge",
+            help="Of cut-outs and composites: soft, hard (each pixel in or out), or matte (as soft "
+            "as the photo).",
+        ),
+    ] = EdgeChoice.soft,
+    forearm: Annotated[
+        bool | None,
+        typer.Option(
+            "--forearm/--no-forearm",
+            help="Take in a bare forearm, or end at the wrist; by default as the model's recipe "
+            "says.",
+            show_default=False,
+        ),
+    ] = None,
+    holes: Annotated[
+        HolesChoice,
+        typer.Option(
+            "--holes",
+            help="fill: coins, rings and watches on the hand belong to it; gaps between fingers "
+            "stay.",
+        ),
+    ] = HolesChoice.keep,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -108,7 +147,9 @@ def segment(
     with ending_on_ctrl_c():
         from handseg.cli.outputs import JsonRows, find_photos
 
-        wanted = _Results(mask, overlay, None if background is None else _background(background))
+        wanted = _Results(
+            mask, overlay, None if background is None else _background(background), edge.value
+        )
         try:
             photos = find_photos(inputs, output, recursive)
             rows = None if json_file is None else JsonRows(json_file)
@@ -121,7 +162,8 @@ def segment(
             segmenter = load_segmenter(model, adapter, recipe, device)
             try:
                 with segmenter:
-                    run.over(todo, segmenter, max_hands, wanted, rows)
+                    options = {"max_hands": max_hands, "forearm": forearm, "holes": holes.value}
+                    run.over(todo, segmenter, options, wanted, rows)
             finally:
                 results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
                 if rows is not None:
@@ -161,6 +203,7 @@ class _Results:
     mask: bool
     overlay: bool
     background: tuple[int, int, int] | np.ndarray | None
+    edge: Edge
 
     def are_there(self, photo: Photo, rows: JsonRows | None) -> bool:
         files = [photo.picture]
@@ -172,9 +215,9 @@ class _Results:
         from handseg.files import save_image
 
         if self.background is None:
-            save_image(result.cutout(), photo.picture)
+            save_image(result.cutout(edge=self.edge), photo.picture)
         else:
-            save_image(result.composite(self.background), photo.picture)
+            save_image(result.composite(self.background, self.edge), photo.picture)
         if self.mask:
             save_image(result.mask, photo.mask)
         if self.overlay:
@@ -197,7 +240,7 @@ class _Run:
         self,
         photos: list[Photo],
         segmenter: HandSegmenter,
-        max_hands: int,
+        options: dict[str, Any],
         wanted: _Results,
         rows: JsonRows | None,
     ) -> None:
@@ -205,7 +248,7 @@ class _Run:
             for photo in bar.track(photos):
                 start = time.perf_counter()
                 try:
-                    result = segmenter.segment(photo.path, max_hands=max_hands)
+                    result = segmenter.segment(photo.path, **options)
                     wanted.write(photo, result, rows)
                 except Exception as error:
                     # Also what nobody planned for: the next photo may do.

@@ -13,7 +13,7 @@ import torch
 from handseg.errors import TrainingError
 from handseg.finetune.data import LabelledPhotos, Splits, load_data
 from handseg.finetune.features import FeatureCache, Item, RunOrder, Views, signature
-from handseg.finetune.hands import FoundHands, find_hands
+from handseg.finetune.hands import FoundHands, TrainingHand, find_hands
 from handseg.finetune.progress import tracked
 from handseg.finetune.settings import TRAIN, VALIDATION, DataSettings, FinetuneConfig
 from handseg.models.torch_common import image_embeddings
@@ -31,11 +31,13 @@ class RunData:
         training: the order of its samples.
         validation: an unvaried view of each hand of the validation part.
         photos: of each part of the split.
+        hands: that are trained on.
     """
 
     training: RunOrder
     validation: torch.utils.data.Dataset[Item]
     photos: dict[str, LabelledPhotos]
+    hands: tuple[TrainingHand, ...]
 
 
 def load_photos(settings: DataSettings, output: Path, seed: int) -> dict[str, LabelledPhotos]:
@@ -89,7 +91,7 @@ def prepare_data(
         )
         sets[part] = _encoded(items, model, kept / part, accelerator) if config.cache else items
     order = RunOrder(sets[TRAIN], len(found[TRAIN].hands), config.views, config.seed)
-    return RunData(order, sets[VALIDATION], photos)
+    return RunData(order, sets[VALIDATION], photos, found[TRAIN].hands)
 
 
 def _find(photos: Sequence[Any], part: str, folder: Path, show: bool) -> FoundHands:

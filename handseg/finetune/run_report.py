@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from handseg.evaluate import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
 from handseg.files import write_atomic
 from handseg.finetune.adapter import CARD, model_card
 from handseg.finetune.data import LabelledPhotos
+from handseg.finetune.hands import TrainingHand
+from handseg.finetune.outline import measure_outline
 from handseg.finetune.progress import tracked
 from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION, FinetuneConfig
 from handseg.predictor import HandSegmenter
@@ -58,6 +61,25 @@ def report_run(
     )
     with write_atomic(output / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
+
+
+def find_outline(
+    config: FinetuneConfig,
+    recipe: PromptRecipe,
+    hands: Sequence[TrainingHand],
+    output: Path,
+    device: Any,
+) -> PromptRecipe:
+    """`recipe` with the outline that the tuned model's masks need, as written into `output`.
+
+    The decoder learns which things belong to the hand, but its contour is moved to the photo's
+    edges, so how generously masks are drawn has to be learnt beside it.
+    """
+    with HandSegmenter.from_pretrained(config.model, adapter=output, device=device) as segmenter:
+        outline = measure_outline(segmenter, hands, lambda items: tracked(items, "outline"))
+    recipe = replace(recipe, outline=round(outline, 4))
+    recipe.save(output)
+    return recipe
 
 
 def _evaluate(

@@ -29,7 +29,7 @@ from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.plan import Plan
 from handseg.finetune.progress import watched
 from handseg.finetune.run_data import prepare_data
-from handseg.finetune.run_report import report_run
+from handseg.finetune.run_report import find_outline, report_run
 from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig
 from handseg.finetune.step import PromptMix, StepLoss, forward_loss
 from handseg.models import load_mask_model
@@ -190,6 +190,7 @@ def train(config: FinetuneConfig, output: Path) -> State:
                 break
     accelerator.end_training()
     if accelerator.is_main_process:
+        recipe = find_outline(config, recipe, data.hands, output, accelerator.device)
         report_run(config, recipe, data.photos, output, accelerator.device)
     return state
 

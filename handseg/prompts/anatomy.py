@@ -65,13 +65,21 @@ def draw_skeleton(landmarks: np.ndarray, size: int) -> np.ndarray:
     `landmarks` is (21, 2) in pixels of the size x size mask. Bones are about as thick as fingers,
     the palm is filled.
     """
+    return np.where(draw_body(landmarks, (size, size)), 6.0, -6.0).astype(np.float32)
+
+
+def draw_body(landmarks: np.ndarray, shape: tuple[int, ...], thickness: float = 0.16) -> np.ndarray:
+    """(h, w) = `shape` uint8: 1 on the palm and on bones `thickness` hand sizes wide, else 0.
+
+    `landmarks` is (21, 2) x, y in pixels of it. A finger is some 0.2 hand sizes wide.
+    """
     shift = 4  # OpenCV takes 1/16 px as fixed-point integers
     pixels = np.round(landmarks * 2**shift).astype(np.int32)
-    canvas = np.zeros((size, size), np.uint8)
+    canvas = np.zeros(shape, np.uint8)
     cv2.fillConvexPoly(canvas, cv2.convexHull(pixels[list(PALM)]), 1, shift=shift)
-    thickness = max(1, round(0.16 * hand_size(landmarks)))
+    width = max(1, round(thickness * hand_size(landmarks)))
     for start, end in BONES:
         # As plain ints: OpenCV does not take NumPy scalars for a point.
         ends = (pixels[start].tolist(), pixels[end].tolist())
-        cv2.line(canvas, *ends, color=1, thickness=thickness, shift=shift)
-    return np.where(canvas, 6.0, -6.0).astype(np.float32)
+        cv2.line(canvas, *ends, color=1, thickness=width, shift=shift)
+    return canvas

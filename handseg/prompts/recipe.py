@@ -28,6 +28,9 @@ from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
 RECIPE_FILE = "prompt_recipe.json"
 POSITIVES = ("palm", "joints", "tips")
 NEGATIVES = ("gaps", "wrist")
+OUTLINE_LIMIT = 0.1
+FOREARM = 2.5
+"""Hand sizes of a forearm up to the elbow: of a grown-up 25 cm, where the palm has 10."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class PromptRecipe:
         forearm: how far past the wrist's end a bare forearm belongs to the hand, in hand sizes. At
             0 the mask ends at the wrist; above 0 box and region take in that much of the arm, the
             forearm is no negative point and the mask ends where the model ends it.
+        outline: how far outside of the edge that is seen the contour runs (inside: negative), in
+            hand sizes. Tuning measures it on its masks, which may be drawn generously or tightly.
     """
 
     positives: tuple[str, ...] = POSITIVES
@@ -82,6 +87,7 @@ class PromptRecipe:
     skeleton: bool = False
     region_margin: float = 0.25
     forearm: float = 0.0
+    outline: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("positives", POSITIVES), ("negatives", NEGATIVES)):
@@ -93,12 +99,26 @@ class PromptRecipe:
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise ValueError(f"{name} must be true or false, got {value!r}")
-        for name, top in (("box_reach", 1.0), ("region_margin", 2.0), ("forearm", 20.0)):
+        for name, low, top in (
+            ("box_reach", 0.0, 1.0),
+            ("region_margin", 0.0, 2.0),
+            ("forearm", 0.0, 20.0),
+            ("outline", -OUTLINE_LIMIT, OUTLINE_LIMIT),
+        ):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 <= value <= top):
-                raise ValueError(f"{name} must be a number from 0 to {top:g}, got {value!r}")
+            if not (isinstance(value, (int, float)) and low <= value <= top):
+                raise ValueError(f"{name} must be a number from {low:g} to {top:g}, got {value!r}")
         if not (self.box or self.positives or self.skeleton):
             raise ValueError("a recipe needs a box, positives or a skeleton, got none of them")
+
+    def with_forearm(self, forearm: bool | None) -> PromptRecipe:
+        """This recipe with a bare forearm (where it has none: up to the elbow) or without.
+
+        None leaves it as it is.
+        """
+        if forearm is None or forearm == (self.forearm > 0):
+            return self
+        return dataclasses.replace(self, forearm=FOREARM if forearm else 0.0)
 
     def prompts(self, landmarks: np.ndarray, height: int, width: int) -> HandPrompts:
         """Prompts for one hand in a photo of `height` x `width` px.

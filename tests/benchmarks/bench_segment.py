@@ -67,12 +67,12 @@ def main() -> None:
     segmenter.model.decode = timed(times, "decode", segmenter.model.decode)  # type: ignore
     Region.crop = timed(times, "crop", Region.crop)  # type: ignore[method-assign]
     predictor.load_image = timed(times, "load_image", load_image)  # type: ignore[attr-defined]
-    for name in ("clean_logits", "upsample_to_alpha"):
+    for name in ("clean_logits", "follow_edges"):
         setattr(pipeline, name, timed(times, name, getattr(pipeline, name)))
     hand = pipeline.Hand
     hand.from_alpha = timed(times, "keep the hand's part", hand.from_alpha)  # type: ignore
     stages = ["load_image", "landmarks (MediaPipe)", "crop", "encode", "decode", "clean_logits",
-              "upsample_to_alpha", "keep the hand's part"]  # fmt: skip
+              "follow_edges", "keep the hand's part"]  # fmt: skip
     totals = []
     for _ in range(options.runs + 2):
         for stage in stages:

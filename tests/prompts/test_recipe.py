@@ -27,6 +27,7 @@ RECIPES = st.builds(
     box_reach=st.floats(0, 1),
     skeleton=st.booleans(),
     region_margin=st.floats(0, 2),
+    outline=st.floats(-0.1, 0.1),
 )
 # Any 21 points, as long as they do not all lie in a heap.
 POSES = npst.arrays(np.float32, (21, 2), elements=st.floats(-100, 700, width=32)).filter(
@@ -76,6 +77,11 @@ class TestValidation:
             ({"box_reach": "0.2"}, "box_reach"),
             ({"region_margin": 2.5}, "region_margin"),
             ({"region_margin": None}, "region_margin"),
+            ({"outline": 0.11}, "outline must be a number from -0.1 to 0.1, got 0.11"),
+            ({"outline": -0.11}, "outline"),
+            ({"outline": float("nan")}, "outline"),
+            ({"outline": "0.05"}, "outline"),
+            ({"outline": None}, "outline"),
             ({"box": False, "positives": []}, "box, positives or a skeleton"),
         ],
     )
@@ -90,6 +96,10 @@ class TestValidation:
     def test_unknown_keys_may_be_numbers(self) -> None:
         with pytest.raises(ValueError, match="unknown keys in a prompt recipe: 1, x"):
             PromptRecipe.from_dict(yaml.safe_load("{x: 1, 1: 2}"))
+
+    @pytest.mark.parametrize("outline", [-0.1, 0, 0.0125, 0.1])
+    def test_outline_may_be_inside_or_outside_of_the_edge(self, outline: float) -> None:
+        assert PromptRecipe(outline=outline).outline == outline
 
     def test_takes_lists(self) -> None:
         assert PromptRecipe(positives=["tips"]).positives == ("tips",)  # type: ignore[arg-type]
@@ -112,6 +122,16 @@ class TestFiles:
         assert PromptRecipe.load(folder) == recipe
         (file,) = folder.iterdir()
         assert PromptRecipe.load(file) == recipe
+
+    @pytest.mark.parametrize("outline", [-0.1, -0.0123, 0.0, 0.1])
+    def test_outline_and_back(self, outline: float, tmp_path: Path) -> None:
+        PromptRecipe(outline=outline).save(tmp_path)
+        assert PromptRecipe.load(tmp_path).outline == outline
+
+    def test_without_an_outline_has_it_on_the_edge(self, tmp_path: Path) -> None:
+        file = tmp_path / "older.yaml"
+        file.write_text("box: true\n")
+        assert PromptRecipe.load(file).outline == 0
 
     def test_yaml(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.yaml"

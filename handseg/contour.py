@@ -1,0 +1,137 @@
+"""From low-resolution logits to a contour that follows the edges of the photo.
+
+A logit covers 20 px and more of a large photo, so the contour between logits is smooth but off by
+some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) carry it to the edge:
+around each pixel the mask is explained as a linear function of the colours. One filter moves the
+contour by about its radius and leaves the mask soft, so coarse to fine filters take turns with
+a sigmoid that makes it decided again. Only tiles with contour in them are filtered.
+`tests/benchmarks/compare_contours.py` has what this and other ways score.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from handseg.tiles import tiles_with
+
+WORKING_SCALE = 6
+"""px to a logit for the coarse filters."""
+
+RADII = (2.0, 1.5, 1.0, 0.7, 0.5)
+"""Of the coarse filters, in logits."""
+
+FINE_RADIUS = 0.5
+"""Of the last filter, at the photo's own resolution, in logits."""
+
+SMOOTHNESS = 3e-4 * 255**2
+"""A filter's epsilon: colours that vary less than by its root, 4.4 of 255, are one colour."""
+
+STEEPNESS = 20.0
+"""Of the sigmoid about one half that follows a coarse filter."""
+
+SOFTNESS = 2.0
+"""px across the contour over which alpha falls from 1 to 0."""
+
+_SPECK = 2.0  # Islands and holes below this many logits' area are the filters' own.
+_TILE = 192
+_BLURRED = (1 + 1 / 12) ** 0.5 / 1.702
+"""px of distance to a logit, behind a pixel's own area and a Gaussian of 1 px; at a scale of 1.702
+the logistic curve and the Gaussian's integral are nearest (Camilli, 1994)."""
+
+
+def follow_edges(logits: np.ndarray, view: np.ndarray, outline: float = 0.0) -> np.ndarray:
+    """The alpha of a square region at its own resolution, its contour on the photo's edges.
+
+    Args:
+        logits: (h, h) float32, above 0 on the hand, smooth (see `smooth_logits`).
+        view: (side, side, 3) uint8 RGB, the region at the photo's resolution.
+        outline: px to move the contour outwards, or inwards where negative, from the edge.
+
+    Returns:
+        (side, side) uint8, 0..255: at least 128 on the hand. It falls from 255 to 0 over
+        `SOFTNESS` px across the contour.
+    """
+    size, side = logits.shape[0], view.shape[0]
+    work = WORKING_SCALE * size
+    shrinks = work < side
+    guide = cv2.resize(
+        view, (work, work), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    )
+    start = cv2.resize(logits, (work, work), interpolation=cv2.INTER_CUBIC)
+    decided = _sigmoid(2 * start)
+    for radius in RADII:
+        decided = _guided(guide, decided, round(radius * WORKING_SCALE))
+        decided = _sigmoid(STEEPNESS * (decided - 0.5))
+    if shrinks:
+        fine = cv2.resize(decided, (side, side), interpolation=cv2.INTER_LINEAR)
+        fine = _guided(view, fine, max(2, int(FINE_RADIUS * side / size)))
+    else:
+        fine = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
+    _drop_specks(fine, _SPECK * (side / size) ** 2)
+    return _moved(fine, outline) if outline else _soft(fine)
+
+
+def _guided(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
+    """`mask` (h, w) float32 filtered where it is undecided, by `guide` (h, w, 3) uint8."""
+    result = mask.copy()
+    band = cv2.inRange(mask, 0.05, 0.95).view(bool)
+    for tile in tiles_with(band, _TILE, 2 * radius + 2):
+        filtered = cv2.ximgproc.guidedFilter(
+            guide[tile.outer], mask[tile.outer], radius, SMOOTHNESS
+        )
+        result[tile.inner] = filtered[tile.within]
+    return result
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + cv2.exp(-values))
+
+
+def _drop_specks(mask: np.ndarray, area: float) -> None:
+    """Turn islands and holes of `mask` (h, w) 0..1 below `area` px, in place."""
+    inside = (mask >= 0.5).astype(np.uint8)
+    for side, connectivity in ((inside, 4), (1 - inside, 8)):
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(side, connectivity=connectivity)
+        for index in range(1, count):
+            x, y, width, height, size = stats[index]
+            if size < area:
+                box = (slice(y, y + height), slice(x, x + width))
+                speck = labels[box] == index
+                mask[box][speck] = 1 - mask[box][speck]
+
+
+def _soft(mask: np.ndarray) -> np.ndarray:
+    """Alpha, uint8, of `mask` (h, w) float32 with its contour at one half.
+
+    How much of each pixel is inside follows from its distance to the contour: its difference to one
+    half over the slope there (first order of a Taylor series), which holds within a pixel. Blurred
+    with a Gaussian, that is the Gaussian's integral of the distance, near to a logistic curve.
+    """
+    alpha = (mask >= 0.5).astype(np.uint8) * np.uint8(255)
+    rim = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).view(bool)
+    for tile in tiles_with(rim, _TILE, 5):
+        part = mask[tile.outer]
+        slope = cv2.magnitude(
+            cv2.Scharr(part, cv2.CV_32F, 1, 0, scale=1 / 32),
+            cv2.Scharr(part, cv2.CV_32F, 0, 1, scale=1 / 32),
+        )
+        inside = np.clip(0.5 + (part - 0.5) / np.maximum(slope, 1e-4), 0, 1)
+        share = np.clip(cv2.GaussianBlur(inside, (0, 0), 1.0), 1e-6, 1 - 1e-6)
+        distance = _BLURRED * np.log(share / (1 - share))
+        soft = cv2.add(distance * (255 / SOFTNESS), 127.5, dtype=cv2.CV_8U)
+        near = rim[tile.inner]
+        alpha[tile.inner][near] = soft[tile.within][near]
+    return alpha
+
+
+def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
+    """Alpha, uint8, of `mask` (h, w) float32 with its contour `outline` px further out."""
+    inside = (mask >= 0.5).astype(np.uint8)
+    if inside.all() or not inside.any():
+        return inside * np.uint8(255)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Both count from the centres of pixels on the other side; whole steps are smoothed out.
+    distance = cv2.GaussianBlur(distance - np.sign(distance) * np.float32(0.5), (0, 0), 1.5)
+    return cv2.add((distance + outline) * (255 / SOFTNESS), 127.5, dtype=cv2.CV_8U)

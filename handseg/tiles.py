@@ -1,0 +1,54 @@
+"""Work on the part of a large picture that a contour runs through, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of a picture, as rows and columns.
+
+    Attributes:
+        inner: what is to be computed.
+        outer: the same with its surroundings, as far as the picture goes.
+        within: `inner` in the coordinates of `outer`.
+    """
+
+    inner: Window
+    outer: Window
+    within: Window
+
+
+def tiles_with(band: np.ndarray, size: int, pad: int) -> Iterator[Tile]:
+    """The tiles of `size` px of a grid that hold a pixel of `band` (h, w) bool.
+
+    Args:
+        band: where something is to be computed.
+        size: px of a tile's side; those at the right and bottom edge may be smaller.
+        pad: px of surroundings on each side.
+    """
+    height, width = band.shape
+    for top in range(0, height, size):
+        row = band[top : top + size]
+        if not row.any():
+            continue
+        for left in range(0, width, size):
+            if not row[:, left : left + size].any():
+                continue
+            spans = []
+            for start, end in ((top, height), (left, width)):
+                stop = min(end, start + size)
+                first, last = max(0, start - pad), min(end, stop + pad)
+                spans.append((slice(start, stop), slice(first, last), start - first, stop - start))
+            (rows, wide_rows, y, tall), (columns, wide_columns, x, wide) = spans
+            yield Tile(
+                (rows, columns),
+                (wide_rows, wide_columns),
+                (slice(y, y + tall), slice(x, x + wide)),
+            )
