@@ -15,7 +15,7 @@ _REACH_SHARE = 1 / 75
 _MATTE_SMOOTHNESS = 1e-4 * 255**2
 _MIXED = 2  # px inside of the contour where a lens has mixed in the background.
 _SPREAD = 2.5  # px, how far colours are carried outwards: the deviation of a Gaussian.
-_TILE = 192
+_TILE = 128
 
 
 def matte_reach(shape: tuple[int, ...]) -> int:

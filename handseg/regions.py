@@ -46,6 +46,8 @@ class Region:
             canvas[:] = FILL
             canvas[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
             patch = canvas
+        if size == self.side:
+            return patch if patch.base is None else patch.copy()
         # INTER_AREA averages when it shrinks and would show blocks when it grows.
         interpolation = cv2.INTER_AREA if size < self.side else cv2.INTER_CUBIC
         return cv2.resize(patch, (size, size), interpolation=interpolation)
