@@ -13,6 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from handseg.regions import Region
 from handseg.tiles import tiles_with
 
 WORKING_SCALE = 6
@@ -40,36 +41,69 @@ _BLURRED = (1 + 1 / 12) ** 0.5 / 1.702
 the logistic curve and the Gaussian's integral are nearest (Camilli, 1994)."""
 
 
-def follow_edges(logits: np.ndarray, view: np.ndarray, outline: float = 0.0) -> np.ndarray:
-    """The alpha of a square region at its own resolution, its contour on the photo's edges.
+def follow_edges(
+    logits: np.ndarray, image: np.ndarray, region: Region, outline: float = 0.0
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The alpha of a hand at the photo's own resolution, its contour on the photo's edges.
 
     Args:
-        logits: (h, h) float32, above 0 on the hand, smooth (see `smooth_logits`).
-        view: (side, side, 3) uint8 RGB, the region at the photo's resolution.
+        logits: (h, h) float32 of the region, above 0 on the hand, smooth (see `smooth_logits`).
+        image: (H, W, 3) uint8 RGB.
+        region: the part of the photo that `logits` are of.
         outline: px to move the contour outwards, or inwards where negative, from the edge.
 
     Returns:
-        (side, side) uint8, 0..255: at least 128 on the hand. It falls from 255 to 0 over
-        `SOFTNESS` px across the contour.
+        (h, w) uint8, 0..255, and the x, y of its first pixel in the photo: the part of the photo
+        around the hand. Alpha is at least 128 on the hand and falls from 255 to 0 over `SOFTNESS`
+        px across the contour.
     """
-    size, side = logits.shape[0], view.shape[0]
+    size, side = logits.shape[0], region.side
     work = WORKING_SCALE * size
-    shrinks = work < side
-    guide = cv2.resize(
-        view, (work, work), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
-    start = cv2.resize(logits, (work, work), interpolation=cv2.INTER_CUBIC)
-    decided = _sigmoid(2 * start)
+    guide = region.crop(image, work)
+    decided = _sigmoid(2 * cv2.resize(logits, (work, work), interpolation=cv2.INTER_CUBIC))
     for radius in RADII:
         decided = _guided(guide, decided, round(radius * WORKING_SCALE))
         decided = _sigmoid(STEEPNESS * (decided - 0.5))
-    if shrinks:
-        fine = cv2.resize(decided, (side, side), interpolation=cv2.INTER_LINEAR)
-        fine = _guided(view, fine, max(2, int(FINE_RADIUS * side / size)))
+    fine_radius = max(2, int(FINE_RADIUS * side / size))
+    x, y, width, height = _window(decided, image, region, fine_radius + abs(outline))
+    if work < side:
+        # A pixel's centre in the region's `work` px, from its place in the window.
+        scale = work / side
+        to_work = np.array([[scale, 0, (x - region.x + 0.5) * scale - 0.5],
+                            [0, scale, (y - region.y + 0.5) * scale - 0.5]])  # fmt: skip
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        fine = cv2.warpAffine(decided, to_work, (width, height), None, how, cv2.BORDER_REPLICATE)
+        fine = _guided(image[y : y + height, x : x + width], fine, fine_radius)
     else:
-        fine = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
+        whole = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
+        left, top = x - region.x, y - region.y
+        fine = np.ascontiguousarray(whole[top : top + height, left : left + width])
     _drop_specks(fine, _SPECK * (side / size) ** 2)
-    return _moved(fine, outline) if outline else _soft(fine)
+    return (_moved(fine, outline) if outline else _soft(fine)), (x, y)
+
+
+def _window(
+    decided: np.ndarray, image: np.ndarray, region: Region, margin: float
+) -> tuple[int, int, int, int]:
+    """x, y, width and height of the part of the photo that holds the hand, `margin` px around it.
+
+    `decided` is the mask of the region. Without a hand it is a pixel or so at the region's corner.
+    """
+    scale = region.side / decided.shape[0]
+    left, top, width, height = cv2.boundingRect((decided > 0.02).astype(np.uint8))
+    margin = margin + 2 * scale + SOFTNESS + 4
+    span = []
+    for start, length, first, limit in (
+        (left, width, region.x, image.shape[1]),
+        (top, height, region.y, image.shape[0]),
+    ):
+        begin = np.floor(start * scale - margin)
+        end = np.ceil((start + length) * scale + margin)
+        low, high = max(first, 0), min(first + region.side, limit)  # in the photo and the region
+        begin = int(np.clip(first + begin, low, max(low, high - 1)))
+        span.append((begin, max(1, int(np.clip(first + end, low, high)) - begin)))
+    (x, wide), (y, tall) = span
+    return x, y, wide, tall
 
 
 def _guided(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:

@@ -94,16 +94,15 @@ def _predict_chunk(
         if holes == "fill" and landmarks is not None:
             cleaned = fill_on_hand(cleaned, region.to_crop(landmarks, mask_size))
         outline = recipe.outline * _size(request.prompts)
-        view = region.crop(request.photo.image, region.side)
-        alpha = follow_edges(smooth_logits(cleaned), view, outline)
+        alpha, (x, y) = follow_edges(smooth_logits(cleaned), request.photo.image, region, outline)
         if landmarks is not None and recipe.forearm == 0:
             on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
             if not past_wrist(on, landmarks).any():  # else the arm was asked for
-                cut_at_wrist(alpha, landmarks - [region.x, region.y])
+                cut_at_wrist(alpha, landmarks - [x, y])
         hands.append(
             Hand.from_alpha(
                 alpha,
-                (region.x, region.y),
+                (x, y),
                 request.photo.image.shape[:2],
                 prompt_box=request.prompts.extent,
                 predicted_iou=float(scores[index]),

@@ -4,9 +4,11 @@
         [--pairs FOLDER ...] [--ways WAY ...] [--cache FILE]
         [--onnx FILE --onnx-size 1024 --onnx-mean 0.5 0.5 0.5 --onnx-std 1 1 1]
 
-MediaPipe looks for hands once a photo and every way gets the same prompts; the time is that of the
-whole way from the decoded photo, once warm. Where a way gives no mask its IoU and boundary F are 0,
-and the photo is left out of its distances. All ways but ONNX end at the wrist's line.
+MediaPipe looks for hands once a photo and every way gets the same prompts. On exact and phone
+photos they come from the true landmarks, so that contours alone are compared; in how many photos
+MediaPipe finds no hand is printed. The time is that of the whole way from the decoded photo,
+MediaPipe's included, once warm. Where a way gives no mask its IoU and boundary F are 0, and the
+photo is left out of its distances. All ways but ONNX end at the wrist's line.
 
     default             what `HandSegmenter.segment` does
     raw logits          the model's logits, upsampled by cubic interpolation
@@ -65,7 +67,7 @@ WORKING = 1024
 MATTING_SIDE = 600
 BAND = 8  # px of those on each side of the contour that matting decides on.
 THIN = 0.05  # Hand sizes: what is surely on the bones.
-NEAR = 0.3  # Hand sizes: how thick the bones' surroundings are in which skin is looked for.
+NEAR = 0.15  # Hand sizes around bones and palm in which skin is looked for, and past the box.
 SKIN_LIMIT = 3.0  # Deviations from the skin's mean colour.
 LIGHTNESS_SLACK = 2.5  # How much less lightness counts than hue does.
 
@@ -142,6 +144,11 @@ def _resized(values: np.ndarray, side: int, interpolation: int = cv2.INTER_LINEA
     return cv2.resize(values, (side, side), interpolation=interpolation)
 
 
+def _disc(radius: float) -> np.ndarray:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
 def raw_logits(model: MaskModel, region: Region, request: Request) -> np.ndarray:
     return _resized(model_logits(model, region, request), region.side, cv2.INTER_CUBIC) > 0
 
@@ -164,7 +171,7 @@ def closed_form(model: MaskModel, region: Region, request: Request) -> np.ndarra
 
     side = MATTING_SIDE
     mask = (_resized(smoothed(model, region, request), side, cv2.INTER_CUBIC) > 0).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND + 1, 2 * BAND + 1))
+    disc = _disc(BAND)
     trimap = (cv2.erode(mask, disc) + cv2.dilate(mask, disc)) / 2.0
     if trimap.min() > 0 or trimap.max() < 1:  # pymatting needs both sides
         return _resized(mask.astype(np.float32), region.side) >= 0.5
@@ -175,11 +182,12 @@ def closed_form(model: MaskModel, region: Region, request: Request) -> np.ndarra
 def grab_cut(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     side, prompts = min(WORKING, region.side), request.prompts
     trimap = np.full((side, side), cv2.GC_BGD, np.uint8)
-    left, top, right, bottom = (
-        np.rint(region.to_crop(prompts.extent.reshape(2, 2), side)).astype(int).ravel()
-    )
-    trimap[max(0, top) : bottom + 1, max(0, left) : right + 1] = cv2.GC_PR_BGD
     landmarks = region.to_crop(_landmarks(prompts), side)
+    # The palm's edge may lie outside of the box, which is drawn around landmarks.
+    reach = NEAR * hand_size(landmarks) * np.array([[-1], [1]])
+    corners = region.to_crop(prompts.extent.reshape(2, 2), side) + reach
+    left, top, right, bottom = np.rint(corners).clip(0).astype(int).ravel()
+    trimap[top : bottom + 1, left : right + 1] = cv2.GC_PR_BGD
     trimap[draw_body(landmarks, trimap.shape).view(bool)] = cv2.GC_PR_FGD
     trimap[draw_body(landmarks, trimap.shape, THIN).view(bool)] = cv2.GC_FGD
     radius = max(2, round(THIN / 2 * hand_size(landmarks)))
@@ -214,10 +222,9 @@ def skin_color(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     difference = (lab - np.median(on_bones, axis=0)) / scale
     spread = np.cov((on_bones / scale).T) + np.eye(3)  # not less than a level
     squared = np.einsum("hwi,ij,hwj->hw", difference, np.linalg.inv(spread), difference)
-    near = draw_body(landmarks, (side, side), NEAR)
+    near = cv2.dilate(draw_body(landmarks, (side, side)), _disc(NEAR * hand_size(landmarks)))
     skin = ((squared < SKIN_LIMIT**2) & (near > 0)).astype(np.uint8)
-    radius = max(1, round(0.02 * hand_size(landmarks)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    disc = _disc(0.02 * hand_size(landmarks))
     skin = cv2.morphologyEx(cv2.morphologyEx(skin, cv2.MORPH_OPEN, disc), cv2.MORPH_CLOSE, disc)
     count, labels, stats, _centres = cv2.connectedComponentsWithStats(skin)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()) if count > 1 else -1
@@ -303,6 +310,7 @@ class Comparison:
         self.widths: list[tuple[float, float]] = []
         self.coins: list[float] = []
         self.without_coin = 0
+        self.not_found = 0
 
     def add(self, image: np.ndarray, truth: np.ndarray, exact: ExactPhoto | None) -> None:
         """Run every way on a photo."""
@@ -310,6 +318,10 @@ class Comparison:
         photo = self._segmenter.embed(image)
         requests = photo.requests(self._segmenter.recipe, MAX_HANDS)
         self.landmark_ms.append(1000 * (time.perf_counter() - start))
+        self.not_found += not requests
+        if exact is not None:
+            prompts = self._segmenter.recipe.prompts(exact.landmarks, *image.shape[:2])
+            requests = [Request(EncodedImage(image), prompts)]
         for name, scores in self.scores.items():
             start = time.perf_counter()
             hands, mask = self.run(name, image, requests)
@@ -355,22 +367,22 @@ class Comparison:
 
     def print(self, title: str) -> None:
         """The table, and below it what was measured."""
-        count = len(self.landmark_ms)
-        print(f"\n{title}: {count} photos, {np.median(self.landmark_ms):.0f} ms for landmarks")
+        count, ms = len(self.landmark_ms), np.median(self.landmark_ms)
+        print(f"\n{title}: {count} photos, MediaPipe {ms:.0f} ms, no hand in {self.not_found}")
         print(
             f"{'way':20}{'F 1 px':>8}{'F 2 px':>8}{'dist. px':>10}{'per mille':>11}"
             f"{'signed px':>11}{'IoU':>8}{'ms':>7}{'missed':>8}"
         )
         for name, scores in self.scores.items():
             values = np.array([dataclasses.astuple(score) for score in scores])
-            missed = int(np.isnan(values[:, 2]).sum())
-            there = values[~np.isnan(values[:, 2])]
+            missed = np.isnan(values[:, 2])
+            there = values[~missed]
             distances = there[:, 2:5].mean(0) if len(there) else np.full(3, np.nan)
             overlap = values[:, [0, 1, 5]].mean(0)
             print(
                 f"{name:20}{overlap[0]:8.4f}{overlap[1]:8.4f}{distances[0]:10.2f}"
                 f"{distances[1]:11.3f}{distances[2]:+11.2f}{overlap[2]:8.4f}"
-                f"{np.median(values[:, 6]):7.0f}{missed:8}",
+                f"{np.median(values[:, 6]):7.0f}{missed.sum():8}",
                 flush=True,
             )
         self._print_measured()

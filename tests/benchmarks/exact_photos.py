@@ -34,6 +34,9 @@ PHONE_SIZE = (4032, 2160)
 """Height and width of `phone_photo`."""
 
 HELD_OUT = "hand5_"
+BROKEN = "hand5_g_bot_seg_3_"
+"""Its mask takes in a rag below the hand."""
+
 OPEN_HAND = "hand5_5_"
 BACKGROUNDS = "plasma*"
 """Pictures that nothing was trained on."""
@@ -74,7 +77,12 @@ class ExactPhoto:
 def load_hands(data: Path, cache: Path) -> list[Example]:
     """The held-out person's hands; their landmarks are kept in the JSON file `cache`."""
     pairs = find_pairs(data / "train" / "massey_asl")
-    held_out = [pair for pair in pairs if pair.image_path.name.startswith(HELD_OUT)]
+    names = [pair.image_path.name for pair in pairs]
+    held_out = [
+        pair
+        for pair, name in zip(pairs, names, strict=True)
+        if name.startswith(HELD_OUT) and not name.startswith(BROKEN)
+    ]
     return [one for one in add_landmarks(held_out, cache) if one.landmarks is not None]
 
 
@@ -373,7 +381,7 @@ def _metal(ratio: np.ndarray, angle: np.ndarray, rng: Generator) -> np.ndarray:
         for share, strength in ((0.01, 0.5), (0.03, 1.0), (0.08, 1.0))
     )
     relief = np.where(ratio < 0.9, relief, 0.0)
-    for place, width, step in ((0.97, 0.025, 6), (_CORE, 0.012, -2)):  # rim, and metals' seam
+    for place, width, step in ((0.97, 0.025, 2), (_CORE, 0.012, -1)):  # rim, and metals' seam
         relief += step * np.exp(-(((ratio - place) / width) ** 2))
     relief = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.004 * side)
     light = rng.uniform(0, 2 * np.pi)
