@@ -136,7 +136,10 @@ def _fit(view: np.ndarray, centre: np.ndarray, radius: float) -> Coin | None:
         smooth, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     change = np.abs(np.gradient(profile, axis=0)).sum(-1)  # (steps, rays)
-    peak = change[1:-1].argmax(0) + 1
+    middle = change[1:-1]
+    # A rim has an inner edge, too, which may be the stronger one: the coin ends at the outermost.
+    edges = (middle >= change[:-2]) & (middle >= change[2:]) & (middle > 0.5 * middle.max(0))
+    peak = len(middle) - edges[::-1].argmax(0)
     columns = np.arange(_RAYS)
     before, at, after = (change[peak + shift, columns] for shift in (-1, 0, 1))
     bend = before - 2 * at + after

@@ -164,6 +164,13 @@ class TestCoin:
         assert measured["ring"].width_mm == pytest.approx(WIDTHS["ring"] * scale, rel=0.01)
         assert measure_hand(result, coin=25.75).mm_per_px == measured.mm_per_px
 
+    def test_ends_at_the_outer_edge_of_its_rim(self, landmarks: np.ndarray) -> None:
+        result = paint(landmarks, (432.3, 700.6, 58.7))
+        # Within the rim the coin is brighter: a stronger edge than that to the skin.
+        cv2.circle(result.image, (432, 701), 54, (195, 190, 170), -1, cv2.LINE_AA)
+        coin = find_coin(result.image, result.hands[0])
+        assert coin.diameter == pytest.approx(2 * 58.7, rel=0.007)
+
     def test_refuses_a_hand_without_one(self, landmarks: np.ndarray) -> None:
         with pytest.raises(MeasurementError, match="no coin"):
             measure_hand(paint(landmarks), coin="1 euro")
