@@ -140,26 +140,13 @@ def _drop_specks(mask: np.ndarray, area: float) -> None:
 
 
 def _soft(mask: np.ndarray) -> np.ndarray:
-    """Alpha, uint8, of `mask` (h, w) float32 with its contour at one half.
-
-    How much of each pixel is inside follows from its distance to the contour: its difference to one
-    half over the slope there (first order of a Taylor series), which holds within a pixel. Blurred
-    with a Gaussian, that is the Gaussian's integral of the distance, near to a logistic curve.
-    """
+    """Alpha, uint8, of `mask` (h, w) float32 with its contour at one half."""
     alpha = (mask >= 0.5).astype(np.uint8) * np.uint8(255)
     rim = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).view(bool)
     for tile in tiles_with(rim, _TILE, 5):
-        part = mask[tile.outer]
-        slope = cv2.magnitude(
-            cv2.Scharr(part, cv2.CV_32F, 1, 0, scale=1 / 32),
-            cv2.Scharr(part, cv2.CV_32F, 0, 1, scale=1 / 32),
-        )
-        inside = np.clip(0.5 + (part - 0.5) / np.maximum(slope, 1e-4), 0, 1)
-        share = np.clip(cv2.GaussianBlur(inside, (0, 0), 1.0), 1e-6, 1 - 1e-6)
-        distance = _BLURRED * np.log(share / (1 - share))
-        soft = cv2.add(distance * (255 / SOFTNESS), 127.5, dtype=cv2.CV_8U)
         near = rim[tile.inner]
-        alpha[tile.inner][near] = soft[tile.within][near]
+        distance = _distance(mask[tile.outer])[tile.within][near]
+        alpha[tile.inner][near] = _to_alpha(distance)
     return alpha
 
 
@@ -168,8 +155,36 @@ def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
     inside = (mask >= 0.5).astype(np.uint8)
     if inside.all() or not inside.any():
         return inside * np.uint8(255)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Both count from the centres of pixels on the other side; whole steps are smoothed out.
-    distance = cv2.GaussianBlur(distance - np.sign(distance) * np.float32(0.5), (0, 0), 1.5)
-    return cv2.add((distance + outline) * (255 / SOFTNESS), 127.5, dtype=cv2.CV_8U)
+    place = np.clip(_distance(mask), -1, 1)  # of a pixel beside the contour
+    distance = np.zeros_like(mask)
+    for sign, side in ((1, inside), (-1, 1 - inside)):
+        # To the nearest pixel of the other side, and from there to the contour.
+        far, nearest = cv2.distanceTransformWithLabels(
+            side, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        other = side == 0
+        beyond = np.zeros(nearest.max() + 1, np.float32)
+        beyond[nearest[other]] = place[other]
+        distance += side * (sign * far + beyond[nearest])
+    return _to_alpha(cv2.GaussianBlur(distance, (0, 0), 1.0) + outline)
+
+
+def _distance(mask: np.ndarray) -> np.ndarray:
+    """px that pixels of `mask` (h, w) lie inside of the contour; beside it, large elsewhere.
+
+    How much of each pixel is inside follows from its distance to the contour: its difference to one
+    half over the slope there (first order of a Taylor series), which holds within a pixel. Blurred
+    with a Gaussian, that is the Gaussian's integral of the distance, near to a logistic curve.
+    """
+    slope = cv2.magnitude(
+        cv2.Scharr(mask, cv2.CV_32F, 1, 0, scale=1 / 32),
+        cv2.Scharr(mask, cv2.CV_32F, 0, 1, scale=1 / 32),
+    )
+    inside = np.clip(0.5 + (mask - 0.5) / np.maximum(slope, 1e-4), 0, 1)
+    share = np.clip(cv2.GaussianBlur(inside, (0, 0), 1.0), 1e-6, 1 - 1e-6)
+    return _BLURRED * np.log(share / (1 - share))
+
+
+def _to_alpha(distance: np.ndarray) -> np.ndarray:
+    """uint8 of the px that pixels lie inside of the contour."""
+    return np.rint(np.clip(distance / SOFTNESS + 0.5, 0, 1) * 255).astype(np.uint8)

@@ -144,8 +144,8 @@ class HandSegmenter:
             forearm: False ends the mask at a line across the wrist, True takes in a bare forearm;
                 None does as the recipe says, which came with the weights.
             holes: "keep" leaves out what the model leaves out (but for pinholes), "fill" takes
-                what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. A
-                gap between fingers is never filled. It needs landmarks.
+                what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. Gaps
+                between spread fingers stay. It needs landmarks.
 
         Returns:
             The hands, none if there is none to be found.
