@@ -75,9 +75,10 @@ def _with_clicks(
 ) -> HandPrompts:
     """`hand` with more points; those on the hand widen what is looked at until it holds them."""
     extent, on_it = hand.extent, points[labels == POSITIVE]
-    if (on_it < extent[:2]).any() or (on_it > extent[2:]).any():
-        # As far past a click as past a landmark: a finger is wider than the point on it.
-        reach = 0.0 if hand.landmarks is None else recipe.box_reach * hand_size(hand.landmarks)
+    # As far past a click as past a landmark: a finger is wider than the point on it. And a click
+    # no further outside is held by the region, which has room around the box.
+    reach = 0.0 if hand.landmarks is None else recipe.box_reach * hand_size(hand.landmarks)
+    if (on_it < extent[:2] - reach).any() or (on_it > extent[2:] + reach).any():
         low = np.minimum(extent[:2], on_it.min(0) - reach)
         high = np.maximum(extent[2:], on_it.max(0) + reach)
         extent = np.clip(np.concatenate([low, high]), 0, frame).astype(np.float32)
