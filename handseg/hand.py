@@ -28,6 +28,9 @@ class Hand:
         handedness: "left" or "right"; None where the user prompted.
         score: the landmark stage's confidence, 0..1; None where the user prompted.
         predicted_iou: the model's own estimate of the mask's IoU.
+        object_patch: (h, w) uint8, what the hand holds, kept as `patch` is; of no size where it
+            holds nothing; None where that was not asked for.
+        object_offset: x, y of the photo's pixel that `object_patch` starts at.
 
     Raises:
         ValueError: if the fields do not fit each other.
@@ -41,17 +44,13 @@ class Hand:
     landmarks: np.ndarray | None = None
     handedness: str | None = None
     score: float | None = None
+    object_patch: np.ndarray | None = None
+    object_offset: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        if self.patch.ndim != 2 or self.patch.dtype != np.uint8:
-            raise ValueError(f"patch must be (h, w) uint8, got {kind(self.patch)}")
-        (x, y), (height, width) = self.offset, self.image_shape
-        right, bottom = x + self.patch.shape[1], y + self.patch.shape[0]
-        if x < 0 or y < 0 or right > width or bottom > height:
-            raise ValueError(
-                f"patch must lie in the photo of {width} x {height} px, "
-                f"got x {x} to {right}, y {y} to {bottom}"
-            )
+        self._check_patch("patch", self.patch, self.offset)
+        if self.object_patch is not None:
+            self._check_patch("object_patch", self.object_patch, self.object_offset)
         box = np.asarray(self.box)
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < box[:2]).any():
             raise ValueError(f"box must be four finite numbers, x0 y0 x1 y1, got {self.box}")
@@ -64,6 +63,17 @@ class Hand:
             value = getattr(self, name)
             if value is not None and not np.isfinite(value):
                 raise ValueError(f"{name} must be finite, got {value}")
+
+    def _check_patch(self, name: str, patch: np.ndarray, offset: tuple[int, int]) -> None:
+        if patch.ndim != 2 or patch.dtype != np.uint8:
+            raise ValueError(f"{name} must be (h, w) uint8, got {kind(patch)}")
+        (x, y), (height, width) = offset, self.image_shape
+        right, bottom = x + patch.shape[1], y + patch.shape[0]
+        if x < 0 or y < 0 or right > width or bottom > height:
+            raise ValueError(
+                f"{name} must lie in the photo of {width} x {height} px, "
+                f"got x {x} to {right}, y {y} to {bottom}"
+            )
 
     @classmethod
     def from_alpha(
@@ -90,14 +100,7 @@ class Hand:
         """
         if alpha.ndim != 2:
             raise ValueError(f"alpha must be (h, w), got {kind(alpha)}")
-        x, y = max(0, offset[0]), max(0, offset[1])
-        rows = slice(y - offset[1], max(0, image_shape[0] - offset[1]))
-        columns = slice(x - offset[0], max(0, image_shape[1] - offset[0]))
-        patch = _to_uint8(alpha[rows, columns])
-        left, top, width, height = _extent(patch)
-        patch = patch[top : top + height, left : left + width].copy()
-        x, y = (x + left, y + top) if patch.size else (0, 0)
-
+        patch, (x, y) = shrink_to_photo(alpha, offset, image_shape)
         box = np.asarray(prompt_box, np.float32)
         left, top, width, height = _extent((patch >= 128).view(np.uint8))
         if width:
@@ -120,6 +123,13 @@ class Hand:
         return paint(self.patch >= 128, self.offset, self.image_shape)
 
     @property
+    def object_mask(self) -> np.ndarray | None:
+        """(H, W) bool, what the hand holds; None where that was not asked for."""
+        if self.object_patch is None:
+            return None
+        return paint(self.object_patch >= 128, self.object_offset, self.image_shape)
+
+    @property
     def area(self) -> int:
         """The number of pixels in the mask."""
         return int(np.count_nonzero(self.patch >= 128))
@@ -137,6 +147,19 @@ class Hand:
             counter-clockwise and the outlines of holes clockwise. Empty for an empty mask.
         """
         return [polygon + np.array(self.offset, np.float32) for polygon in draw.trace(self.patch)]
+
+
+def shrink_to_photo(
+    alpha: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The part of `alpha` that is in a photo of `shape` and not 0, as uint8, and its x, y."""
+    x, y = max(0, offset[0]), max(0, offset[1])
+    rows = slice(y - offset[1], max(0, shape[0] - offset[1]))
+    columns = slice(x - offset[0], max(0, shape[1] - offset[0]))
+    patch = _to_uint8(alpha[rows, columns])
+    left, top, width, height = _extent(patch)
+    patch = patch[top : top + height, left : left + width].copy()
+    return patch, ((x + left, y + top) if patch.size else (0, 0))
 
 
 def window(patch: np.ndarray, offset: tuple[int, int]) -> tuple[slice, slice]:
