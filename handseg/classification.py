@@ -64,8 +64,16 @@ class PixelCounts:
     @property
     def mean_iou_with_background(self) -> float:
         """Mean of the hand's and the background's IoU: the "mIoU" of papers, mostly background."""
+        return sum(self.class_ious.values()) / 2
+
+    @property
+    def class_ious(self) -> dict[str, float]:
+        """The IoU of "hand" and of "background", 0..1."""
         wrong = self.false_positives + self.false_negatives
-        return (self.iou + _ratio(self.true_negatives, self.true_negatives + wrong)) / 2
+        return {
+            "hand": self.iou,
+            "background": _ratio(self.true_negatives, self.true_negatives + wrong),
+        }
 
     @property
     def classes(self) -> dict[str, ClassScores]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from handseg.evaluate import HITS, MASK, MEDIAPIPE, Evaluation
-from handseg.summary import bootstrap_means, group_members
+from handseg.summary import bootstrap_means, group_members, matlab_scores
 
 Systems: TypeAlias = Mapping[str, Mapping[str, Evaluation]]
 """By the system's name and the source of its prompts."""
@@ -120,6 +120,10 @@ def _of_class(name: str, score: str, form: str = ".4f") -> Callable[[Evaluation]
     return lambda evaluation: format(getattr(evaluation.summary.counts.classes[name], score), form)
 
 
+def _matlab(part: str, score: str) -> Callable[[Evaluation], str]:
+    return lambda evaluation: format(matlab_scores(evaluation.summary)[part][score], ".4f")
+
+
 def _interval(evaluation: Evaluation) -> str:
     iou = evaluation.summary.metrics["iou"]
     return f"{iou['mean_low']:.4f}-{iou['mean_high']:.4f}"
@@ -156,6 +160,17 @@ _SECTIONS: tuple[Mapping[str, Callable[[Evaluation], str]], ...] = (
     {
         "pixel accuracy": _metric("pixel_accuracy"),
         "mean IoU with background": _metric("mean_iou_with_background"),
+    },
+    {
+        "GlobalAccuracy, as MATLAB": _matlab("data set", "GlobalAccuracy"),
+        "MeanAccuracy": _matlab("data set", "MeanAccuracy"),
+        "MeanIoU": _matlab("data set", "MeanIoU"),
+        "WeightedIoU": _matlab("data set", "WeightedIoU"),
+        "MeanBFScore": _matlab("data set", "MeanBFScore"),
+        "hand: IoU": _matlab("hand", "IoU"),
+        "hand: MeanBFScore": _matlab("hand", "MeanBFScore"),
+        "background: IoU": _matlab("background", "IoU"),
+        "background: MeanBFScore": _matlab("background", "MeanBFScore"),
     },
     {
         f"{name}: {label}": _of_class(name, score, form)

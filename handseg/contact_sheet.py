@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +16,11 @@ SIDE_BY_SIDE = 3
 
 TRUTH, PREDICTION, BOTH = (0, 190, 255), (255, 120, 0), (90, 220, 90)
 """RGB of what only the true mask covers, what only the prediction covers, and what both do."""
+
+COLOURS = {"true mask": TRUTH, "prediction": PREDICTION, "both": BOTH}
+MATCH, MISMATCH = (255, 255, 255), (0, 200, 60)
+MATCHES = {"match": MATCH, "mismatch": MISMATCH}
+"""What the colours of `draw_case` and of `draw_matches` mean."""
 
 _CELL = (560, 420)  # Width and height of a picture, px.
 _GAP = 12
@@ -71,7 +76,26 @@ def draw_case(
     return Case(name, iou, Image.fromarray(photo), Image.fromarray(canvas))
 
 
-def draw_sheet(cases: Sequence[Case], title: str) -> Image.Image:
+def draw_matches(
+    name: str, iou: float, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
+) -> Case:
+    """The whole photo with white where both masks show a hand, green where one alone does.
+
+    The arguments are those of `draw_case`; where neither mask shows one the picture is black.
+    """
+    scale = min(_CELL[0] / image.shape[1], _CELL[1] / image.shape[0])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    canvas = np.zeros((*truth.shape, 3), np.uint8)
+    canvas[truth & prediction] = MATCH
+    canvas[truth ^ prediction] = MISMATCH
+    return Case(
+        name, iou, Image.fromarray(_resize(image, size)), Image.fromarray(_resize(canvas, size))
+    )
+
+
+def draw_sheet(
+    cases: Sequence[Case], title: str, legend: Mapping[str, tuple[int, int, int]] = COLOURS
+) -> Image.Image:
     """All cases under a header with `title` and the meaning of the colours, RGB."""
     rows = -(-len(cases) // SIDE_BY_SIDE)
     cell_width, cell_height = _CELL[0] + _GAP, _CELL[1] + _CAPTION + _GAP
@@ -79,7 +103,7 @@ def draw_sheet(cases: Sequence[Case], title: str) -> Image.Image:
         "RGB", (_GAP + SIDE_BY_SIDE * cell_width, _HEADER + rows * cell_height), _PAPER
     )
     pen = ImageDraw.Draw(sheet)
-    _draw_header(pen, title, sheet.width)
+    _draw_header(pen, title, sheet.width, legend)
     font = ImageFont.load_default(18)
     for index, case in enumerate(cases):
         x = _GAP + index % SIDE_BY_SIDE * cell_width
@@ -96,15 +120,13 @@ def draw_sheet(cases: Sequence[Case], title: str) -> Image.Image:
     return sheet
 
 
-def _draw_header(pen: ImageDraw.ImageDraw, title: str, width: int) -> None:
+def _draw_header(
+    pen: ImageDraw.ImageDraw, title: str, width: int, legend: Mapping[str, tuple[int, int, int]]
+) -> None:
     font, small = ImageFont.load_default(22), ImageFont.load_default(18)
     middle = _HEADER // 2
     x = width - _GAP
-    for label, color in (
-        ("both", BOTH),
-        ("prediction", PREDICTION),
-        ("true mask", TRUTH),
-    ):
+    for label, color in reversed(list(legend.items())):
         pen.text((x, middle), label, _FADED, small, "rm")
         x -= round(pen.textlength(label, small)) + 8
         pen.rectangle((x - 18, middle - 9, x, middle + 9), fill=color)

@@ -13,6 +13,7 @@ import numpy as np
 
 from handseg.contact_sheet import SIDE_BY_SIDE, Case, draw_case
 from handseg.metrics import MaskMetrics, compare_masks
+from handseg.models.semantic import SemanticModel
 from handseg.pairs import LabelledPhoto
 from handseg.pipeline import EncodedImage, Request, predict_hands
 from handseg.prompts.from_mask import prompts_from_mask
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 MEDIAPIPE, HITS, MASK = "mediapipe", "hits", "mask"
 """Where prompts come from: MediaPipe's landmarks, a miss counting as nothing found; the same, only
-where MediaPipe found a hand; and the true mask, which leaves out the landmarks' faults."""
+where MediaPipe found a hand; and the true mask, which leaves out the landmarks' faults. A model
+that takes no prompts is compared with the first, as both find hands by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +113,12 @@ def evaluate_pairs(
         progress: wraps the sequence of photos, as `tqdm.tqdm` does.
 
     Raises:
-        ValueError: if `prompts` is neither.
+        ValueError: if `prompts` is neither, or "mask" with a model that takes none.
     """
     if prompts not in (MEDIAPIPE, MASK):
         raise ValueError(f'prompts must be "{MEDIAPIPE}" or "{MASK}", got {prompts!r}')
+    if prompts == MASK and not segmenter.takes_prompts:
+        raise ValueError(f'prompts must be "{MEDIAPIPE}" with a model that takes none')
     scores: list[PhotoScore] = []
     failures: dict[str, str] = {}
     cases: list[Case] = []
@@ -155,6 +159,8 @@ def evaluate_pairs(
 def _segment_from_mask(
     segmenter: HandSegmenter, image: np.ndarray, truth: np.ndarray
 ) -> HandSegmentation:
+    model = segmenter.model
+    assert not isinstance(model, SemanticModel)
     boxes, points = prompts_from_mask(truth)
     if not len(boxes):
         return HandSegmentation(image)
@@ -163,6 +169,4 @@ def _segment_from_mask(
     photo = EncodedImage(image)
     # The model is judged by what it makes of them: they are no clicks that must be obeyed.
     requests = [Request(photo, replace(one, clicks=0)) for one in prompts]
-    return HandSegmentation(
-        image, tuple(predict_hands(segmenter.model, segmenter.recipe, requests))
-    )
+    return HandSegmentation(image, tuple(predict_hands(model, segmenter.recipe, requests)))

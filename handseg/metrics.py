@@ -36,6 +36,7 @@ class MaskMetrics:
         dice: Of the hand alone, 0..1.
         pixel_accuracy: Share of pixels labelled alike, background included, 0..1.
         boundary_f: F1 of boundary precision and recall at the tolerance that was asked for, 0..1.
+        background_boundary_f: The same of the background, whose contour runs along the frame, too.
         boundary_iou: IoU of the bands along the inside of both contours, 0..1.
         mean_distance_px: Mean distance from each pixel of either contour to the other contour.
         hausdorff_95_px: The larger of the two directed 95th percentiles of those distances.
@@ -53,6 +54,7 @@ class MaskMetrics:
     dice: float
     pixel_accuracy: float
     boundary_f: float
+    background_boundary_f: float
     boundary_iou: float
     mean_distance_px: float
     hausdorff_95_px: float
@@ -97,6 +99,7 @@ def compare_masks(
     diagonal = math.hypot(*truth.shape)
     tolerance = boundary_tolerance * (diagonal if boundary_tolerance < 1 else 1)
     counts = _count(prediction, truth)
+    background_boundary_f = _background_boundary_f(prediction, truth, tolerance)
     predicted = counts.true_positives + counts.false_positives > 0
     present = counts.true_positives + counts.false_negatives > 0
 
@@ -104,8 +107,7 @@ def compare_masks(
         prediction, truth = _crop_to_union(prediction, truth)
         boundary_iou = _boundary_iou(prediction, truth, diagonal)
         signed = _signed_distances(prediction, truth)
-        precision, recall = (float(np.mean(np.abs(side) < tolerance)) for side in signed)
-        boundary_f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        boundary_f = _f1(signed, tolerance)
         mean_signed = float(np.concatenate(signed).mean())
         mean = float(np.abs(np.concatenate(signed)).mean())
         hausdorff = max(float(np.percentile(np.abs(side), 95)) for side in signed)
@@ -123,6 +125,7 @@ def compare_masks(
         dice=counts.dice,
         pixel_accuracy=counts.pixel_accuracy,
         boundary_f=boundary_f,
+        background_boundary_f=background_boundary_f,
         boundary_iou=boundary_iou,
         mean_distance_px=mean,
         hausdorff_95_px=hausdorff,
@@ -142,6 +145,19 @@ def outward_distances(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Both are (H, W) bool and hold a pixel at least.
     """
     return np.concatenate(_signed_distances(*_crop_to_union(prediction, truth)))
+
+
+def _f1(distances: tuple[np.ndarray, np.ndarray], tolerance: float) -> float:
+    """Of boundary precision and recall: shares of both contours that are nearer than that, px."""
+    precision, recall = (float(np.mean(np.abs(side) < tolerance)) for side in distances)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _background_boundary_f(prediction: np.ndarray, truth: np.ndarray, tolerance: float) -> float:
+    predicted, present = not prediction.all(), not truth.all()
+    if predicted and present:
+        return _f1(_signed_distances(~prediction, ~truth), tolerance)
+    return float(predicted == present)
 
 
 def _check(prediction: np.ndarray, truth: np.ndarray, boundary_tolerance: float) -> None:

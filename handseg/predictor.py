@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handseg.errors import ModelError
 from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.carried import LITE, home
+from handseg.models.semantic import SemanticModel, is_semantic
 from handseg.pipeline import EncodedImage, Holes, Request, check_holes, predict_hands
 from handseg.prompts import HandLandmarker, HandLandmarks, PromptRecipe
 from handseg.prompts.own import own_prompts
 from handseg.prompts.recipe import find_recipe
 from handseg.results import HandSegmentation
+from handseg.whole_photo import label_photo
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +34,8 @@ class HandSegmenter:
     `with` block.
 
     Args:
-        model: predicts masks of square regions.
+        model: predicts masks of square regions, from prompts; or one that labels whole photos and
+            takes none, see `handseg.whole_photo`.
         recipe: makes prompts of landmarks.
         landmarker: finds hands, stays its owner's to close; None makes the default one when it is
             first needed.
@@ -39,7 +43,7 @@ class HandSegmenter:
 
     def __init__(
         self,
-        model: MaskModel,
+        model: MaskModel | SemanticModel,
         recipe: PromptRecipe | None = None,
         landmarker: HandLandmarker | None = None,
     ) -> None:
@@ -63,7 +67,8 @@ class HandSegmenter:
 
         Args:
             name_or_path: "handseg-lite" (carried by the package), a hub id or local folder of any
-                SAM-family model, an original `segment-anything` `.pth`, or an adapter folder.
+                SAM-family model, an original `segment-anything` `.pth`, an adapter folder, or the
+                folder of a baseline that `handseg finetune` trained.
             adapter: folder or hub id of a PEFT adapter to put on top of the model.
             device: None takes a GPU where there is one.
             dtype: of the weights, such as "bfloat16"; None keeps float32.
@@ -75,6 +80,11 @@ class HandSegmenter:
             ValueError: if the recipe cannot be read.
         """
         folder = home(name_or_path)
+        if is_semantic(folder):
+            if adapter is not None or recipe is not None:
+                name = "adapter" if adapter is not None else "recipe"
+                raise ModelError(f"{folder} takes no prompts and no {name}, got one")
+            return cls(SemanticModel.from_pretrained(folder, device, dtype), None, landmarker)
         if adapter is None and is_adapter(Path(folder)):
             adapter, folder = folder, home(base_of_adapter(Path(folder)))
         if adapter is not None:
@@ -90,7 +100,13 @@ class HandSegmenter:
         """Write model (with its adapter merged) and recipe; `from_pretrained` reads them back."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
-        self.recipe.save(folder)
+        if self.takes_prompts:
+            self.recipe.save(folder)
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether the model is of the SAM family; others label whole photos."""
+        return not isinstance(self.model, SemanticModel)
 
     def __enter__(self) -> HandSegmenter:
         return self
@@ -152,7 +168,8 @@ class HandSegmenter:
 
         Raises:
             ImageError: if the image cannot be read.
-            ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo.
+            ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo, or
+                the model knows neither prompts nor landmarks and is given what needs them.
         """
         return self.embed(image).segment(
             boxes=boxes,
@@ -188,6 +205,8 @@ class HandSegmenter:
         _check_max_hands(max_hands)
         check_holes(holes)
         photos = [self.embed(image) for image in images]
+        if isinstance(self.model, SemanticModel):
+            return [photo.segment(forearm=forearm, holes=holes) for photo in photos]
         recipe = self.recipe.with_forearm(forearm)
         requests = [photo.requests(recipe, max_hands) for photo in photos]
         hands = iter(predict_hands(self.model, recipe, list(chain(*requests)), holes))
@@ -234,6 +253,10 @@ class EmbeddedPhoto:
         _check_max_hands(max_hands)
         check_holes(holes)
         segmenter = self._segmenter
+        if isinstance(segmenter.model, SemanticModel):
+            own = {"boxes": boxes, "points": points, "labels": labels, "landmarks": landmarks}
+            _check_no_prompts(forearm=forearm, holes=None if holes == "keep" else holes, **own)
+            return HandSegmentation(self.image, tuple(label_photo(segmenter.model, self.image)))
         recipe = segmenter.recipe.with_forearm(forearm)
         if all(value is None for value in (boxes, points, labels, landmarks)):
             requests = self.requests(recipe, max_hands)
@@ -268,6 +291,14 @@ class EmbeddedPhoto:
                 continue
             requests.append(Request(self._encoded, prompts, hand))
         return requests
+
+
+def _check_no_prompts(**given: Any) -> None:
+    if names := [name for name, value in given.items() if value is not None]:
+        raise ValueError(
+            f"{' and '.join(names)}: a model that labels whole photos knows neither prompts nor "
+            "landmarks"
+        )
 
 
 def _check_max_hands(max_hands: int) -> None:

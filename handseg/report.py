@@ -22,11 +22,11 @@ from handseg.comparison import (
     result_rows,
     with_hits,
 )
-from handseg.contact_sheet import BOTH, PREDICTION, SIDE_BY_SIDE, TRUTH, Case, draw_sheet
+from handseg.contact_sheet import COLOURS, SIDE_BY_SIDE, Case, draw_sheet
 from handseg.evaluate import HITS, Evaluation, PhotoScore
 from handseg.files import save_image, write_atomic
 from handseg.plots import color_of, draw_plots
-from handseg.summary import CONFIDENCE, RESAMPLES
+from handseg.summary import CONFIDENCE, RESAMPLES, matlab_scores
 
 SUMMARY_FILE, PER_PHOTO_FILE = "summary.json", "per_photo.csv"
 PAGE_FILE, WORST_FILE = "report.html", "worst.jpg"
@@ -85,7 +85,10 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         "failed": dict(evaluation.failures),
         "seed": evaluation.seed,
     }
-    missing = ("missed", "resampled", "units", "metrics", "classes", "confusion")
+    missing = (
+        "missed", "resampled", "units", "metrics", "classes", "confusion",
+        "evaluateSemanticSegmentation",
+    )  # fmt: skip
     if not evaluation.photos:
         return known | dict.fromkeys((*missing, "seconds_per_photo"))
     summary = evaluation.summary
@@ -96,6 +99,7 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         "metrics": summary.metrics,
         "classes": {name: asdict(scores) for name, scores in summary.counts.classes.items()},
         "confusion": summary.counts.confusion,
+        "evaluateSemanticSegmentation": matlab_scores(summary),
         "seconds_per_photo": evaluation.seconds_per_photo,
     }
 
@@ -156,7 +160,7 @@ def _page(
         rows=result_rows(columns),
         differences=differences,
         plots=draw_plots(list(systems.values())),
-        legend={"true mask": TRUTH, "prediction": PREDICTION, "both": BOTH},
+        legend=COLOURS,
         resamples=RESAMPLES,
         details=json.dumps(details, indent=2, ensure_ascii=False),
     )

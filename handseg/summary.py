@@ -92,6 +92,43 @@ def summarise(
     )
 
 
+def matlab_scores(summary: MetricsSummary) -> dict[str, dict[str, float]]:
+    """What MATLAB's `evaluateSemanticSegmentation` reports, by its names, as it defines it.
+
+    Accuracies and IoUs are of the pixels of all photos together; an accuracy is the share of a
+    class's pixels that were called so, which is its recall. BF scores are means over photos, with
+    this module's convention for photos that lack a class, where MATLAB has NaN.
+
+    Returns:
+        "data set": GlobalAccuracy, MeanAccuracy, MeanIoU, WeightedIoU, MeanBFScore; and "hand" and
+        "background": Accuracy, IoU, MeanBFScore.
+    """
+    counts = summary.counts
+    classes = {
+        name: {
+            "Accuracy": scores.recall,
+            "IoU": counts.class_ious[name],
+            "MeanBFScore": summary.metrics[boundary]["mean"],
+        }
+        for (name, scores), boundary in zip(
+            counts.classes.items(), ("boundary_f", "background_boundary_f"), strict=True
+        )
+    }
+    supports = np.array([scores.support for scores in counts.classes.values()], float)
+    ious, accuracies, boundaries = (
+        np.array([one[name] for one in classes.values()])
+        for name in ("IoU", "Accuracy", "MeanBFScore")
+    )
+    whole = {
+        "GlobalAccuracy": counts.pixel_accuracy,
+        "MeanAccuracy": float(accuracies.mean()),
+        "MeanIoU": float(ious.mean()),
+        "WeightedIoU": float(ious @ supports / supports.sum()),
+        "MeanBFScore": float(boundaries.mean()),
+    }
+    return {"data set": whole, **classes}
+
+
 def group_members(groups: Sequence[str | None]) -> np.ndarray:
     """(N,) int: which of the bootstrap's units each photo belongs to, from 0 on.
 

@@ -107,4 +107,11 @@ def test_dashes_stand_where_no_photo_was_compared() -> None:
 
 def test_sections_begin_at_their_first_row() -> None:
     starts = [row.label for row in result_rows([BASE]) if row.starts_section]
-    assert starts == ["photos", "IoU", "boundary F", "pixel accuracy", "hand: precision"]
+    assert starts == [
+        "photos",
+        "IoU",
+        "boundary F",
+        "pixel accuracy",
+        "GlobalAccuracy, as MATLAB",
+        "hand: precision",
+    ]

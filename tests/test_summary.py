@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.metrics import MaskMetrics, compare_masks
-from handseg.summary import bootstrap_means, group_members, summarise
+from handseg.summary import bootstrap_means, group_members, matlab_scores, summarise
 
 
 def photos_of(*ious: float) -> list[MaskMetrics]:
@@ -134,3 +134,34 @@ def test_other_seeds_draw_other_photos() -> None:
     one, other = (summarise(photos, seed=seed).metrics["iou"]["mean_low"] for seed in (0, 1))
     assert one != other
     assert one == pytest.approx(other, abs=0.03)
+
+
+def f1(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall)
+
+
+def test_scores_by_matlabs_definitions() -> None:
+    truth = np.zeros((20, 50), bool)
+    truth[:, :10] = True
+    wide = np.zeros_like(truth)
+    wide[:, :15] = True
+    scores = matlab_scores(summarise([compare_masks(wide, truth), compare_masks(truth, truth)]))
+    # Of 2 x 1,000 pixels 400 are hand, all found; of 1,600 others 100 are called hand.
+    assert scores["hand"]["Accuracy"] == 1
+    assert scores["background"]["Accuracy"] == pytest.approx(1500 / 1600)
+    assert scores["hand"]["IoU"] == pytest.approx(400 / 500)
+    assert scores["background"]["IoU"] == pytest.approx(1500 / 1600)
+    # Contours match along the frame where both have it, and there alone, at less than a pixel.
+    assert 0.0075 * np.hypot(20, 50) < 1
+    hand = f1(38 / (15 + 15 + 18 + 18), 38 / (10 + 10 + 18 + 18))
+    other = f1(88 / (35 + 35 + 18 + 18), 88 / (40 + 40 + 18 + 18))
+    assert scores["hand"]["MeanBFScore"] == pytest.approx((1 + hand) / 2)
+    assert scores["background"]["MeanBFScore"] == pytest.approx((1 + other) / 2)
+    whole = scores["data set"]
+    assert whole["GlobalAccuracy"] == pytest.approx(1900 / 2000)
+    assert whole["MeanAccuracy"] == pytest.approx((1 + 1500 / 1600) / 2)
+    assert whole["MeanIoU"] == pytest.approx((400 / 500 + 1500 / 1600) / 2)
+    assert whole["WeightedIoU"] == pytest.approx((400 * 400 / 500 + 1600 * 1500 / 1600) / 2000)
+    assert whole["MeanBFScore"] == pytest.approx(
+        (scores["hand"]["MeanBFScore"] + scores["background"]["MeanBFScore"]) / 2
+    )

@@ -54,7 +54,8 @@ def main() -> None:
         return
     key = _choose(good, options)
     panels.show_result(workspace, key, good[key], options)
-    panels.show_correction(workspace, key, good[key], options)
+    if options.model.segmenter.takes_prompts:
+        panels.show_correction(workspace, key, good[key], options)
     panels.show_truth(workspace, key, good[key], options, settings)
     if len(good) > 1:
         panels.offer_all(workspace, list(good.values()), options)
@@ -125,7 +126,10 @@ def _show_summary(workspace: Workspace, options: Options) -> None:
             st.error(f"**{photo.name}** cannot be used: {photo.error}", icon=":material/error:")
     if len(photos) > 1:
         failed = sum(bool(photo.error) for photo in photos)
-        empty = sum(not photo.error and not photo.active(options.max_hands) for photo in photos)
+        empty = sum(
+            not photo.error and not photo.count(options.model, options.max_hands)
+            for photo in photos
+        )
         parts = [f"{len(photos)} photos: {len(photos) - failed - empty} with hands"]
         parts += [f"{empty} without"] * bool(empty) + [f"{failed} failed"] * bool(failed)
         st.caption(", ".join(parts))
@@ -137,7 +141,7 @@ def _choose(photos: dict[str, Photo], options: Options) -> str:
 
     def label(key: str) -> str:
         photo = photos[key]
-        count = len(photo.active(options.max_hands))
+        count = photo.count(options.model, options.max_hands)
         hands = {0: "no hand", 1: "1 hand"}.get(count, f"{count} hands")
         return f"{photo.name} ({hands})"
 

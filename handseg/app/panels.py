@@ -32,10 +32,11 @@ SMALLEST_BOX = 8
 def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
     """Landmarks and prompts, mask, cut-out, before and after, and the files."""
     result = workspace.segment(photo, options.model, options.max_hands)
+    prompted = options.model.segmenter.takes_prompts
     if not result:
+        hint = " Point at it below: click on the hand, or draw a box around it." if prompted else ""
         st.warning(
-            f"No hand found in **{photo.name}**. Point at it below: click on the hand, or draw a "
-            "box around it.",
+            f"No hand found in **{photo.name}**.{hint}",
             icon=":material/search_off:",
         )
     cutout = downloads.picture(result, options.background, options.edge)
@@ -44,7 +45,10 @@ def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) 
         shown = views.on_checkerboard(shown)
     first, second, third = st.columns(3)
     with first:
-        st.image(_told(workspace, photo, options, result), "Landmarks and prompts")
+        if prompted:
+            st.image(_told(workspace, photo, options, result), "Landmarks and prompts")
+        else:
+            st.image(views.small(result.image), "Photo (this model takes no prompts)")
     with second:
         st.image(views.small(result.mask * np.uint8(255)), "Mask")
     with third:

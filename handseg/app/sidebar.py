@@ -39,6 +39,8 @@ class Options:
         """Whether `photo` has nothing left to cut out."""
         if photo.error:
             return True
+        if not self.model.segmenter.takes_prompts:
+            return self.model in photo.labelled
         return photo.entries is not None and all(
             (self.model, entry) in photo.hands for entry in photo.active(self.max_hands)
         )
@@ -84,8 +86,9 @@ def _choose_model(settings: PageSettings) -> tuple[str, str]:
             "Folder or hub id",
             key="own_model",
             placeholder="facebook/sam2.1-hiera-small",
-            help="Of a SAM-family model of transformers, an original segment-anything .pth, or an "
-            "adapter that names its model. Folders are those of the computer that serves the page.",
+            help="Of a SAM-family model of transformers, an original segment-anything .pth, an "
+            "adapter that names its model, or a baseline that `handseg finetune` trained. Folders "
+            "are those of the computer that serves the page.",
         ).strip()
         adapter = ""
     if settings.own_models:
@@ -127,7 +130,8 @@ def _load_model(name: str, adapter: str, recipe: str, device: str) -> Model:
         segmenter = HandSegmenter.from_pretrained(
             name, adapter=adapter or None, device=device or None, recipe=recipe or None
         )
-        start_quietly(lambda: segmenter.landmarker)
+        if segmenter.takes_prompts:
+            start_quietly(lambda: segmenter.landmarker)
     return Model(segmenter)
 
 

@@ -61,6 +61,7 @@ class Photo:
         data: the file itself.
         size: width and height, px; None until it was read.
         entries: the hands, those found first; None until they were looked for.
+        labelled: by the models that take no prompts, what they call hand.
         error: why the photo cannot be used, "" if it can.
     """
 
@@ -71,12 +72,19 @@ class Photo:
     error: str = ""
     history: list[tuple[HandEntry, ...]] = field(default_factory=list)
     hands: dict[tuple[Model, HandEntry], Hand] = field(default_factory=dict)
+    labelled: dict[Model, tuple[Hand, ...]] = field(default_factory=dict)
 
     def active(self, max_hands: int) -> list[HandEntry]:
         """The hands to show: of those found, the `max_hands` surest; the visitor's own, all."""
         return [
             entry for entry in self.entries or () if entry.rank is None or entry.rank < max_hands
         ]
+
+    def count(self, model: Model, max_hands: int) -> int:
+        """How many hands `model` shows."""
+        if model.segmenter.takes_prompts:
+            return len(self.active(max_hands))
+        return len(self.labelled.get(model, ()))
 
     def click(self, entry: HandEntry | None, x: float, y: float, label: int) -> None:
         """Add a point to a hand, or start a new one with it.
@@ -144,6 +152,10 @@ class Workspace:
         """
         with model.lock:
             embedded = self._embed(photo, model)
+            if not model.segmenter.takes_prompts:
+                if model not in photo.labelled:
+                    photo.labelled[model] = embedded.segment().hands
+                return HandSegmentation(embedded.image, photo.labelled[model])
             if photo.entries is None:
                 most = model.segmenter.landmarker.max_hands
                 found = embedded.segment(max_hands=most).hands

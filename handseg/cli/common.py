@@ -30,7 +30,8 @@ ModelOption: TypeAlias = Annotated[
         "--model",
         metavar="NAME",
         help='"handseg-lite" (carried by the package), a Hugging Face id or folder of a SAM-family '
-        "model, an original segment-anything .pth, or an adapter that names its model.",
+        "model, an original segment-anything .pth, an adapter that names its model, or a baseline "
+        "that `handseg finetune` trained.",
     ),
 ]
 AdapterOption: TypeAlias = Annotated[
@@ -128,7 +129,8 @@ def load_segmenter(
         )
     except (ValueError, OSError) as error:
         fail(reason(error))
-    start_quietly(lambda: segmenter.landmarker)
+    if segmenter.takes_prompts:
+        start_quietly(lambda: segmenter.landmarker)
     return segmenter
 
 

@@ -64,9 +64,9 @@ def evaluate(
             "--model",
             metavar="NAME",
             help='"handseg-lite" (carried by the package, the default), a Hugging Face id or '
-            "folder of a SAM-family model, an original segment-anything .pth, or an adapter that "
-            "names its model. Give it again for another model: the report shows all side by side, "
-            "and how each compares with the first.",
+            "folder of a SAM-family model, an original segment-anything .pth, an adapter that "
+            "names its model, or a baseline of `handseg finetune`. Give it again for another "
+            "model: the report shows all side by side, and how each compares with the first.",
             show_default=False,
         ),
     ] = None,
@@ -156,7 +156,9 @@ def evaluate(
                 for name in names
             }
             systems = _measure(segmenters, photos, sources, max_hands, seed)
-            recipes = {name: one.recipe.to_dict() for name, one in segmenters.items()}
+            recipes = {
+                name: one.recipe.to_dict() for name, one in segmenters.items() if one.takes_prompts
+            }
         _say_failures(systems)
         if not any(one.photos for by_source in systems.values() for one in by_source.values()):
             say("No photo could be compared.", "red")
@@ -208,7 +210,7 @@ def _measure(
     max_hands: int,
     seed: int,
 ) -> Systems:
-    from handseg.evaluate import evaluate_pairs
+    from handseg.evaluate import MEDIAPIPE, evaluate_pairs
 
     with progress_bar() as bar:
         return {
@@ -222,6 +224,7 @@ def _measure(
                     progress=bar.track,
                 )
                 for source in sources
+                if segmenter.takes_prompts or source == MEDIAPIPE
             }
             for name, segmenter in segmenters.items()
         }

@@ -94,8 +94,8 @@ def finetune(
     }
     with ending_on_ctrl_c():
         from handseg.errors import HandsegError
-        from handseg.finetune.config import assign, from_mapping, parse_assignments, read_yaml
-        from handseg.finetune.settings import FinetuneConfig
+        from handseg.finetune.config import assign, parse_assignments, read_yaml
+        from handseg.finetune.train import parse_settings, train
 
         given = {key: value for key, value in options.items() if value is not None}
         try:
@@ -103,13 +103,12 @@ def finetune(
             values = assign(values, given | parse_assignments(assignments or []))
             if not isinstance(values.get("data"), dict) or "source" not in values["data"]:
                 fail("say what to learn from: --data DIR, or data.source in --config")
-            settings = from_mapping(FinetuneConfig, values, str(config or "settings"))
+            settings = parse_settings(values, str(config or "settings"))
         except ValueError as error:
             fail(reason(error))
         from accelerate import PartialState
 
         from handseg.finetune.adapter import push_to_hub
-        from handseg.finetune.train import train
 
         try:
             train(settings, output)

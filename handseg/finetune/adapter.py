@@ -92,7 +92,7 @@ def model_card(
         "data's allow."
     )
     return f"""---
-{_plain_yaml(_metadata(base))}
+{plain_yaml(_metadata(base))}
 ---
 
 # LoRA adapter of {base} for hands
@@ -109,7 +109,7 @@ segmenter.segment("photo.jpg").cutout().save("hand.png")
 
 ## Figures
 
-{_markdown_table(metrics)}
+{markdown_table(metrics)}
 
 ## Training
 
@@ -120,13 +120,13 @@ segmenter.segment("photo.jpg").cutout().save("hand.png")
 LoRA:
 
 ```yaml
-{_plain_yaml(dataclasses.asdict(settings))}
+{plain_yaml(dataclasses.asdict(settings))}
 ```
 
 Prompts ({RECIPE_FILE}):
 
 ```yaml
-{_plain_yaml(recipe.to_dict())}
+{plain_yaml(recipe.to_dict())}
 ```
 
 Versions: {", ".join(f"{name} {version}" for name, version in versions.items())}.
@@ -156,11 +156,13 @@ def _is_hub_id(name: str) -> bool:
     return True
 
 
-def _plain_yaml(values: Mapping[str, Any]) -> str:
+def plain_yaml(values: Mapping[str, Any]) -> str:
+    """`values` as YAML in their own order, for a card."""
     return yaml.safe_dump(dict(values), sort_keys=False).strip()
 
 
-def _markdown_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+def markdown_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Rows by their names, each of values by column, as a table in Markdown."""
     if not rows:
         return "Not measured."
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))

@@ -16,7 +16,7 @@ _LEARNT = "learnt.safetensors"
 
 
 def keep_only_what_learns(accelerator: Any) -> None:
-    """Let `accelerator` save and load the parameters with gradients alone.
+    """Let `accelerator` save and load what the run changes, and nothing else.
 
     The frozen base is in its own files: a checkpoint of it would be hundreds of megabytes.
     """
@@ -40,8 +40,15 @@ def keep_only_what_learns(accelerator: Any) -> None:
 
 
 def _learning(accelerator: Any, model: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
-    parameters = accelerator.unwrap_model(model).named_parameters()
-    return [(name, tensor) for name, tensor in parameters if tensor.requires_grad]
+    """What a run changes: parameters with gradients, and the statistics of their batch norms."""
+    model = accelerator.unwrap_model(model)
+    learning: list[tuple[str, torch.Tensor]]
+    learning = [(name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad]
+    for name, module in model.named_modules():
+        norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+        if norm and any(parameter.requires_grad for parameter in module.parameters()):
+            learning += [(f"{name}.{part}", tensor) for part, tensor in module.named_buffers()]
+    return learning
 
 
 def save_checkpoint(accelerator: Any, output: Path) -> None:

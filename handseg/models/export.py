@@ -10,7 +10,6 @@ import torch
 
 from handseg.errors import ModelError
 from handseg.files import write_atomic
-from handseg.models.interface import MaskModel
 from handseg.models.transformers_sam import TransformersMaskModel
 
 _ORIGINAL_NAMES = (
@@ -40,11 +39,11 @@ _ORIGINAL_NAMES = (
 )
 
 
-def save_segment_anything(model: MaskModel, path: str | os.PathLike[str]) -> None:
+def save_segment_anything(model: object, path: str | os.PathLike[str]) -> None:
     """Write a checkpoint that `segment_anything.sam_model_registry` loads, whole or not at all.
 
     Args:
-        model: a SAM 1 model of transformers.
+        model: the `MaskModel` of a SAM 1 of transformers.
         path: of the file, which should end in .pth.
 
     Raises:

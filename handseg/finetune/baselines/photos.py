@@ -1,0 +1,138 @@
+"""Whole photos as a baseline learns from them: stretched to a square, varied, prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from handseg.finetune.baselines.settings import PhotoAugmentation
+from handseg.finetune.data.schema import PhotoRow
+from handseg.finetune.features import Item
+from handseg.models.networks import OBJECT, NetworkConfig
+from handseg.models.preprocess import preprocess
+
+
+class PhotoViews(Dataset[Item]):
+    """Each photo's views, one after the other: the photo's view v is item `photo * views + v`.
+
+    An item holds "image" (S, S, 3) uint8, "target" (classes, S, S) float32 in 0..1 and "known"
+    (classes,) bool, which masks the photo has. It depends on photo, view and seed alone.
+
+    Args:
+        photos: to show.
+        network: whose input they become.
+        augmentation: how views differ from the photo; None leaves them as they are.
+        views: of each photo.
+        seed: of the variations.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[PhotoRow],
+        network: NetworkConfig,
+        augmentation: PhotoAugmentation | None = None,
+        views: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.photos, self.network, self.augmentation = photos, network, augmentation
+        self.views, self.seed = views, seed
+
+    def __len__(self) -> int:
+        return len(self.photos) * self.views
+
+    def __getitem__(self, index: int) -> Item:
+        # OpenCV's own threads would fight with the training process for the cores.
+        cv2.setNumThreads(1)
+        photo, view = divmod(index, self.views)
+        image, masks, known = self._load(self.photos[photo])
+        if self.augmentation is not None:
+            # The sample must not depend on, or change, what else is drawn in this process.
+            with torch.random.fork_rng(devices=[]):
+                state = np.random.SeedSequence([self.seed, photo, view]).generate_state(1)
+                torch.manual_seed(int(state[0]))
+                image, masks = vary(image, masks, self.augmentation)
+        return {
+            "image": torch.from_numpy(preprocess(image, self.network.preprocess)),
+            "target": torch.from_numpy(masks),
+            "known": torch.tensor(known),
+        }
+
+    def _load(self, row: PhotoRow) -> tuple[np.ndarray, np.ndarray, list[bool]]:
+        """Picture (S, S, 3), masks (classes, S, S) float32, and which of these are known."""
+        image, hand = row.load()
+        masks, known = [hand], [True]
+        if OBJECT in self.network.classes:
+            held = row.load_object_mask()
+            known.append(held is not None)
+            masks.append(np.zeros_like(hand) if held is None else held)
+        side = self.network.image_size
+        return (
+            _stretch(image, side),
+            np.stack([_stretch(mask.astype(np.float32), side) for mask in masks]),
+            known,
+        )
+
+
+def _stretch(picture: np.ndarray, side: int) -> np.ndarray:
+    shrinks = min(picture.shape[:2]) >= side
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(picture, (side, side), interpolation=how)
+
+
+def vary(
+    image: np.ndarray, masks: np.ndarray, augmentation: PhotoAugmentation
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture (S, S, 3) uint8 and its masks (classes, S, S), moved and coloured at random.
+
+    What comes into the picture from outside of it is black, and no hand. The draws are torch's.
+    """
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+
+    zoom, tilt = augmentation.zoom, float(np.degrees(np.arctan(augmentation.shear)))
+    changes: list[torch.nn.Module] = [v2.RandomHorizontalFlip(augmentation.flip)]
+    if augmentation.rotation or augmentation.shift or zoom or tilt:
+        changes.append(
+            v2.RandomAffine(
+                augmentation.rotation,
+                translate=(augmentation.shift, augmentation.shift),
+                scale=(1 - zoom, 1 + zoom),
+                shear=(-tilt, tilt) if tilt else None,
+                interpolation=v2.InterpolationMode.BILINEAR,
+            )
+        )
+    changes.append(
+        v2.ColorJitter(
+            brightness=augmentation.brightness,
+            contrast=augmentation.contrast,
+            saturation=augmentation.saturation,
+            hue=augmentation.hue,
+        )
+    )
+    picture = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
+    picture, moved = v2.Compose(changes)(picture, tv_tensors.Mask(torch.from_numpy(masks)))
+    # Masks are moved by their nearest pixels, whatever interpolation the pictures get.
+    return picture.permute(1, 2, 0).contiguous().numpy(), moved.numpy()
+
+
+def class_weights(photos: Iterable[PhotoRow]) -> tuple[float, float]:
+    """Weights of hand and background pixels that make up for how rare they are.
+
+    The median of the classes' frequencies over each frequency (Eigen and Fergus, ICCV 2015).
+
+    Raises:
+        ValueError: if a class has no pixel, or a photo cannot be read.
+    """
+    hand = total = 0
+    for row in photos:
+        mask = row.load()[1]
+        hand, total = hand + int(np.count_nonzero(mask)), total + mask.size
+    if not 0 < hand < total:
+        raise ValueError(f"balance needs pixels of hand and background, got {hand} of {total}")
+    frequencies = hand / total, 1 - hand / total
+    median = float(np.median(frequencies))
+    return median / frequencies[0], median / frequencies[1]

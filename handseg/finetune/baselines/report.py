@@ -1,0 +1,109 @@
+"""What came of a baseline's run: its figures on the validation and test part, and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handseg.contact_sheet import MATCHES, draw_matches, draw_sheet
+from handseg.environment import versions
+from handseg.evaluate import MEDIAPIPE, Evaluation, evaluate_pairs
+from handseg.files import save_image, write_atomic
+from handseg.finetune.adapter import CARD, markdown_table, plain_yaml
+from handseg.finetune.baselines.settings import BaselineConfig
+from handseg.finetune.config import to_mapping
+from handseg.finetune.data import LabelledPhotos
+from handseg.finetune.progress import tracked
+from handseg.finetune.run_report import REPORT
+from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION
+from handseg.predictor import HandSegmenter
+from handseg.report import write_report
+from handseg.summary import matlab_scores
+
+MATCHES_FILE = "matches.png"
+"""Beside a part's report: matches white, mismatches green."""
+_SHOWN = 12
+
+
+def report_baseline(
+    config: BaselineConfig, photos: Mapping[str, LabelledPhotos], output: Path, device: Any
+) -> None:
+    """Evaluate the network of the best epoch, in `output`; write reports and the card."""
+    command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
+    rows: dict[str, dict[str, Any]] = {}
+    with HandSegmenter.from_pretrained(output, device=device) as segmenter:
+        for part in (VALIDATION, TEST):
+            if not (config.report and photos.get(part)):
+                continue
+            evaluation = evaluate_pairs(
+                segmenter, photos[part], progress=lambda items: tracked(items, "evaluating")
+            )
+            name = config.network.architecture
+            details = {"command": command, "data": config.data.source, "part": part}
+            folder = output / REPORT / part
+            write_report(
+                {name: {MEDIAPIPE: evaluation}}, folder, {**details, "versions": versions()}
+            )
+            _draw_matches(segmenter, photos[part], folder / MATCHES_FILE)
+            rows |= _rows(part, evaluation)
+    card = f"""# {config.network.architecture} that labels the hand in a photo
+
+A baseline of handseg, trained on {len(photos[TRAIN]):,} photos of
+{Path(config.data.source).name}. It labels whole photos and takes no prompts:
+
+```python
+from handseg import HandSegmenter
+
+HandSegmenter.from_pretrained("path/to/this/folder").segment("photo.jpg").mask
+```
+
+## Figures
+
+Hand IoU is the mean over photos; all others are defined as in MATLAB's
+`evaluateSemanticSegmentation`, with a tolerance of 0.75 % of the diagonal for boundaries.
+
+{markdown_table(rows)}
+
+## Training
+
+```
+{command}
+```
+
+```yaml
+{plain_yaml(to_mapping(config))}
+```
+"""
+    with write_atomic(output / CARD) as temporary:
+        temporary.write_text(card, encoding="utf-8")
+
+
+def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """A row for the data set, with the hand's IoU over photos, and one for each class."""
+    if not evaluation.photos:
+        return {}
+    summary = evaluation.summary
+    first: dict[str, Any] = {
+        "photos": len(evaluation.photos),
+        "missed": summary.missed,
+        "hand IoU": summary.metrics["iou"]["mean"],
+    }
+    scores = matlab_scores(summary)
+    rows = {part: first | scores.pop("data set")}
+    return rows | {f"{part}, {name}": dict(values) for name, values in scores.items()}
+
+
+def _draw_matches(segmenter: HandSegmenter, photos: LabelledPhotos, path: Path) -> None:
+    """A sheet of photos spread over the part: where prediction and truth agree, and where not."""
+    cases = []
+    for place in np.linspace(0, len(photos) - 1, min(_SHOWN, len(photos))).astype(int):
+        row = photos[int(place)]
+        image, truth = row.load()
+        predicted = segmenter.segment(image).mask
+        union = np.count_nonzero(predicted | truth)
+        iou = np.count_nonzero(predicted & truth) / union if union else 1.0
+        cases.append(draw_matches(row.id, iou, image, truth, predicted))
+    save_image(draw_sheet(cases, "Matches and mismatches", MATCHES), path)
