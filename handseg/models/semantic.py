@@ -63,7 +63,6 @@ class SemanticModel:
         Raises:
             ModelError: if a file is missing, cannot be read or does not fit the other.
         """
-        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -85,8 +84,7 @@ class SemanticModel:
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(f"{folder / WEIGHTS}: not this network's weights: {reason}") from error
-        network = network.to(device=pick_device(device), dtype=pick_dtype(dtype))
-        return cls(network.to(memory_format=torch.channels_last), config)
+        return cls(network.to(device=pick_device(device), dtype=pick_dtype(dtype)), config)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write configuration and weights into `folder`; other files in it stay."""
@@ -111,7 +109,10 @@ class SemanticModel:
         from handseg.models.torch_common import pixel_values
 
         first = next(self.network.parameters())
-        return pixel_values(images, self._mean, self._std, first.device, first.dtype)
+        pixels = pixel_values(images, self._mean, self._std, first.device, first.dtype)
+        # In channels-last order, torch 2.14 crashes in the backward pass of convolutions with few
+        # channels on a CPU.
+        return pixels.contiguous()
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """`image` (H, W, 3) uint8 RGB stretched to the network's square, (S, S, 3)."""

@@ -46,7 +46,7 @@ class BaselineTask:
         set_seed(config.seed)
         network = _start(config)
         self._frozen = freeze_encoder(network, config.encoder_learns)
-        network = network.to(device=accelerator.device, memory_format=torch.channels_last)
+        network = network.to(accelerator.device)
         weights = (1.0, 1.0)
         if config.balance:
             show = tracked(photos[TRAIN], "class frequencies", accelerator.is_main_process)
