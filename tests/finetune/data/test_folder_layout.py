@@ -169,8 +169,7 @@ def test_a_large_set_is_not_kept_in_memory(photo_folder: Path, tmp_path: Path) -
     image = next((photo_folder / "images").iterdir())
     mask = photo_folder / "masks" / f"{image.stem}.png"
     candidates = [
-        FolderPhoto(f"{index:05d}", "", "set", photo_folder, image, mask, None)
-        for index in range(20_000)
+        FolderPhoto(f"{index:05d}", "", "set", photo_folder, image, mask) for index in range(20_000)
     ]
     dataset = to_dataset(candidates, "", tmp_path)
     rows = LabelledPhotos(dataset)
