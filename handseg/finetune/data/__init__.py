@@ -13,6 +13,7 @@ from handseg.finetune.data.aitaca import list_aitaca
 from handseg.finetune.data.arrow import to_dataset
 from handseg.finetune.data.coco import list_coco
 from handseg.finetune.data.folder import list_folder
+from handseg.finetune.data.freihand import list_freihand
 from handseg.finetune.data.groups import GROUPS_FILE, grouping
 from handseg.finetune.data.hub import list_hub, load_hub
 from handseg.finetune.data.schema import FEATURES, Candidate, LabelledPhotos
@@ -33,8 +34,11 @@ _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "aitaca": list_aitaca,
     "coco": list_coco,
     "hub": list_hub,
+    "freihand": list_freihand,
 }
 LAYOUTS = tuple(_LISTS)
+_OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands")
+"""Layouts that tell groups themselves."""
 
 
 def load_data(
@@ -96,8 +100,11 @@ def _checked(
     groups: str | Path | None,
     group_pattern: str | None,
     options: dict[str, Any],
-) -> Callable[[str], str]:
-    """The function from id to group, once it is sure that the layout takes the options."""
+) -> Any:
+    """The function from id to group, once it is sure that the layout takes the options.
+
+    None where none is given and the layout tells groups itself.
+    """
     if layout not in _LISTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     taker = load_hub if layout == "hub" else _LISTS[layout]
@@ -109,6 +116,8 @@ def _checked(
             f"layout {layout} takes the options {', '.join(('groups', 'group_pattern', *known))}, "
             f"got {', '.join(unknown)}"
         )
+    if groups is None and group_pattern is None and layout in _OWN_GROUPS:
+        return None
     if groups is None and group_pattern is None and layout == "folder":
         file = Path(source) / GROUPS_FILE
         groups = file if file.is_file() else None
