@@ -12,9 +12,12 @@ import datasets
 from handseg.finetune.data.aitaca import list_aitaca
 from handseg.finetune.data.arrow import to_dataset
 from handseg.finetune.data.coco import list_coco
+from handseg.finetune.data.egohands import list_egohands
+from handseg.finetune.data.egohos import list_egohos
 from handseg.finetune.data.folder import list_folder
 from handseg.finetune.data.freihand import list_freihand
 from handseg.finetune.data.groups import GROUPS_FILE, grouping
+from handseg.finetune.data.ho3d import list_ho3d
 from handseg.finetune.data.hub import list_hub, load_hub
 from handseg.finetune.data.schema import FEATURES, Candidate, LabelledPhotos
 from handseg.finetune.data.splits import Splits
@@ -35,6 +38,9 @@ _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "coco": list_coco,
     "hub": list_hub,
     "freihand": list_freihand,
+    "ho3d": list_ho3d,
+    "egohos": list_egohos,
+    "egohands": list_egohands,
 }
 LAYOUTS = tuple(_LISTS)
 _OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands")
