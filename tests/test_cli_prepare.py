@@ -56,6 +56,9 @@ def test_options_reach_the_checks_and_the_loader(run: Run, photo_folder: Path) -
     done = run("pairs", "-o", "grouped", "--no-landmarks", "--group-pattern", r"^(\d+)_")
     assert done.exit_code == 0, done.output
     assert "2_pic00212,2\n" in Path("grouped/groups.csv").read_text().replace("\r", "")
+    done = run("pairs", "-o", "same", "--no-landmarks", "--option", r"group_pattern=^(\d+)_")
+    assert done.exit_code == 0, done.output
+    assert Path("same/groups.csv").read_text() == Path("grouped/groups.csv").read_text()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,9 @@ def test_options_reach_the_checks_and_the_loader(run: Run, photo_folder: Path) -
         (["missing"], "expected the folder"),
         (["pairs", "--layout", "voc"], "layout must be one of folder, aitaca, coco, hub"),
         (["pairs", "--image-column", "x"], "layout folder takes the options"),
+        (["pairs", "--option", "test=both"], "layout folder takes the options"),
+        (["pairs", "--option", "seed=1"], "--option cannot set seed"),
+        (["pairs", "--option", "x"], "expected key=value"),
         (["pairs", "--split", "50/20"], "a split must be two or three positive numbers"),
         (["pairs", "--speck", "2"], "speck must be in 0..1, got 2.0"),
         (["pairs", "--group-pattern", "("], "is no regular expression"),

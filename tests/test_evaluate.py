@@ -494,6 +494,22 @@ def test_a_part_of_a_split_is_measured(
     assert "part must be one of train, val, got 'test'" in done.stderr
 
 
+def test_a_part_of_the_official_split_is_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    options = ["--splits", "official", "--part", "test"]
+    done = run(folder, tmp_path / "none", monkeypatch, *options)
+    assert done.exit_code == 2
+    assert "has no official split" in done.stderr
+    lines = ["id,group,split", "exact,ann,test", "half,ann,test", "double,ben,train"]
+    (folder / "groups.csv").write_text("\n".join([*lines, "missed,cat,"]) + "\n")
+    done = run(folder, tmp_path / "report", monkeypatch, *options)
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "report/per_photo.csv").open(newline="") as rows:
+        assert {row["photo"] for row in csv.DictReader(rows)} == {"exact", "half"}
+
+
 def test_a_layout_that_is_none_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

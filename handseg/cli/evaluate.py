@@ -82,8 +82,9 @@ def evaluate(
         str,
         typer.Option(
             "--layout",
-            metavar="folder|aitaca|coco|hub",
-            help="How DATA holds photos and masks. What needs more words to be read becomes a "
+            metavar="NAME",
+            help="How DATA holds photos and masks: folder, aitaca, coco, hub, freihand, ho3d, "
+            "egohos, egohands or mix. What needs more words to be read becomes a "
             "folder with `handseg prepare`.",
         ),
     ] = "folder",
@@ -91,8 +92,9 @@ def evaluate(
         Path | None,
         typer.Option(
             "--splits",
-            metavar="FILE",
-            help="File that divides DATA into parts, as `handseg prepare --split` writes it.",
+            metavar="FILE|official",
+            help="File that divides DATA into parts, as `handseg prepare --split` writes it, or "
+            "official: the split of the data set's publisher.",
         ),
     ] = None,
     part: Annotated[
@@ -195,11 +197,15 @@ def _find_photos(
 
         return find_pairs(data)
     from handseg.finetune.data import LabelledPhotos, Splits, load_data
+    from handseg.finetune.settings import OFFICIAL
 
     options = {} if group_pattern is None else {"group_pattern": group_pattern}
     dataset = load_data(data, layout, **options)
     if splits is not None and part is not None:
-        dataset = Splits.load(splits).select(dataset, part)
+        official = str(splits) == OFFICIAL
+        dataset = (Splits.official(dataset) if official else Splits.load(splits)).select(
+            dataset, part
+        )
     return LabelledPhotos(dataset)
 
 

@@ -30,11 +30,21 @@ def finetune(
         typer.Option("--data", metavar="DIR", help="Photos and masks, as --layout says."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option("--layout", metavar="folder|aitaca|coco|hub")
+        str | None,
+        typer.Option(
+            "--layout",
+            metavar="NAME",
+            help="folder, aitaca, coco, hub, freihand, ho3d, egohos, egohands, or mix: a YAML file "
+            "that lists several, such as finetune/mix.yaml.",
+        ),
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", metavar="FILE", help="A split that `handseg prepare` made."),
+        typer.Option(
+            "--splits",
+            metavar="FILE|official",
+            help="A split that `handseg prepare` made, or that of the data set's publisher.",
+        ),
     ] = None,
     model: Annotated[
         str | None,

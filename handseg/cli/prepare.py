@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -57,7 +58,8 @@ def prepare(
             "--layout",
             metavar="NAME",
             help="folder (images/ and masks/ by name), aitaca (<id>/original and <id>/no_bg), coco "
-            "(a JSON file) or hub (a data set of Hugging Face's libraries).",
+            "(a JSON file), hub (a data set of Hugging Face's libraries), freihand, ho3d, egohos, "
+            "egohands (as their archives unpack) or mix (a YAML file that lists several).",
         ),
     ] = "folder",
     split: Annotated[
@@ -104,6 +106,10 @@ def prepare(
     group_column: Annotated[
         _Column, _data("group-column", "NAME", "hub: persons, bursts, ....")
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        _data("option", "KEY=VALUE", "Another option of the layout, such as second_order=true."),
+    ] = None,
     min_coverage: Annotated[
         float, _limit("min-coverage", "Least share of the frame that a mask covers.")
     ] = Thresholds.min_coverage,
@@ -142,6 +148,7 @@ def prepare(
     command cannot run as it was given; 130 interrupted.
     """
     with ending_on_ctrl_c():
+        from handseg.finetune.config import parse_assignments
         from handseg.finetune.data.splits import parse_ratios
         from handseg.finetune.prepare import prepare as run
         from handseg.prompts import HandLandmarker
@@ -174,6 +181,11 @@ def prepare(
                 max_surplus,
             )
             ratios = None if split is None else parse_ratios(split)
+            more = parse_assignments(assignments or [])
+            taken = {name for name, value in given.items() if value}
+            taken |= inspect.signature(run).parameters.keys()
+            if wrong := more.keys() & taken:
+                fail(f"--option cannot set {', '.join(sorted(wrong))}")
             if landmarks:
                 landmarker = start_quietly(HandLandmarker)
             with progress_bar() as bar:
@@ -187,6 +199,7 @@ def prepare(
                     seed=seed,
                     progress=bar.track,
                     **{name: value for name, value in given.items() if value},
+                    **more,
                 )
         except ValueError as error:
             fail(reason(error))

@@ -20,6 +20,7 @@ from handseg.files import write_atomic
 from handseg.finetune.hands import TrainingHand
 from handseg.finetune.samples import to_tensors
 from handseg.finetune.views import Augmentation, plain_view, varied_view
+from handseg.finetune.weighted import WeightedPasses
 from handseg.prompts import PromptRecipe
 
 SIGNATURE_FILE = "signature.json"
@@ -222,17 +223,26 @@ def signature(views: Views, model: torch.nn.Module) -> dict[str, Any]:
 class RunOrder(Dataset[Item]):
     """Everything that a run shows, in order: sample n depends on the seed and n alone.
 
-    Each pass shows each hand once, in another order, each time in another of its views.
+    Each pass shows each hand once, in another order, each time in another of its views. With
+    `weighted`, it shows as many hands, but which ones and how often is told by that.
     """
 
-    def __init__(self, items: Dataset[Item], hands: int, views: int, seed: int) -> None:
+    def __init__(
+        self,
+        items: Dataset[Item],
+        hands: int,
+        views: int,
+        seed: int,
+        weighted: WeightedPasses | None = None,
+    ) -> None:
         self.items, self.hands, self.views, self.seed = items, hands, views, seed
+        self.weighted = weighted
         self.first, self.last = 0, 0
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
     def between(self, first: int, last: int) -> RunOrder:
         """Samples `first` to `last` of the run, the last one not included."""
-        part = RunOrder(self.items, self.hands, self.views, self.seed)
+        part = RunOrder(self.items, self.hands, self.views, self.seed, self.weighted)
         part.first, part.last = first, last
         return part
 
@@ -242,9 +252,16 @@ class RunOrder(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         turn, place = divmod(self.first + index, self.hands)
         if self._order[0] != turn:
-            rng = np.random.default_rng([self.seed, 11, turn])
-            self._order = turn, rng.permutation(self.hands)
-        return self.items[int(self._order[1][place]) * self.views + turn % self.views]
+            self._order = turn, self._pass(turn)
+        return self.items[int(self._order[1][place])]
+
+    def _pass(self, turn: int) -> np.ndarray:
+        """The items of a pass, (hands,) int."""
+        if self.weighted is not None:
+            hands, before = self.weighted.draw(turn)
+            return hands * self.views + before % self.views
+        rng = np.random.default_rng([self.seed, 11, turn])
+        return rng.permutation(self.hands) * self.views + turn % self.views
 
 
 def collate(items: Sequence[Item]) -> Item:

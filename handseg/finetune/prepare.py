@@ -1,8 +1,8 @@
 """Check and clean a data set of photos with masks, and write it as a folder to train on.
 
 The output is a data set of the layout "folder" (`images/`, `masks/`, perhaps `object_masks/`,
-`groups.csv`), with `report.csv`, a row for every pair, and `report.jpg`, which shows those that
-were repaired or rejected. The source is only read.
+`left_masks/` and `right_masks/`, `groups.csv`), with `report.csv`, a row for every pair, and
+`report.jpg`, which shows those that were repaired or rejected. The source is only read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from PIL import ExifTags, Image
 from handseg.files import save_image, write_atomic
 from handseg.finetune.data import Candidate, Splits, list_photos
 from handseg.finetune.data.checks import check_labels
-from handseg.finetune.data.folder import IMAGES, MASKS, OBJECT_MASKS
+from handseg.finetune.data.fitting import sides_within
+from handseg.finetune.data.folder import IMAGES, MASKS, OTHER_MASKS
 from handseg.finetune.data.groups import GROUPS_FILE, write_groups
 from handseg.finetune.outcomes import KEPT, REJECTED, REPAIRED, REPORT_FILE, Outcome, Report
 from handseg.finetune.prepare_sheet import PICTURES, draw_flagged, write_pages
@@ -127,7 +128,8 @@ def prepare(
             report.add(run.do(candidate, names[candidate.id]))
     outcomes = tuple(report.rows[candidate.id] for candidate in candidates)
     groups = {row.name: row.group for row in outcomes if row.status != REJECTED}
-    write_groups(groups, output / GROUPS_FILE)
+    official = {names[one.id]: one.split for one in candidates if one.split is not None}
+    write_groups(groups, output / GROUPS_FILE, official)
     flagged = [row for row in outcomes if row.status != KEPT]
     flagged.sort(key=lambda row: row.status != REJECTED)
     write_pages([(row.name, row.id, row.status, row.reasons) for row in flagged], output)
@@ -195,7 +197,7 @@ class _Draft:
     image: np.ndarray | None = None
     before: np.ndarray | None = None
     mask: np.ndarray | None = None
-    object_mask: np.ndarray | None = None
+    other_masks: dict[str, np.ndarray] = field(default_factory=dict)
     raw: bytes = b""
     suffix: str | None = None
 
@@ -251,7 +253,9 @@ class _Run:
             return
         verdict = check_labels(image, labels, self.limits, self.landmarker)
         draft.before, draft.mask = labels.mask, verdict.mask
-        draft.object_mask = labels.object_mask
+        if labels.object_mask is not None:
+            draft.other_masks["object_mask"] = labels.object_mask
+        draft.other_masks |= sides_within(labels, verdict.mask)
         draft.faults += verdict.faults
         draft.repairs += verdict.repairs
         for measure, value in verdict.measured.items():
@@ -282,6 +286,6 @@ def _write_pair(draft: _Draft, name: str, output: Path) -> None:
     else:
         photographic = draft.raw.startswith(b"\xff\xd8")  # JPEG
         save_image(draft.image, output / IMAGES / f"{name}{'.jpg' if photographic else '.png'}")
-    if draft.object_mask is not None:
-        save_image(draft.object_mask, output / OBJECT_MASKS / f"{name}.png")
+    for column, mask in draft.other_masks.items():
+        save_image(mask, output / OTHER_MASKS[column] / f"{name}.png")
     save_image(draft.mask, output / MASKS / f"{name}.png")

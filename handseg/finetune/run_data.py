@@ -12,10 +12,18 @@ import torch
 
 from handseg.errors import TrainingError
 from handseg.finetune.data import LabelledPhotos, Splits, load_data
+from handseg.finetune.data.mix import mix_weights
 from handseg.finetune.features import FeatureCache, Item, RunOrder, Views, signature
 from handseg.finetune.hands import FoundHands, TrainingHand, find_hands
 from handseg.finetune.progress import tracked
-from handseg.finetune.settings import TRAIN, VALIDATION, DataSettings, FinetuneConfig
+from handseg.finetune.settings import (
+    OFFICIAL,
+    TRAIN,
+    VALIDATION,
+    DataSettings,
+    FinetuneConfig,
+)
+from handseg.finetune.weighted import WeightedPasses
 from handseg.models.torch_common import image_embeddings
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.prompts import PromptRecipe
@@ -47,9 +55,13 @@ def load_photos(settings: DataSettings, output: Path, seed: int) -> dict[str, La
         TrainingError: if a part that a run needs has no photo.
     """
     dataset = load_data(settings.source, settings.layout, **settings.options)
-    path = Path(settings.splits) if settings.splits else output / SPLITS_FILE
+    official = settings.splits == OFFICIAL
+    path = Path(settings.splits) if settings.splits and not official else output / SPLITS_FILE
     if path.is_file():
         splits = Splits.load(path)
+    elif official:
+        splits = Splits.official(dataset, settings.ratios, seed)
+        splits.save(path)
     elif settings.splits:
         raise TrainingError(f"splits: no such file: {path}")
     else:
@@ -90,8 +102,18 @@ def prepare_data(
             found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
         )
         sets[part] = _encoded(items, model, kept / part, accelerator) if config.cache else items
-    order = RunOrder(sets[TRAIN], len(found[TRAIN].hands), config.views, config.seed)
-    return RunData(order, sets[VALIDATION], photos, found[TRAIN].hands)
+    hands = found[TRAIN].hands
+    weighted = _weighted(config, hands)
+    order = RunOrder(sets[TRAIN], len(hands), config.views, config.seed, weighted)
+    return RunData(order, sets[VALIDATION], photos, hands)
+
+
+def _weighted(config: FinetuneConfig, hands: Sequence[TrainingHand]) -> WeightedPasses | None:
+    """What the weights of a mix make of each pass; None for other data."""
+    if config.data.layout != "mix":
+        return None
+    sets = [hand.photo.id.partition("/")[0] for hand in hands]
+    return WeightedPasses(sets, mix_weights(Path(config.data.source)), config.seed)
 
 
 def _find(photos: Sequence[Any], part: str, folder: Path, show: bool) -> FoundHands:

@@ -16,6 +16,8 @@ CONFIG_FILE = "config.yaml"
 """In the folder of a run, its settings."""
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """The parts of a split."""
+OFFICIAL = "official"
+"""In place of a file of a split: the one of the data set's publisher."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,12 @@ class DataSettings:
 
     Attributes:
         source: a folder, or for layout "hub" also a data set's id.
-        layout: "folder", "aitaca", "coco" or "hub".
+        layout: "folder", "aitaca", "coco", "hub", "freihand", "ho3d", "egohos", "egohands" or
+            "mix".
         options: further arguments of the layout's loader, see `handseg.finetune.data.load_data`.
-        splits: file of a split made before, such as by `handseg prepare`; None splits by group.
+        splits: file of a split made before, such as by `handseg prepare`; "official" takes that of
+            the data set's publisher, with "val" out of "train" where it has none; None splits by
+            group.
         ratios: sizes of the parts "train", "val" and, if wanted, "test".
     """
 

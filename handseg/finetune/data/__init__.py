@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ import datasets
 from handseg.finetune.data.aitaca import list_aitaca
 from handseg.finetune.data.arrow import to_dataset
 from handseg.finetune.data.coco import list_coco
+from handseg.finetune.data.egohands import list_egohands
+from handseg.finetune.data.egohos import list_egohos
 from handseg.finetune.data.folder import list_folder
+from handseg.finetune.data.freihand import list_freihand
 from handseg.finetune.data.groups import GROUPS_FILE, grouping
+from handseg.finetune.data.ho3d import list_ho3d
 from handseg.finetune.data.hub import list_hub, load_hub
+from handseg.finetune.data.mix import list_mix, load_mix
 from handseg.finetune.data.schema import FEATURES, Candidate, LabelledPhotos
 from handseg.finetune.data.splits import Splits
 
@@ -33,8 +39,14 @@ _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "aitaca": list_aitaca,
     "coco": list_coco,
     "hub": list_hub,
+    "freihand": list_freihand,
+    "ho3d": list_ho3d,
+    "egohos": list_egohos,
+    "egohands": list_egohands,
 }
-LAYOUTS = tuple(_LISTS)
+LAYOUTS = (*_LISTS, "mix")
+_OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands")
+"""Layouts that tell groups themselves."""
 
 
 def load_data(
@@ -54,18 +66,21 @@ def load_data(
     Args:
         source: a folder or file, or for layout "hub" also the id of a data set.
         layout: "folder" (`images/` and `masks/`, perhaps `object_masks/`, by stem), "aitaca"
-            (`<id>/original` and `<id>/no_bg`), "coco" or "hub".
+            (`<id>/original` and `<id>/no_bg`), "coco", "hub", "freihand", "ho3d", "egohos",
+            "egohands", or "mix" (a YAML file that lists several).
         groups: CSV file with the columns id and group; for layout "folder" `groups.csv` in the
-            source is taken by default.
+            source is taken by default. Sets in a mix have their own.
         group_pattern: regular expression that finds a photo's group in its id.
         cache_dir: where Arrow files go; None is where `datasets` keeps its own.
-        options: of the layout, see `list_coco` and `load_hub`.
+        options: of the layout, see `list_coco`, `load_hub`, `list_egohos` and `list_egohands`.
 
     Raises:
         ValueError: if the source is not of this layout, an option is unknown or wrong, or nothing
             is left.
     """
     group_of = _checked(source, layout, groups, group_pattern, options)
+    if layout == "mix":
+        return load_mix(Path(source), partial(load_data, cache_dir=cache_dir))
     if layout == "hub":
         dataset = load_hub(source, group_of, cache_dir=cache_dir, **options)
         with_mask = [i for i, there in enumerate(dataset.data["mask"].is_valid()) if there.as_py()]
@@ -87,6 +102,8 @@ def list_photos(
     The arguments are those of `load_data`, and so is what is raised.
     """
     group_of = _checked(source, layout, groups, group_pattern, options)
+    if layout == "mix":
+        return list_mix(Path(source), list_photos)
     return _LISTS[layout](source if layout == "hub" else Path(source), group_of, **options)
 
 
@@ -96,10 +113,20 @@ def _checked(
     groups: str | Path | None,
     group_pattern: str | None,
     options: dict[str, Any],
-) -> Callable[[str], str]:
-    """The function from id to group, once it is sure that the layout takes the options."""
-    if layout not in _LISTS:
+) -> Any:
+    """The function from id to group, once it is sure that the layout takes the options.
+
+    None where none is given and the layout tells groups itself.
+    """
+    if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+    if layout == "mix":
+        given = {"groups": groups, "group_pattern": group_pattern, **options}
+        if names := sorted(name for name, value in given.items() if value is not None):
+            raise ValueError(
+                f"layout mix takes no options, got {', '.join(names)}: give them to its sets"
+            )
+        return None
     taker = load_hub if layout == "hub" else _LISTS[layout]
     parameters = inspect.signature(taker).parameters.values()
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "cache_dir"]
@@ -109,6 +136,8 @@ def _checked(
             f"layout {layout} takes the options {', '.join(('groups', 'group_pattern', *known))}, "
             f"got {', '.join(unknown)}"
         )
+    if groups is None and group_pattern is None and layout in _OWN_GROUPS:
+        return None
     if groups is None and group_pattern is None and layout == "folder":
         file = Path(source) / GROUPS_FILE
         groups = file if file.is_file() else None

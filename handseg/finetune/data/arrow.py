@@ -34,26 +34,14 @@ def to_dataset(
         ValueError: if no candidate has a row.
     """
 
-    def rows() -> Iterator[dict[str, Any]]:
-        count = 0
-        for candidate in candidates:
-            try:
-                row = candidate.row()
-            except ValueError as error:
-                logger.warning("left out: %s: %s", candidate.id, error)
-                continue
-            yield row
-            count += 1
-        if not count:
-            raise _NothingError
-
+    rows = _Rows(candidates, _fingerprint(candidates, options))
     try:
         with _quiet():
             dataset = datasets.Dataset.from_generator(
                 rows,
                 features=FEATURES,
                 cache_dir=None if cache_dir is None else str(cache_dir),
-                fingerprint=_fingerprint(candidates, options),
+                fingerprint=rows.fingerprint,
             )
     except datasets.exceptions.DatasetGenerationError as error:
         cause = error.__cause__
@@ -64,6 +52,32 @@ def to_dataset(
         missing = len(candidates) - len(dataset)
         logger.warning("%d of %d photos are left out", missing, len(candidates))
     return dataset
+
+
+class _Rows:
+    """The rows one after the other; stands for its fingerprint when `datasets` pickles it.
+
+    That it does to tell data sets apart, and a hundred thousand candidates take it long.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], fingerprint: str) -> None:
+        self._candidates, self.fingerprint = candidates, fingerprint
+
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        count = 0
+        for candidate in self._candidates:
+            try:
+                row = candidate.row()
+            except ValueError as error:
+                logger.warning("left out: %s: %s", candidate.id, error)
+                continue
+            yield row
+            count += 1
+        if not count:
+            raise _NothingError
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _Rows, ((), self.fingerprint)
 
 
 class _NothingError(Exception):

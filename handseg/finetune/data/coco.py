@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from handseg.finetune.data.fitting import fit, resized
-from handseg.finetune.data.schema import Candidate, Labels, png
+from handseg.finetune.data.schema import Candidate, Labels, cells
 
 _HAND = re.compile(r"hands?(?![a-z])", re.IGNORECASE)  # "left_hand", but no "handbag".
 _OBJECT = re.compile(r"objects?(?![a-z])", re.IGNORECASE)
@@ -53,9 +53,7 @@ class CocoPhoto(Candidate):
         """See the base class; the photo is not read."""
         if not self.image_path.is_file():
             raise ValueError(f"no such file: {self.image_path}")
-        labels = self._drawn()
-        held = labels.object_mask
-        return self._row(png(labels.mask), None if held is None else png(held))
+        return self._row(**cells(self._drawn()))
 
     def _drawn(self) -> Labels:
         if not self.hands:

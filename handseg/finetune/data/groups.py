@@ -37,7 +37,17 @@ def grouping(
     return str
 
 
-def _by_file(path: Path) -> Callable[[str], str]:
+def read_splits(path: Path) -> dict[str, str]:
+    """By id, what the column `split` of a CSV file says, if the file has one and says anything.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    rows = _rows(path)
+    return {row["id"]: row["split"] for row in rows if row.get("split")}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -45,9 +55,13 @@ def _by_file(path: Path) -> Callable[[str], str]:
                 raise ValueError(
                     f"{path} must have the columns id and group, got {reader.fieldnames}"
                 )
-            table = {row["id"]: row["group"] for row in reader}
+            return list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"groups: cannot read {path}: {error}") from error
+
+
+def _by_file(path: Path) -> Callable[[str], str]:
+    table = {row["id"]: row["group"] for row in _rows(path)}
 
     def group_of(name: str) -> str:
         if not table.get(name):
@@ -76,9 +90,19 @@ def _by_pattern(pattern: str) -> Callable[[str], str]:
     return group_of
 
 
-def write_groups(groups: Mapping[str, str], path: Path) -> None:
-    """Write a file that `grouping` takes; `groups` maps ids to groups."""
+def write_groups(
+    groups: Mapping[str, str], path: Path, splits: Mapping[str, str] | None = None
+) -> None:
+    """Write a file that `grouping` and `read_splits` take.
+
+    Args:
+        groups: from ids to groups.
+        path: of the file.
+        splits: from some ids to their part of the official split.
+    """
+    columns = ("id", "group", "split") if splits else ("id", "group")
     with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("id", "group"))
-        writer.writerows(groups.items())
+        writer.writerow(columns)
+        for name, group in groups.items():
+            writer.writerow((name, group, splits.get(name, "")) if splits else (name, group))

@@ -11,7 +11,15 @@ import datasets
 import numpy as np
 
 from handseg.finetune.data.fitting import read_mask
-from handseg.finetune.data.schema import FEATURES, Candidate, Labels, cell_bytes, undecoded
+from handseg.finetune.data.schema import (
+    FEATURES,
+    MASKS,
+    NAMES,
+    Candidate,
+    Labels,
+    cell_bytes,
+    undecoded,
+)
 
 _GUESSES = {
     "image": ("image", "photo", "pixel_values", "img"),
@@ -28,6 +36,7 @@ class HubPhoto(Candidate):
     source: str
     dataset: datasets.Dataset
     index: int
+    split: str | None = None
 
     @property
     def photo(self) -> bytes:
@@ -42,10 +51,13 @@ class HubPhoto(Candidate):
         if row["mask"] is None:
             raise ValueError(f"{self.id} has no mask")
         mask, repairs = read_mask(cell_bytes(row["mask"]), "its mask", image.shape)
-        if row["object_mask"] is None:
-            return Labels(mask, None, repairs)
-        held, more = read_mask(cell_bytes(row["object_mask"]), "its object mask", image.shape)
-        return Labels(mask, held, repairs + more)
+        others: dict[str, Any] = {}
+        for name in MASKS[1:]:
+            if row[name] is not None:
+                words = f"its {name.replace('_', ' ')}"
+                others[name], more = read_mask(cell_bytes(row[name]), words, image.shape)
+                repairs += more
+        return Labels(mask, repairs=repairs, **others)
 
 
 def load_hub(
@@ -57,8 +69,11 @@ def load_hub(
     image_column: str | None = None,
     mask_column: str | None = None,
     object_mask_column: str | None = None,
+    left_mask_column: str | None = None,
+    right_mask_column: str | None = None,
     id_column: str | None = None,
     group_column: str | None = None,
+    split_column: str | None = None,
 ) -> datasets.Dataset:
     """A data set in the form of `FEATURES`; its pictures stay where they are.
 
@@ -70,8 +85,10 @@ def load_hub(
         split: which one to take; needed where there are several.
         image_column, mask_column: guessed from their names where they are not given.
         object_mask_column: masks of what the hands hold.
+        left_mask_column, right_mask_column: masks of the left and of the right hands.
         id_column: by default rows are numbered.
         group_column: of persons, bursts, ....
+        split_column: "train", "val" or "test", where the rows of one split hold more than one.
 
     Raises:
         ValueError: if the data set cannot be opened or has no such split or columns, or ids are
@@ -81,10 +98,10 @@ def load_hub(
     image = _picture_column(loaded, "image", image_column, ())
     columns = {image: "image"}
     columns[_picture_column(loaded, "mask", mask_column, (image,))] = "mask"
-    if object_mask_column is not None:
-        columns[_picture_column(loaded, "object_mask", object_mask_column, tuple(columns))] = (
-            "object_mask"
-        )
+    given = (object_mask_column, left_mask_column, right_mask_column)
+    for role, column in zip(MASKS[1:], given, strict=True):
+        if column is not None:
+            columns[_picture_column(loaded, role, column, tuple(columns))] = role
     ids = (
         [f"{index:06d}" for index in range(len(loaded))]
         if id_column is None
@@ -97,6 +114,9 @@ def load_hub(
         if group_column is None
         else _texts(loaded, "group_column", group_column)
     )
+    splits = (
+        [None] * len(ids) if split_column is None else _column(loaded, "split_column", split_column)
+    )
     loaded = loaded.select_columns(list(columns)).rename_columns(columns)
     for name in columns.values():
         loaded = loaded.cast_column(name, datasets.Image())
@@ -104,9 +124,9 @@ def load_hub(
         "id": ids,
         "group": groups,
         "source": [Path(source).name] * len(ids),
+        "split": splits,
     }
-    if object_mask_column is None:
-        added["object_mask"] = [None] * len(ids)
+    added |= {name: [None] * len(ids) for name in MASKS if name not in columns.values()}
     for name, values in added.items():
         loaded = loaded.add_column(name, values, feature=FEATURES[name])
     return loaded.select_columns(list(FEATURES))
@@ -115,7 +135,7 @@ def load_hub(
 def list_hub(source: str | Path, group_of: Callable[[str], str], **options: Any) -> list[HubPhoto]:
     """The rows of `load_hub` one by one."""
     dataset = load_hub(source, group_of, **options)
-    names = dataset.select_columns(["id", "group", "source"])
+    names = dataset.select_columns(list(NAMES))
     rows = undecoded(dataset)
     return [HubPhoto(**row, dataset=rows, index=index) for index, row in enumerate(names)]
 
@@ -159,11 +179,15 @@ def _picture_column(
 
 
 def _texts(dataset: datasets.Dataset, option: str, name: str) -> list[str]:
+    return [str(value) for value in _column(dataset, option, name)]
+
+
+def _column(dataset: datasets.Dataset, option: str, name: str) -> list[Any]:
     if name not in dataset.column_names:
         raise ValueError(
             f"{option}: got {name!r}, the columns are {', '.join(dataset.column_names)}"
         )
-    return [str(value) for value in dataset[name]]
+    return list(dataset[name])
 
 
 def _kind(dataset: datasets.Dataset, name: str) -> str:

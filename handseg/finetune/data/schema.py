@@ -22,14 +22,28 @@ FEATURES = datasets.Features(
         "image": datasets.Image(),
         "mask": datasets.Image(),
         "object_mask": datasets.Image(),
+        "left_mask": datasets.Image(),
+        "right_mask": datasets.Image(),
         "id": datasets.Value("string"),
         "group": datasets.Value("string"),
         "source": datasets.Value("string"),
+        "split": datasets.Value("string"),
     }
 )
-"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; a name that
-no other photo of the data set has; what must not be torn apart by a split (a person, a burst); the
-data set."""
+"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; those of its
+left and of its right hands, one null where there is no such hand, both null where the data set does
+not tell left from right; a name that no other photo of the data set has; what must not be torn
+apart by a split (a person, a burst); the data set; "train", "val" or "test" as the data set's
+publisher has it, or null."""
+
+SIDES = ("left", "right")
+"""Of the person whose hand it is."""
+
+MASKS = ("mask", "object_mask", "left_mask", "right_mask")
+"""The columns with masks."""
+
+NAMES = ("id", "group", "source", "split")
+"""The columns with text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +55,22 @@ class Labels:
         object_mask: (H, W) bool, what they hold, or None where that is not labelled.
         repairs: what had to be mended to get there, in words.
         measured: figures that tell whether the labels belong to the photo, by name.
+        left_mask: (H, W) bool, the left hands, or None where sides are not told. Where only one of
+            `left_mask` and `right_mask` is given, the other becomes empty.
+        right_mask: (H, W) bool, the right hands, or None.
     """
 
     mask: np.ndarray
     object_mask: np.ndarray | None = None
     repairs: tuple[str, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    left_mask: np.ndarray | None = None
+    right_mask: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for side, other in (SIDES, SIDES[::-1]):
+            if getattr(self, f"{side}_mask") is None and getattr(self, f"{other}_mask") is not None:
+                object.__setattr__(self, f"{side}_mask", np.zeros_like(self.mask))
 
 
 class Candidate(ABC):
@@ -55,6 +79,7 @@ class Candidate(ABC):
     id: str
     group: str
     source: str
+    split: str | None = None
 
     @property
     @abstractmethod
@@ -69,7 +94,8 @@ class Candidate(ABC):
     def stamp(self) -> str:
         """Tells whether the candidate or one of its files has changed: their sizes and times."""
         states = [(str(path), *_state(path)) for path in self.files]
-        text = repr((self.id, self.group, self.source, states))
+        parts = (self.id, self.group, self.source, states)
+        text = repr(parts if self.split is None else (*parts, self.split))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @abstractmethod
@@ -86,18 +112,18 @@ class Candidate(ABC):
         Raises:
             ValueError: as `labels`, and if the photo cannot be read.
         """
-        labels = self.labels(load_image(self.photo))
-        return self._row(png(labels.mask), None if (o := labels.object_mask) is None else png(o))
+        return self._row(**cells(self.labels(load_image(self.photo))))
 
-    def _row(self, mask: Any, object_mask: Any) -> dict[str, Any]:
+    def _row(self, **masks: Any) -> dict[str, Any]:
+        """The row with these cells of masks, by column; those that are not given are null."""
         photo = self.photo
         return {
             "image": {"bytes": photo, "path": None} if isinstance(photo, bytes) else str(photo),
-            "mask": mask,
-            "object_mask": object_mask,
+            **{name: masks.get(name) for name in MASKS},
             "id": self.id,
             "group": self.group,
             "source": self.source,
+            "split": self.split,
         }
 
 
@@ -107,6 +133,18 @@ def _state(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return status.st_size, status.st_mtime_ns
+
+
+def cells(labels: Labels) -> dict[str, Any]:
+    """The masks of `labels` as cells of `FEATURES`, by column."""
+    found: dict[str, Any] = {"mask": png(labels.mask)}
+    if labels.object_mask is not None:
+        found["object_mask"] = png(labels.object_mask)
+    for side in SIDES:
+        mask = getattr(labels, f"{side}_mask")
+        if mask is not None and mask.any():
+            found[f"{side}_mask"] = png(mask)
+    return found
 
 
 def png(mask: np.ndarray) -> dict[str, Any]:
@@ -124,6 +162,7 @@ class PhotoRow:
         id: a name that is unique in its data set.
         group: what must not be torn apart by a split.
         source: the data set.
+        split: "train", "val" or "test" as the publisher has it, or None.
         dataset: which the row is in, with the pictures' cells as they are stored.
         index: of the row.
     """
@@ -131,6 +170,7 @@ class PhotoRow:
     id: str
     group: str
     source: str
+    split: str | None
     dataset: datasets.Dataset
     index: int
 
@@ -157,6 +197,25 @@ class PhotoRow:
         """
         row = self.dataset[self.index]
         return None if row["object_mask"] is None else self._read_mask(row, "object_mask")
+
+    def load_side(self, side: str) -> np.ndarray | None:
+        """The left or the right hands, (H, W) bool, or None where sides are not told.
+
+        Args:
+            side: "left" or "right".
+
+        Raises:
+            ValueError: if `side` is none, or a mask cannot be read or is not one.
+        """
+        if side not in SIDES:
+            raise ValueError(f"side must be left or right, got {side!r}")
+        row = self.dataset[self.index]
+        if row[f"{side}_mask"] is not None:
+            return self._read_mask(row, f"{side}_mask")
+        (other,) = set(SIDES) - {side}
+        if row[f"{other}_mask"] is None:
+            return None
+        return np.zeros_like(self._read_mask(row, f"{other}_mask"))
 
     def digest(self) -> str:
         """SHA-256 of what the files of photo and mask hold, in hexadecimal digits.
@@ -211,7 +270,7 @@ class LabelledPhotos(Sequence[PhotoRow]):
                 f"got {', '.join(dataset.column_names)}"
             )
         self._rows = undecoded(dataset)
-        self._names = dataset.select_columns(["id", "group", "source"])
+        self._names = dataset.select_columns(list(NAMES))
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from handseg.files import write_atomic
+from handseg.finetune.data.drawing import draw_groups
 
 if TYPE_CHECKING:
     import datasets
@@ -86,26 +85,52 @@ class Splits:
         Raises:
             ValueError: if a ratio is not positive, or there are fewer groups than parts.
         """
-        if not ratios or not all(0 < value < np.inf for value in ratios.values()):
-            raise ValueError(f"ratios must be positive numbers by name, got {dict(ratios)}")
         groups = _groups(dataset)
-        members: dict[str, list[str]] = {}
-        for name, group in groups.items():
-            members.setdefault(group, []).append(name)
-        if len(members) < len(ratios):
+        return cls(draw_groups(groups, ratios, seed), groups, dict(ratios), seed)
+
+    @classmethod
+    def official(
+        cls, dataset: datasets.Dataset, ratios: Mapping[str, float] | None = None, seed: int = 0
+    ) -> Splits:
+        """The split of the data set's publisher; photos that are in none of its parts are left out.
+
+        Where it has no "val", a run still needs one: with `ratios`, whole groups are drawn out of
+        "train", as many as leave the two in the proportion that `ratios` has them in.
+
+        Args:
+            dataset: with columns id, group and split.
+            ratios: by name, sizes of "train" and "val"; None takes the split as it is.
+            seed: of the order in which groups are drawn.
+
+        Raises:
+            ValueError: if no photo is in an official part, one is in another than "train", "val"
+                or "test", the publisher tore a group apart, or "train" has but one group to draw
+                from.
+        """
+        groups = _groups(dataset)
+        chosen: dict[str, list[str]] = {part: [] for part in PARTS}
+        for name, part in zip(groups, dataset["split"], strict=True):
+            if part is None:
+                continue
+            if part not in chosen:
+                raise ValueError(f"split must be {', '.join(PARTS)} or null, {name!r} has {part!r}")
+            chosen[part].append(name)
+        parts = {part: tuple(sorted(ids)) for part, ids in chosen.items() if ids}
+        if not parts:
+            raise ValueError("the data set has no official split: no photo is in a part of one")
+        groups = {name: groups[name] for ids in parts.values() for name in ids}
+        drawn: dict[str, Any] = {}
+        if ratios is not None and "val" in ratios and "train" in parts and "val" not in parts:
+            inside = {name: groups[name] for name in parts["train"]}
+            drawn = {"ratios": {part: ratios[part] for part in ("train", "val")}, "seed": seed}
+            parts |= draw_groups(inside, **drawn)
+        try:
+            return cls(parts, groups, **drawn)
+        except ValueError as error:
             raise ValueError(
-                f"{len(members)} groups cannot fill the {len(ratios)} parts {', '.join(ratios)}"
-            )
-        order = sorted(members)
-        np.random.default_rng(seed).shuffle(order)
-        sizes = [len(members[group]) for group in order]
-        shares = np.array(list(ratios.values())) / sum(ratios.values())
-        assigned = _assign(sizes, shares * len(groups))
-        chosen: dict[str, list[str]] = {part: [] for part in ratios}
-        for group, part in zip(order, assigned, strict=True):
-            chosen[list(ratios)[part]] += members[group]
-        parts = {part: tuple(sorted(ids)) for part, ids in chosen.items()}
-        return cls(parts, groups, dict(ratios), seed)
+                f"the official split tears groups apart: {error}. Split by group, or take it as it "
+                'is with the option group_pattern "(.+)", which makes a group of each photo'
+            ) from error
 
     @classmethod
     def by_pattern(cls, dataset: datasets.Dataset, patterns: Mapping[str, str]) -> Splits:
@@ -195,54 +220,3 @@ def _groups(dataset: datasets.Dataset) -> dict[str, str]:
         (name, count), *_ = Counter(names).most_common(1)
         raise ValueError(f"id {name!r} is in the data set {count} times")
     return result
-
-
-def _assign(sizes: list[int], targets: np.ndarray) -> list[int]:
-    """A part for each group, none without one, the sum of |size - target| as small as swaps get it.
-
-    `sizes` are of the groups, in the order they are drawn; `targets` of the parts, groups and parts
-    in photos.
-    """
-    count = len(targets)
-    # One each to begin with: no part may stay empty.
-    assigned = list(range(count))
-    filled = np.array(sizes[:count], float)
-    for size in sizes[count:]:
-        part = int(np.argmax(targets - filled))
-        assigned.append(part)
-        filled[part] += size
-    while step := _best_exchange(sizes, assigned, filled, targets):
-        for group, part in step:
-            filled[assigned[group]] -= sizes[group]
-            filled[part] += sizes[group]
-            assigned[group] = part
-    return assigned
-
-
-def _best_exchange(
-    sizes: list[int], assigned: list[int], filled: np.ndarray, targets: np.ndarray
-) -> list[tuple[int, int]]:
-    """The moves (group, new part), one or two, that bring the parts nearest to their targets."""
-    # Groups of one size in one part are alike: the first stands for all.
-    holders: list[dict[int, int]] = [{} for _ in targets]
-    for group, (size, part) in enumerate(zip(sizes, assigned, strict=True)):
-        holders[part].setdefault(size, group)
-    counts = np.bincount(assigned, minlength=len(targets))
-    excess = filled - targets
-    best, best_gain = [], 1e-9
-    for one in range(len(targets)):
-        for other in range(len(targets)):
-            if one == other:
-                continue
-            given = np.array(list(holders[one]))
-            # Zero stands for nothing in return, which must not empty a part.
-            returned = np.array([*holders[other], *([0] if counts[one] > 1 else [])])
-            moved = given[:, None] - returned[None]
-            after = np.abs(excess[one] - moved) + np.abs(excess[other] + moved)
-            row, column = np.unravel_index(int(after.argmin()), after.shape)
-            gain = abs(excess[one]) + abs(excess[other]) - after[row, column]
-            if gain > best_gain:
-                best, best_gain = [(holders[one][int(given[row])], other)], gain
-                if returned[column]:
-                    best.append((holders[other][int(returned[column])], one))
-    return best

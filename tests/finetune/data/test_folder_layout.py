@@ -67,6 +67,33 @@ def test_object_masks_are_read(folder: Path) -> None:
     assert rows["2_pic00174"].load_object_mask() is None
 
 
+def test_sides_and_the_official_split_are_read(folder: Path) -> None:
+    (folder / "left_masks").mkdir()
+    left = np.zeros((480, 640), np.uint8)
+    left[:10] = 255
+    Image.fromarray(left).save(folder / "left_masks" / "2_pic00212.png")
+    names = sorted(path.stem for path in (folder / "images").iterdir())
+    lines = [f"{name},g,{'val' if name == '3_pic00043' else ''}" for name in names]
+    (folder / "groups.csv").write_text("\n".join(["id,group,split", *lines]) + "\n")
+    rows = {row.id: row for row in load(folder)}
+    np.testing.assert_array_equal(rows["2_pic00212"].load_side("left"), left > 0)
+    right = rows["2_pic00212"].load_side("right")
+    assert right is not None
+    assert not right.any()
+    assert rows["2_pic00174"].load_side("left") is None
+    with pytest.raises(ValueError, match="side must be left or right, got 'up'"):
+        rows["2_pic00174"].load_side("up")
+    assert {name: row.split for name, row in rows.items()} == {
+        name: "val" if name == "3_pic00043" else None for name in names
+    }
+    labels = {one.id: one for one in list_photos(folder)}["2_pic00212"].labels(
+        np.zeros((480, 640, 3), np.uint8)
+    )
+    np.testing.assert_array_equal(labels.left_mask, left > 0)
+    assert labels.right_mask is not None
+    assert not labels.right_mask.any()
+
+
 def test_photos_without_a_mask_are_left_out_and_named_every_time(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,7 +123,7 @@ def test_groups_come_from_a_file_or_a_pattern(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layout": "voc"}, "layout must be one of folder, aitaca, coco, hub, got 'voc'"),
+        ({"layout": "voc"}, "layout must be one of folder, .*, mix, got 'voc'"),
         ({"image_column": "x"}, "layout folder takes the options .*, got image_column"),
         ({"group_pattern": "("}, "no regular expression"),
         ({"group_pattern": "id"}, "must have one group in brackets, got 0"),
@@ -169,8 +196,7 @@ def test_a_large_set_is_not_kept_in_memory(photo_folder: Path, tmp_path: Path) -
     image = next((photo_folder / "images").iterdir())
     mask = photo_folder / "masks" / f"{image.stem}.png"
     candidates = [
-        FolderPhoto(f"{index:05d}", "", "set", photo_folder, image, mask, None)
-        for index in range(20_000)
+        FolderPhoto(f"{index:05d}", "", "set", photo_folder, image, mask) for index in range(20_000)
     ]
     dataset = to_dataset(candidates, "", tmp_path)
     rows = LabelledPhotos(dataset)

@@ -22,7 +22,7 @@ def make(names: tuple[str, ...] = ("photo", "hand_mask"), **columns: list[Any]) 
     """Three rows of a photo, grey 10, 20, 30, and a mask that is white."""
     pictures = {
         names[0]: [picture(value) for value in (10, 20, 30)],
-        names[1]: [picture(255, "L")] * 3,
+        **{name: [picture(255, "L")] * 3 for name in names[1:]},
     }
     features = {name: datasets.Image() for name in names}
     for name, values in columns.items():
@@ -70,6 +70,24 @@ def test_columns_may_be_named(tmp_path: Path) -> None:
     assert list(dataset["group"]) == ["7", "7", "8"]
     held = load_data(source, "hub", image_column="a", mask_column="b", id_column="name")
     assert list(held["group"]) == ["x", "y", "z"]
+
+
+def test_sides_and_the_official_split_may_be_named(tmp_path: Path) -> None:
+    rows = make(("a", "b", "l"), part=["train", None, "test"])
+    columns = {"image_column": "a", "mask_column": "b", "left_mask_column": "l"}
+    source = saved(rows, tmp_path)
+    dataset = load_data(source, "hub", **columns, split_column="part")
+    assert list(dataset["split"]) == ["train", None, "test"]
+    left, right = (LabelledPhotos(dataset)[0].load_side(side) for side in ("left", "right"))
+    assert left is not None
+    assert right is not None
+    assert left.all()
+    assert not right.any()
+    labels = list_photos(source, "hub", **columns)[0].labels(np.zeros((40, 60, 3), np.uint8))
+    assert labels.left_mask is not None
+    assert labels.left_mask.all()
+    with pytest.raises(ValueError, match="split_column: got 'x', the columns are"):
+        load_data(source, "hub", **columns, split_column="x")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -156,6 +157,49 @@ def test_an_official_split_is_told_by_the_ids() -> None:
         Splits.by_pattern(dataset, {"val": "x"})
     with pytest.raises(ValueError, match="no regular expression"):
         Splits.by_pattern(dataset, {"val": "("})
+
+
+def official(
+    groups: list[str], splits: list[str | None], **options: Any
+) -> tuple[Splits, datasets.Dataset]:
+    ids = [f"p{index}" for index in range(len(groups))]
+    dataset = datasets.Dataset.from_dict({"id": ids, "group": groups, "split": splits})
+    return Splits.official(dataset, **options), dataset
+
+
+def test_the_publishers_split_is_taken_from_the_rows(tmp_path: Path) -> None:
+    splits, dataset = official(["a", "b", "b", "c", "d"], ["test", "train", "train", None, "val"])
+    assert splits.parts == {"train": ("p1", "p2"), "val": ("p4",), "test": ("p0",)}
+    assert (splits.ratios, splits.seed) == (None, None)
+    assert "p3" not in splits.groups
+    splits.save(tmp_path / "splits.json")
+    assert Splits.load(tmp_path / "splits.json") == splits
+    assert splits.select(dataset, "test")["id"][0] == "p0"
+
+
+def test_a_missing_val_is_drawn_out_of_train_by_group() -> None:
+    groups = [f"g{index // 4}" for index in range(80)] + ["t"] * 5
+    parts: list[str | None] = ["train"] * 80 + ["test"] * 5
+    ratios = {"train": 0.6, "val": 0.2, "test": 0.2}
+    splits, _ = official(groups, parts, ratios=ratios, seed=3)
+    assert {part: len(ids) for part, ids in splits.parts.items()} == {
+        "train": 60, "val": 20, "test": 5,
+    }  # fmt: skip
+    assert (splits.ratios, splits.seed) == ({"train": 0.6, "val": 0.2}, 3)
+    assert splits == official(groups, parts, ratios=ratios, seed=3)[0]
+    assert splits.parts != official(groups, parts, ratios=ratios, seed=4)[0].parts
+    assert "val" not in official(groups, parts)[0].parts
+    with pytest.raises(ValueError, match="1 groups cannot fill the 2 parts train, val"):
+        official(["a", "b"], ["train", "test"], ratios=ratios)
+
+
+def test_an_official_split_that_is_none_or_tears_groups_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no official split"):
+        official(["a", "b"], [None, None])
+    with pytest.raises(ValueError, match="must be train, val, test or null, 'p1' has 'dev'"):
+        official(["a", "b"], ["train", "dev"])
+    with pytest.raises(ValueError, match=r"tears groups apart: group 'a' .* option group_pattern"):
+        official(["a", "a"], ["train", "test"])
 
 
 def test_impossible_splits_are_refused() -> None:
