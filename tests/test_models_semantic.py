@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from red_hands import draw_photo, is_red
+from red_network import red_labeller
 from torch import nn
 
 from handseg.errors import ModelError
@@ -23,22 +24,9 @@ SMALL = NetworkConfig("small_resnet", None, image_size=64, filters=16)
 ELLIPSE = (80, 60, 40, 30)
 
 
-class Redness(nn.Module):
-    """Logits that are high where the normalised picture is red; nothing to learn."""
-
-    def __init__(self, classes: int = 1) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(10.0))
-        self.classes = classes
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        red = self.scale * (pixels[:, :1] - pixels[:, 1:2])
-        return torch.cat([red, -red], 1)[:, : self.classes]
-
-
 @pytest.fixture
 def red() -> SemanticModel:
-    return SemanticModel(Redness(), replace(SMALL, image_size=128))
+    return red_labeller()
 
 
 @pytest.mark.parametrize(
@@ -140,8 +128,7 @@ def test_opening_drops_what_is_thinner_than_its_square() -> None:
     image, mask = draw_photo(ELLIPSE)
     image[5:7, 5:150] = image[60, 80]
     for opening, line in ((0, True), (5, False)):
-        model = SemanticModel(Redness(), replace(SMALL, image_size=128, opening=opening))
-        found = model.probabilities(image)[0] > 0.5
+        found = red_labeller(opening).probabilities(image)[0] > 0.5
         assert found[:10].any() == line
         assert (found & mask).sum() > 0.9 * mask.sum()
 

@@ -22,6 +22,7 @@ from handseg.finetune.settings import (
     VALIDATION,
     DataSettings,
     FinetuneConfig,
+    RunSettings,
 )
 from handseg.finetune.weighted import WeightedPasses
 from handseg.models.torch_common import image_embeddings
@@ -103,16 +104,16 @@ def prepare_data(
         )
         sets[part] = _encoded(items, model, kept / part, accelerator) if config.cache else items
     hands = found[TRAIN].hands
-    weighted = _weighted(config, hands)
+    weighted = weighted_passes(config, [hand.photo.id for hand in hands])
     order = RunOrder(sets[TRAIN], len(hands), config.views, config.seed, weighted)
     return RunData(order, sets[VALIDATION], photos, hands)
 
 
-def _weighted(config: FinetuneConfig, hands: Sequence[TrainingHand]) -> WeightedPasses | None:
-    """What the weights of a mix make of each pass; None for other data."""
+def weighted_passes(config: RunSettings, ids: Sequence[str]) -> WeightedPasses | None:
+    """What the weights of a mix make of each pass over photos of these ids; None for other data."""
     if config.data.layout != "mix":
         return None
-    sets = [hand.photo.id.partition("/")[0] for hand in hands]
+    sets = [name.partition("/")[0] for name in ids]
     return WeightedPasses(sets, mix_weights(Path(config.data.source)), config.seed)
 
 

@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 from PIL import Image
 from red_hands import draw_photo, red_segmenter
+from red_network import red_labeller
 from streamlit.testing.v1 import AppTest
 
 import handseg.app
@@ -59,11 +60,16 @@ def decoded(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[i
 
 @pytest.fixture
 def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Opens the page with settings and photos; a model named "gone" cannot be loaded."""
+    """Opens the page with settings and photos.
+
+    A model named "gone" cannot be loaded, one named "baseline" labels whole photos.
+    """
 
     def from_pretrained(name: str, **_: Any) -> HandSegmenter:
         if name == "gone":
             raise ModelError("no such model: gone")
+        if name == "baseline":
+            return HandSegmenter(red_labeller())
         return segmenter
 
     monkeypatch.setattr(HandSegmenter, "from_pretrained", from_pretrained)
@@ -222,6 +228,22 @@ def test_another_model_cuts_out_anew(open_page: Open, decoded: list[int]) -> Non
     page.selectbox(key="model").select("one")
     run(page)
     assert decoded == [1, 1]
+
+
+def test_a_model_without_prompts_has_nothing_to_click_on(open_page: Open) -> None:
+    page = open_page(png(LARGE, SMALL), png(name="empty.png"), models=("handseg-lite", "baseline"))
+    assert "Correct the mask" in [one.label for one in page.expander]
+    page.selectbox(key="model").set_value("baseline")
+    run(page)
+    assert not page.exception
+    assert not page.error
+    assert "Correct the mask" not in [one.label for one in page.expander]
+    # Both red patches are one, as such a network tells no hand from another.
+    assert any("2 photos: 1 with hands, 1 without" in one.value for one in page.caption)
+    assert any(one.value.startswith("Hand 1") and "Hand 2" not in one.value for one in page.caption)
+    page.selectbox(key="model").set_value("handseg-lite")
+    run(page)
+    assert any("Hand 2" in one.value for one in page.caption)
 
 
 def test_strangers_name_no_models_or_folders(open_page: Open) -> None:

@@ -16,7 +16,7 @@ from handseg.finetune.features import Item, RunOrder
 from handseg.finetune.lite import freeze_batch_norms
 from handseg.finetune.losses import batch_iou
 from handseg.finetune.progress import tracked
-from handseg.finetune.run_data import load_photos
+from handseg.finetune.run_data import load_photos, weighted_passes
 from handseg.finetune.settings import TRAIN, VALIDATION
 from handseg.models.networks import build_network
 from handseg.models.semantic import SemanticModel, is_semantic
@@ -39,7 +39,8 @@ class BaselineTask:
         views = PhotoViews(
             photos[TRAIN], config.network, config.augmentation, config.epochs, config.seed
         )
-        self.training = RunOrder(views, len(photos[TRAIN]), config.epochs, config.seed)
+        weighted = weighted_passes(config, [row.id for row in photos[TRAIN]])
+        self.training = RunOrder(views, len(photos[TRAIN]), config.epochs, config.seed, weighted)
         self.validation = PhotoViews(photos[VALIDATION], config.network)
         self._config, self._photos = config, photos
 

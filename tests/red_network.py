@@ -1,0 +1,29 @@
+"""A network that labels whole photos: whatever is red is hand, what is green is an object."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from handseg.models.networks import NetworkConfig
+from handseg.models.semantic import SemanticModel
+
+
+class Redness(nn.Module):
+    """Logits that are high where the normalised picture is red; nothing to learn."""
+
+    def __init__(self, classes: int = 1) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+        self.classes = classes
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        red = self.scale * (pixels[:, :1] - pixels[:, 1:2])
+        return torch.cat([red, -red], 1)[:, : self.classes]
+
+
+def red_labeller(opening: int = 0, objects: bool = False) -> SemanticModel:
+    """`Redness` as a model; with `objects` what is green is an object."""
+    classes = ("hand", "object") if objects else ("hand",)
+    config = NetworkConfig("small_resnet", None, classes, image_size=128, opening=opening)
+    return SemanticModel(Redness(len(classes)), config)
