@@ -11,6 +11,7 @@ from handseg.finetune.config import (
     read_yaml,
     save_yaml,
 )
+from handseg.finetune.data.mix import read_mix
 from handseg.finetune.pretrain import PretrainConfig
 from handseg.finetune.samples import DataConfig
 from handseg.finetune.settings import FinetuneConfig
@@ -89,6 +90,9 @@ def test_what_a_nested_mapping_leaves_out_is_the_fields_default() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "finetune").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_configs_load(path: Path) -> None:
+    if path.stem == "mix":
+        assert len(read_mix(path)) > 1
+        return
     kind = PretrainConfig if path.stem.startswith("lite") else FinetuneConfig
     assert load_yaml(kind, path).batch_size > 0
 

@@ -251,8 +251,10 @@ def test_a_recipe_or_an_adapter_goes_with_no_baseline(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
     run(settings, tmp_path / "run", epochs=1)
+    photo = tmp_path / "photo.png"
+    save_photo(photo)
     result = CliRunner().invoke(
-        app, ["segment", "photo.jpg", "--output", str(tmp_path / "o"), "--model",
+        app, ["segment", str(photo), "--output", str(tmp_path / "o"), "--model",
               str(tmp_path / "run"), "--adapter", str(tmp_path)],
     )  # fmt: skip
     assert result.exit_code == 2
