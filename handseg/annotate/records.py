@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from handseg.prompts import PromptRecipe
 
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
-"""What a joint's confidence is multiplied by where it lies beside the mask, or outside of the photo.
-Chosen, not measured: a joint off the mask is hidden or misplaced, one off the photo is a guess."""
+"""What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
+Chosen, not measured: a joint beside the mask is hidden or misplaced, one off the photo a guess."""
 
 _JITTER = 0.05  # Hand sizes that a joint may lie beside the mask and still count as on it.
 

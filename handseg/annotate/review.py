@@ -81,9 +81,9 @@ class Review:
     def add(self, record: Record) -> None:
         doubt = doubt_of(record)
         self._counts["frames"] += 1
-        self._counts["failed"] += doubt.certainty < 0
-        self._counts["empty"] += doubt.certainty == 0 and not doubt.hands
-        self._counts["doubtful"] += bool(doubt.reasons)
+        if doubt.reasons:
+            failed = doubt.certainty < 0
+            self._counts["failed" if failed else "doubtful" if doubt.hands else "empty"] += 1
         # A heap gives up its smallest entry: the most certain one has to be that.
         entry = (-doubt.certainty, -doubt.index, doubt)
         if len(self._worst) < SHOWN:

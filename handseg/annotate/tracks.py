@@ -67,23 +67,26 @@ class Tracker:
             hands: COCO annotations of one photo, as `HandSegmentation.to_coco` makes them.
         """
         self._tracks = [track for track in self._tracks if frame - track.frame <= GAP + 1]
+        # In an order of their own, so that ties do not depend on the order they came in.
+        order = sorted(range(len(hands)), key=lambda index: _place(hands[index]))
         costs = np.array(
-            [[_cost(track, hand, frame) for hand in hands] for track in self._tracks]
+            [[_cost(track, hands[index], frame) for index in order] for track in self._tracks]
         ).reshape(len(self._tracks), len(hands))
         owners: dict[int, _Track] = {}
         for row, column in zip(*linear_sum_assignment(costs), strict=True):
             if costs[row, column] < _NEVER:
-                owners[int(column)] = self._tracks[row]
-        numbers = []
-        for index, hand in enumerate(hands):
-            track = owners.get(index)
-            if track is None:
-                track = _Track(self._next, hand, frame)
-                self._tracks.append(track)
+                owners[order[column]] = self._tracks[row]
+        for index in order:
+            if index not in owners:
+                owners[index] = _Track(self._next, hands[index], frame)
+                self._tracks.append(owners[index])
                 self._next += 1
-            track.take(hand, frame)
-            numbers.append(track.number)
-        return numbers
+            owners[index].take(hands[index], frame)
+        return [owners[index].number for index in range(len(hands))]
+
+
+def _place(hand: Mapping[str, Any]) -> tuple[list[float], str, list[float]]:
+    return hand["bbox"], hand["handedness"] or "", hand["keypoints"]
 
 
 def _cost(track: _Track, hand: Mapping[str, Any], frame: int) -> float:
