@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
 """What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
 Chosen, not measured: a joint beside the mask is hidden or misplaced, one off the photo a guess."""
+WIDER = 1.3
+"""How much larger the box is that a second mask is made of, see `agreement`."""
 
 _JITTER = 0.05  # Hand sizes that a joint may lie beside the mask and still count as on it.
 
@@ -86,23 +88,26 @@ def _near_mask(hand: Hand, point: np.ndarray) -> bool:
 
 
 def agreement(photo: EmbeddedPhoto, hand: Hand, recipe: PromptRecipe) -> float | None:
-    """How much a hand's mask depends on the prompts: its IoU, 0..1, with the mask that a box alone
-    gives, in the same region, so that nothing is encoded again.
+    """How much a hand's mask depends on how the model is asked: its IoU, 0..1, with the mask that
+    a box alone gives, one `WIDER` than the recipe's, around which the model sees more of the photo.
+
+    It takes one more encoding. Without it, in the same region, handseg-lite gives nearly the same
+    mask for any prompts, right or wrong: `tests/benchmarks/compare_doubts.py`.
 
     None where the hand has no landmarks: there is nothing to make the box of.
     """
     if hand.landmarks is None:
         return None
-    box = recipe.prompts(hand.landmarks, *hand.image_shape).extent
-    (other,) = photo.segment(boxes=box, forearm=recipe.forearm > 0)
+    box = recipe.prompts(hand.landmarks, *hand.image_shape).extent.reshape(2, 2)
+    wider = box.mean(axis=0) + (box - box.mean(axis=0)) * WIDER
+    (other,) = photo.segment(boxes=wider.reshape(4), forearm=recipe.forearm > 0)
+    patch = other.patch.copy()
     if recipe.forearm == 0:  # With landmarks, the mask was cut there.
-        patch = other.patch.copy()
         cut_at_wrist(patch, hand.landmarks - np.array(other.offset, np.float32))
-        return _iou(hand.patch, hand.offset, patch, other.offset)
-    return _iou(hand.patch, hand.offset, other.patch, other.offset)
+    return mask_iou(hand.patch, hand.offset, patch, other.offset)
 
 
-def _iou(
+def mask_iou(
     one: np.ndarray, offset: tuple[int, int], other: np.ndarray, other_offset: tuple[int, int]
 ) -> float:
     """IoU of two alphas (h, w) uint8 at half of 255, at their places (x, y) in a photo."""

@@ -18,8 +18,9 @@ SHOWN = 200
 """The most frames on the page."""
 THUMBNAIL = 480
 """px, the longer side of a frame on the page."""
-SURE = 0.9
-"""What a predicted IoU or the agreement of two prompts is at least where nothing is doubted."""
+SURE_IOU, SURE_AGREEMENT = 0.88, 0.95
+"""Below these, predicted IoU and agreement are reasons to look. Of the hands of HGR, which are well
+lit and alone, handseg-lite has one in fifty below the first and one in six below the second."""
 
 _TEMPLATE = Path(__file__).parents[1] / "assets" / "review.html"
 
@@ -30,7 +31,7 @@ class Doubt:
 
     Attributes:
         certainty: -1 where the frame failed, 0 where no hand was found, else in 0..1, of its least
-            certain hand: the lower one of predicted IoU and agreement.
+            certain hand: predicted IoU times agreement.
         index: of the frame.
         reasons: why it is doubtful, none where it is not.
         hands: how many were found.
@@ -45,8 +46,8 @@ class Doubt:
 def doubt_of(record: Record) -> Doubt:
     """How certain a frame is, and why it is not.
 
-    `predicted IoU` is the model's own estimate of a mask. Prompts disagree where a box alone gives
-    another mask than the model's recipe; see `handseg.annotate.records.agreement`.
+    Predicted IoU is the model's own estimate of a mask; by itself it says little. Agreement is how
+    alike two masks of the hand are, see `handseg.annotate.records.agreement`.
     """
     if "error" in record:
         return Doubt(-1.0, record["index"], (f"failed: {record['error']}",), 0)
@@ -60,14 +61,11 @@ def doubt_of(record: Record) -> Doubt:
     for number, (hand, agreed) in enumerate(zip(hands, record["agreements"], strict=True), 1):
         name = hand["handedness"] or "hand"
         name = f"{name} {number}" if len(hands) > 1 else name
-        certainty = min(certainty, hand["score"])
-        if hand["score"] < SURE:
+        certainty = min(certainty, hand["score"] * (1.0 if agreed is None else agreed))
+        if hand["score"] < SURE_IOU:
             reasons.append(f"{name}: predicted IoU {hand['score']:.2f}")
-        if agreed is None:
-            continue
-        certainty = min(certainty, agreed)
-        if agreed < SURE:
-            reasons.append(f"{name}: a box alone gives another mask, IoU {agreed:.2f}")
+        if agreed is not None and agreed < SURE_AGREEMENT:
+            reasons.append(f"{name}: a wider box alone gives another mask, IoU {agreed:.2f}")
     return Doubt(max(0.0, certainty), record["index"], tuple(reasons), len(hands))
 
 
@@ -106,7 +104,7 @@ class Review:
             for doubt in sorted(entry[-1] for entry in self._worst)
         ]
         with write_atomic(path) as temporary:
-            page = template.render(cases=cases, counts=self._counts, sure=SURE)
+            page = template.render(cases=cases, counts=self._counts)
             temporary.write_text(page, encoding="utf-8")
 
 

@@ -83,7 +83,7 @@ def annotate(
         typer.Option(
             "--review",
             help="Also write review.html, the least certain photos first; segments each hand a "
-            "second time, from a box alone.",
+            "second time, from a wider box alone.",
         ),
     ] = False,
     forearm: Annotated[
