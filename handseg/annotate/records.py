@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
 """What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
 Chosen, not measured: a joint beside the mask is hidden or misplaced, one off the photo a guess."""
-WIDER = 1.3
-"""How much larger the box is that a second mask is made of, see `agreement`."""
-
 _JITTER = 0.05  # Hand sizes that a joint may lie beside the mask and still count as on it.
 
 
@@ -87,9 +84,11 @@ def _near_mask(hand: Hand, point: np.ndarray) -> bool:
     return bool((np.hypot(columns + left - x, rows + top - y) <= reach).any())
 
 
-def agreement(photo: EmbeddedPhoto, hand: Hand, recipe: PromptRecipe) -> float | None:
+def agreement(
+    photo: EmbeddedPhoto, hand: Hand, recipe: PromptRecipe, wider: float = 1.3
+) -> float | None:
     """How much a hand's mask depends on how the model is asked: its IoU, 0..1, with the mask that
-    a box alone gives, one `WIDER` than the recipe's, around which the model sees more of the photo.
+    a box alone gives, `wider` times the recipe's, around which the model sees more of the photo.
 
     It takes one more encoding. Without it, in the same region, handseg-lite gives nearly the same
     mask for any prompts, right or wrong: `tests/benchmarks/compare_doubts.py`.
@@ -99,8 +98,9 @@ def agreement(photo: EmbeddedPhoto, hand: Hand, recipe: PromptRecipe) -> float |
     if hand.landmarks is None:
         return None
     box = recipe.prompts(hand.landmarks, *hand.image_shape).extent.reshape(2, 2)
-    wider = box.mean(axis=0) + (box - box.mean(axis=0)) * WIDER
-    (other,) = photo.segment(boxes=wider.reshape(4), forearm=recipe.forearm > 0)
+    centre = box.mean(axis=0)
+    box = (box - centre) * wider + centre
+    (other,) = photo.segment(boxes=box.reshape(4), forearm=recipe.forearm > 0)
     patch = other.patch.copy()
     if recipe.forearm == 0:  # With landmarks, the mask was cut there.
         cut_at_wrist(patch, hand.landmarks - np.array(other.offset, np.float32))

@@ -41,8 +41,8 @@ def measure(folder: Path, every: int) -> np.ndarray:
                 truth = mask * np.uint8(255)
                 cut_at_wrist(truth, hand.landmarks)
                 row = [records.mask_iou(hand.patch, hand.offset, truth, (0, 0)), hand.predicted_iou]
-                for records.WIDER in (1.0, 1.3):
-                    agreed = records.agreement(photo, hand, segmenter.recipe)
+                for wider in (1.0, 1.3):
+                    agreed = records.agreement(photo, hand, segmenter.recipe, wider)
                     assert agreed is not None
                     row.append(agreed)
                 rows.append(row)
