@@ -58,7 +58,7 @@ class Shards:
             # It may have been done between a look at it and the lock.
             mine = not self.is_done(number)
             if mine:
-                self._cut_last_line(number)
+                self._keep_good(number)
             yield mine
         finally:
             if self.is_done(number):
@@ -67,10 +67,8 @@ class Shards:
             lock.release()
 
     def begun(self, number: int) -> list[Record]:
-        """The records that a shard has so far."""
-        file = self._file(number, "partial")
-        content = file.read_bytes() if file.exists() else b""
-        return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+        """The records that a shard which is not done has so far, without those that failed."""
+        return [record for record in self._partial(number) if "error" not in record]
 
     def add(self, number: int, record: Record) -> None:
         """Append a record to a shard that is claimed; once it is there, its frame is done."""
@@ -79,11 +77,14 @@ class Shards:
 
     def finish(self, number: int) -> None:
         """Make a shard of which all records are there a whole one."""
-        self._write(number, self.begun(number))
+        self._write(number, self._partial(number))
         self._file(number, "partial").replace(self._whole(number))
 
     def reopen_failed(self) -> None:
-        """Take the records of frames that failed out of whole shards: they are tried again."""
+        """Take the records of frames that failed out of whole shards: they are tried again.
+
+        For the start of a run: another one that ends at this moment would miss these shards.
+        """
         for number in range(len(self)):
             if not self.is_done(number):
                 continue
@@ -118,13 +119,16 @@ class Shards:
             text = "".join(json.dumps(record) + "\n" for record in ordered)
             temporary.write_text(text, encoding="utf-8")
 
-    def _cut_last_line(self, number: int) -> None:
-        """Take away the part of a line that a process died in."""
+    def _partial(self, number: int) -> list[Record]:
+        """All whole lines; the last one may be cut off where a process died."""
         file = self._file(number, "partial")
-        if not file.exists():
-            return
-        with file.open("rb+") as stream:
-            stream.truncate(stream.read().rfind(b"\n") + 1)
+        content = file.read_bytes() if file.exists() else b""
+        return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+
+    def _keep_good(self, number: int) -> None:
+        """Take away half a line, and the records of frames that failed: they are tried again."""
+        if self._file(number, "partial").exists():
+            self._write(number, self.begun(number))
 
     def _whole(self, number: int) -> Path:
         return self._file(number, "jsonl")

@@ -338,6 +338,27 @@ def test_full_disk_ends_the_run_and_the_photo_is_not_done(
     assert "2 done" in run("in", "-o", "out").stdout
 
 
+def test_ctrl_c_ends_the_run_and_the_next_one_goes_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        save_photo(Path(f"in/{name}.png"), HAND)
+    segment = HandSegmenter.segment
+    asked: list[Any] = []
+
+    def press_ctrl_c(self: HandSegmenter, image: Any, **options: Any) -> Any:
+        asked.append(image)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return segment(self, image, **options)
+
+    monkeypatch.setattr(HandSegmenter, "segment", press_ctrl_c)
+    done = run("in", "-o", "out")
+    assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
+    assert not Path("out/coco.json").exists()
+    assert "3 done, 1 of them before" in run("in", "-o", "out").stdout
+
+
 @pytest.mark.slow
 def test_carried_weights_on_photos(photo_folder: Path, tmp_path: Path) -> None:
     arguments = ["annotate", str(photo_folder / "images"), "--output", str(tmp_path / "out")]

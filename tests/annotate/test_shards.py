@@ -50,9 +50,10 @@ def test_one_at_a_time_works_on_a_shard(shards: Shards) -> None:
         assert not mine
 
 
-def test_a_line_that_a_process_died_in_is_cut_off(shards: Shards) -> None:
+def test_half_a_line_and_what_failed_are_to_do_again(shards: Shards) -> None:
     with shards.claim(0):
         shards.add(0, {"index": 1})
+        shards.add(0, {"index": 0, "error": "no memory"})
         with (shards.folder / "000000.partial").open("a") as file:
             file.write('{"index": 2, "ha')
     assert shards.missing() == 6
