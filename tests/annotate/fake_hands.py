@@ -9,6 +9,7 @@ import numpy as np
 
 from handseg.hand import Hand
 from handseg.images import load_image
+from handseg.prompts import PromptRecipe
 from handseg.results import HandSegmentation
 
 
@@ -36,6 +37,8 @@ def rectangle(shape: tuple[int, int], x: int, y: int, width: int, height: int) -
 class HoldingSegmenter:
     """One hand without landmarks at a fixed place of every photo, and a thing in it if asked."""
 
+    recipe = PromptRecipe()
+
     def __init__(self) -> None:
         self.options: list[dict[str, Any]] = []
 
@@ -51,3 +54,16 @@ class HoldingSegmenter:
         shape = image.shape[:2]
         held = rectangle(shape, 50, 20, 30, 10) if options.get("objects") else None
         return HandSegmentation(image, (make_hand(rectangle(shape, 20, 20, 30, 40), held),))
+
+    def embed(self, image: Any) -> HoldingPhoto:
+        return HoldingPhoto(self, image)
+
+
+@dataclasses.dataclass
+class HoldingPhoto:
+    segmenter: HoldingSegmenter
+    image: Any
+
+    def segment(self, **options: Any) -> HandSegmentation:
+        assert "boxes" not in options, "a model without landmarks may take no prompts"
+        return self.segmenter.segment(self.image, **options)

@@ -125,6 +125,12 @@ def test_objects_are_asked_for_and_written(holding: HoldingSegmenter, run: Run) 
     assert entry["object_rle"] == held["segmentation"]
 
 
+def test_hands_without_landmarks_can_be_reviewed(holding: HoldingSegmenter, run: Run) -> None:
+    save_photo(Path("in/a.png"))
+    assert run("in", "-o", "out", "--objects", "--review").exit_code == 0
+    assert "hand: predicted IoU 0.80" in Path("out/review.html").read_text()
+
+
 def test_nothing_is_asked_about_objects_unless_they_are_wanted(
     holding: HoldingSegmenter, run: Run
 ) -> None:
