@@ -1,4 +1,8 @@
-"""The errors that callers may want to tell apart from a plain `ValueError`."""
+"""The errors that callers may want to tell apart from a plain `ValueError`, and errors in words."""
+
+from __future__ import annotations
+
+import errno
 
 
 class HandsegError(Exception):
@@ -19,3 +23,19 @@ class TrainingError(HandsegError, ValueError):
 
 class MeasurementError(HandsegError, ValueError):
     """A hand or a coin cannot be measured on this photo."""
+
+
+def reason(error: Exception) -> str:
+    """`error` in one line; those that nobody planned for get their type in front."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def nothing_can_be_written(error: Exception) -> bool:
+    """Whether the next file would fail as this one did: the disk is full or read-only."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -145,41 +145,51 @@ class HandSegmentation:
 
         Masks are compressed RLE with `counts` as str, boxes x, y, width, height in whole pixels.
         Keypoints inside of the photo are marked visible (2), others labelled only (1). `score` is
-        `predicted_iou`. Category 1 is the hand.
+        `predicted_iou`, `handedness_score` is `Hand.score`. Category 1 is the hand. What hands
+        hold follows after all of them, as category 2, without keypoints and scores; `held_by` is
+        the id of the hand's annotation.
 
         Returns:
             `image`, a dict, and `annotations`, a list of dicts.
         """
-        from pycocotools import mask as coco_mask
-
         height, width = self.image.shape[:2]
-        annotations = []
-        for number, hand in enumerate(self.hands):
-            rle = coco_mask.encode(np.asfortranarray(hand.mask.view(np.uint8)))
+        hands: list[dict[str, Any]] = []
+        objects: list[dict[str, Any]] = []
+        for number, hand in enumerate(self.hands, first_annotation_id):
             keypoints = np.zeros((21, 3))
             if hand.landmarks is not None:
                 keypoints[:, :2] = _rounded(hand.landmarks)
                 pixels = np.rint(hand.landmarks)
                 inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
                 keypoints[:, 2] = np.where(inside, 2, 1)
-            annotations.append(
+            hands.append(
                 {
-                    "id": first_annotation_id + number,
+                    "id": number,
                     "image_id": image_id,
                     "category_id": 1,
-                    "segmentation": {"size": [height, width], "counts": rle["counts"].decode()},
-                    "area": hand.area,
-                    "bbox": coco_mask.toBbox(rle).tolist(),
-                    "iscrowd": 0,
+                    **_coco_mask(hand.mask),
                     "keypoints": keypoints.reshape(-1).tolist(),
                     "num_keypoints": int(np.count_nonzero(keypoints[:, 2])),
                     "score": hand.predicted_iou,
+                    "handedness": hand.handedness,
+                    "handedness_score": hand.score,
                 }
             )
+            held = hand.object_mask
+            if held is not None and held.any():
+                objects.append(
+                    {
+                        "id": first_annotation_id + len(self.hands) + len(objects),
+                        "image_id": image_id,
+                        "category_id": 2,
+                        **_coco_mask(held),
+                        "held_by": number,
+                    }
+                )
         image: dict[str, Any] = {"id": image_id, "width": width, "height": height}
         if file_name is not None:
             image["file_name"] = file_name
-        return {"image": image, "annotations": annotations}
+        return {"image": image, "annotations": hands + objects}
 
     def to_supervision(self) -> Detections:
         """The hands as `supervision.Detections`, with `predicted_iou` as the confidence.
@@ -269,6 +279,19 @@ class HandSegmentation:
             rows, columns = window(hand.patch, (hand.offset[0] - x, hand.offset[1] - y))
             np.maximum(merged[rows, columns], hand.patch, out=merged[rows, columns])
         return merged, (x, y)
+
+
+def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
+    """The fields of a COCO annotation that say where `mask` (H, W) bool is."""
+    from pycocotools import mask as coco_mask
+
+    rle = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
+    return {
+        "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
+        "area": int(np.count_nonzero(mask)),
+        "bbox": coco_mask.toBbox(rle).tolist(),
+        "iscrowd": 0,
+    }
 
 
 def _rounded(values: np.ndarray) -> list[Any]:

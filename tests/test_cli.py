@@ -76,7 +76,8 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["segment", "--help"], ["evaluate", "-h"], ["--version"]]
+    "arguments",
+    [["--help"], ["segment", "--help"], ["annotate", "--help"], ["evaluate", "-h"], ["--version"]],
 )
 def test_help_imports_no_heavy_library(arguments: list[str]) -> None:
     code = (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -477,6 +478,26 @@ class TestCoco:
         np.testing.assert_array_equal(keypoints[:, 2], np.where(inside, 2, 1))
         assert first["num_keypoints"] == 21
         assert (second["keypoints"], second["num_keypoints"]) == ([0] * 63, 0)
+
+    def test_what_is_held_follows_the_hands(self) -> None:
+        held = np.full((2, 3), 255, np.uint8)
+        hands = [
+            dataclasses.replace(make_hand(SOFT, (2, 1)), object_patch=patch, object_offset=(4, 3))
+            for patch in (np.zeros((0, 0), np.uint8), held)
+        ]
+        left = dataclasses.replace(hands[1], handedness="left", score=0.75)
+        entry = HandSegmentation(make_photo(), (hands[0], left)).to_coco(3, first_annotation_id=10)
+        entry = json.loads(json.dumps(entry))
+        assert [(note["id"], note["category_id"]) for note in entry["annotations"]] == [
+            (10, 1), (11, 1), (12, 2),
+        ]  # fmt: skip
+        assert entry["annotations"][1]["handedness"] == "left"
+        assert entry["annotations"][1]["handedness_score"] == 0.75
+        note = entry["annotations"][2]
+        assert (note["held_by"], note["image_id"], note["area"]) == (11, 3, 6)
+        assert note["bbox"] == [4, 3, 3, 2]
+        assert "keypoints" not in note
+        np.testing.assert_array_equal(coco_mask.decode(note["segmentation"]), left.object_mask)
 
     def test_file_name_is_left_out_when_there_is_none(self, two_hands: HandSegmentation) -> None:
         assert "file_name" not in two_hands.to_coco()["image"]

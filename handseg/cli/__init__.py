@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from handseg import __version__
+from handseg.cli.annotate import annotate
 from handseg.cli.app import app as page
 from handseg.cli.evaluate import evaluate
 from handseg.cli.export import export
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(segment)
+app.command(no_args_is_help=True)(annotate)
 app.command(no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(export)
 app.command(no_args_is_help=True)(prepare)

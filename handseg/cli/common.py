@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from handseg.errors import reason as reason
+
 if TYPE_CHECKING:
     from handseg.predictor import HandSegmenter
 
@@ -76,17 +78,6 @@ def fail(text: str) -> NoReturn:
     """Say what is wrong with the command and end it."""
     say(f"Error: {text}", "red")
     raise typer.Exit(MISUSED)
-
-
-def reason(error: Exception) -> str:
-    """`error` in one line; those that nobody planned for get their type in front."""
-    text = " ".join(str(error).split())
-    if isinstance(error, ValueError):
-        return text
-    if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def progress_bar() -> Progress:

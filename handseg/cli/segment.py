@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from handseg.cli.common import (
     say,
     say_failed,
 )
+from handseg.errors import nothing_can_be_written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,9 +50,6 @@ class EdgeChoice(str, Enum):
 class HolesChoice(str, Enum):
     keep = "keep"
     fill = "fill"
-
-
-_NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def segment(
@@ -259,7 +256,7 @@ class _Run:
                         f"Failed: {why if str(photo.path) in why else f'{photo.path}: {why}'}",
                         "red",
                     )
-                    if isinstance(error, OSError) and error.errno in _NOTHING_CAN_BE_WRITTEN:
+                    if nothing_can_be_written(error):
                         break
                     continue
                 self.done += 1

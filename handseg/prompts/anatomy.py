@@ -16,6 +16,16 @@ BONES = (
 )
 # fmt: on
 """Pairs of landmarks that a bone joins, and the outline of the palm."""
+LANDMARK_NAMES = (
+    "wrist",
+    *(f"thumb_{joint}" for joint in ("cmc", "mcp", "ip", "tip")),
+    *(
+        f"{finger}_{joint}"
+        for finger in ("index_finger", "middle_finger", "ring_finger", "pinky")
+        for joint in ("mcp", "pip", "dip", "tip")
+    ),
+)
+"""MediaPipe's names of the landmarks, in their order."""
 JOINTS = (1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)
 TIPS = (4, 8, 12, 16, 20)
 WRIST_END = 0.4

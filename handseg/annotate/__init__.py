@@ -1,0 +1,1 @@
+"""Data sets of hand masks and landmarks, made of photos and videos: `handseg annotate`."""

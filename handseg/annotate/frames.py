@@ -1,0 +1,204 @@
+"""The photos of a folder or the frames of a video, in order, each read when it is its turn."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from handseg.errors import ImageError
+from handseg.files import find_images, save_image, write_atomic
+from handseg.images import load_image
+
+VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".webm")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One photo, or one frame of a video.
+
+    Attributes:
+        index: its place in the input, from 0.
+        name: of its files in the data set, without suffix; no two frames share one.
+        source: where it is from, for messages.
+        image: the name of its file in `images/`.
+        sequence: frames that follow each other share it: a folder's path, a video's name.
+    """
+
+    index: int
+    name: str
+    source: str
+    image: str
+    sequence: str
+
+
+class Frames(Protocol):
+    """All frames of an input."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frame: ...
+
+    def read(self, index: int) -> tuple[np.ndarray, float | None]:
+        """A frame, (H, W, 3) uint8 RGB, upright, and its time in seconds where it has one.
+
+        Raises:
+            ImageError: if it cannot be read.
+        """
+
+    def keep(self, index: int, image: np.ndarray, folder: Path) -> None:
+        """Put the frame, read as `image`, into `folder`."""
+
+    def identity(self) -> list[list[str | int]]:
+        """Names and sizes (bytes) of the files: inputs that differ in them are different."""
+
+
+def is_video(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+class PhotoFolder:
+    """The photos that a folder, a file or a pattern names.
+
+    Args:
+        source: as `find_images` takes it.
+        output: what lies in this folder is no input.
+        recursive: take the folders inside of the folder, too.
+        numbered: order by the numbers in the names, so that frame_10 comes after frame_9.
+
+    Raises:
+        ImageError: if there is no photo.
+        ValueError: if two photos would get one name.
+    """
+
+    def __init__(
+        self, source: str, output: Path, *, recursive: bool = False, numbered: bool = False
+    ) -> None:
+        target = output.absolute()
+        paths = find_images([source], recursive=recursive)
+        paths = [path for path in paths if target not in path.absolute().parents]
+        if not paths:
+            raise ImageError(f"{source} holds no image but those in the output folder {output}")
+        root = Path(source)
+        if not root.is_dir():
+            root = Path(os.path.commonpath([path.parent.absolute() for path in paths]))
+        self._paths = sorted(paths, key=_by_number) if numbered else paths
+        self._frames = _name_photos(self._paths, root)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self._frames[index]
+
+    def read(self, index: int) -> tuple[np.ndarray, float | None]:
+        return load_image(self._paths[index]), None
+
+    def keep(self, index: int, image: np.ndarray, folder: Path) -> None:
+        with write_atomic(folder / self._frames[index].image) as temporary:
+            shutil.copyfile(self._paths[index], temporary)
+
+    def identity(self) -> list[list[str | int]]:
+        return [
+            [frame.image, path.stat().st_size]
+            for frame, path in zip(self._frames, self._paths, strict=True)
+        ]
+
+
+def _by_number(path: Path) -> list[tuple[bool, int, str]]:
+    """The path in parts, runs of digits as numbers; what is equal but for zeros keeps apart."""
+    parts = re.findall(r"\d+|\D+", path.as_posix())
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _name_photos(paths: Sequence[Path], root: Path) -> list[Frame]:
+    """Flat names, as annotation tools want them: folders join the name, and where two photos
+    differ in nothing but the suffix, so does that."""
+    inside = [path.absolute().relative_to(root.absolute()) for path in paths]
+    flat = ["__".join(path.parts) for path in inside]
+    stems = Counter(Path(name).stem.casefold() for name in flat)
+    frames: list[Frame] = []
+    taken: dict[str, Path] = {}
+    for index, (path, relative, file) in enumerate(zip(paths, inside, flat, strict=True)):
+        stem, suffix = Path(file).stem, Path(file).suffix
+        name = stem if stems[stem.casefold()] == 1 else f"{stem}_{suffix[1:]}"
+        if (other := taken.setdefault(name.casefold(), path)) is not path:
+            raise ValueError(f"{path} and {other} would both be named {name}, rename one of them")
+        folder = relative.parent.as_posix()
+        frames.append(Frame(index, name, str(path), name + suffix, folder))
+    return frames
+
+
+class Video:
+    """The frames of a video, decoded one after the other and turned as its metadata says.
+
+    A frame is reached by decoding all before it, as the seeking of containers is not exact: read in
+    rising order, each frame is decoded once.
+
+    Args:
+        path: of the video.
+        count: how many frames it has, where that is known; None decodes it all to count them.
+
+    Raises:
+        ImageError: if it cannot be opened or holds no frame.
+    """
+
+    def __init__(self, path: str | Path, count: int | None = None) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ImageError(f"expected a video, no such file: {path}")
+        self._next = 0
+        self._open()
+        self.promised = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        """Frames by the file's header, which may be wrong."""
+        self._count = self._count_frames() if count is None else count
+        if not self._count:
+            raise ImageError(f"{path} holds no frame that can be read")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Frame:
+        name = f"{self.path.stem}_{index:06d}"
+        return Frame(index, name, f"{self.path} frame {index}", f"{name}.jpg", self.path.name)
+
+    def read(self, index: int) -> tuple[np.ndarray, float | None]:
+        if index < self._next:
+            self._open()
+        while self._next <= index:
+            if not self._capture.grab():
+                raise ImageError(f"{self.path} ends before frame {index}")
+            self._next += 1
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        there, image = self._capture.retrieve()
+        if not there or image is None:
+            raise ImageError(f"{self.path}: frame {index} cannot be decoded")
+        return load_image(image, channel_order="bgr"), round(seconds, 6)
+
+    def keep(self, index: int, image: np.ndarray, folder: Path) -> None:
+        save_image(image, folder / self[index].image)
+
+    def identity(self) -> list[list[str | int]]:
+        return [[self.path.name, self.path.stat().st_size]]
+
+    def _open(self) -> None:
+        self._capture = cv2.VideoCapture(str(self.path))
+        if not self._capture.isOpened():
+            raise ImageError(f"{self.path} is not a video that can be read")
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        self._next = 0
+
+    def _count_frames(self) -> int:
+        count = 0
+        while self._capture.grab():
+            count += 1
+        self._open()
+        return count

@@ -1,0 +1,115 @@
+"""A page of the frames that a person should look at, the most doubtful first."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from handseg.annotate.frames import Frames
+from handseg.annotate.shards import Record
+from handseg.files import write_atomic
+
+SHOWN = 200
+"""The most frames on the page."""
+THUMBNAIL = 480
+"""px, the longer side of a frame on the page."""
+SURE_IOU, SURE_AGREEMENT = 0.88, 0.95
+"""Below these, predicted IoU and agreement are reasons to look. Of handseg-lite's masks of 89 hands
+of HGR, 1 % are below the first and 15 % below the second: `tests/benchmarks/compare_doubts.py`."""
+
+_TEMPLATE = Path(__file__).parents[1] / "assets" / "review.html"
+
+
+@dataclass(frozen=True, order=True)
+class Doubt:
+    """A frame to look at; they sort as they should be looked at.
+
+    Attributes:
+        certainty: -1 where the frame failed, 0 where no hand was found, else in 0..1, of its least
+            certain hand: predicted IoU times agreement.
+        index: of the frame.
+        reasons: why it is doubtful, none where it is not.
+        hands: how many were found.
+    """
+
+    certainty: float
+    index: int
+    reasons: tuple[str, ...]
+    hands: int
+
+
+def doubt_of(record: Record) -> Doubt:
+    """How certain a frame is, and why it is not.
+
+    Predicted IoU is the model's own estimate of a mask; by itself it says little. Agreement is how
+    alike two masks of the hand are, see `handseg.annotate.records.agreement`.
+    """
+    if "error" in record:
+        return Doubt(-1.0, record["index"], (f"failed: {record['error']}",), 0)
+    hands = [note for note in record["annotations"] if note["category_id"] == 1]
+    reasons = []
+    if record["without_mask"]:
+        reasons.append(f"{record['without_mask']} found, but with an empty mask")
+    elif not hands:
+        reasons.append("no hand found")
+    certainty = 0.0 if reasons else 1.0
+    for number, (hand, agreed) in enumerate(zip(hands, record["agreements"], strict=True), 1):
+        name = hand["handedness"] or "hand"
+        name = f"{name} {number}" if len(hands) > 1 else name
+        certainty = min(certainty, hand["score"] * (1.0 if agreed is None else agreed))
+        if hand["score"] < SURE_IOU:
+            reasons.append(f"{name}: predicted IoU {hand['score']:.2f}")
+        if agreed is not None and agreed < SURE_AGREEMENT:
+            reasons.append(f"{name}: a wider box alone gives another mask, IoU {agreed:.2f}")
+    return Doubt(max(0.0, certainty), record["index"], tuple(reasons), len(hands))
+
+
+class Review:
+    """Collects the doubts of all frames and keeps the worst."""
+
+    def __init__(self) -> None:
+        self._worst: list[tuple[float, int, Doubt]] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, record: Record) -> None:
+        doubt = doubt_of(record)
+        self._counts["frames"] += 1
+        if doubt.reasons:
+            failed = doubt.certainty < 0
+            self._counts["failed" if failed else "doubtful" if doubt.hands else "empty"] += 1
+        # A heap gives up its smallest entry: the most certain one has to be that.
+        entry = (-doubt.certainty, -doubt.index, doubt)
+        if len(self._worst) < SHOWN:
+            heapq.heappush(self._worst, entry)
+        else:
+            heapq.heappushpop(self._worst, entry)
+
+    def write(self, path: Path, frames: Frames, thumbnails: Path) -> None:
+        """Write the page; thumbnails are NAME.jpg in their folder."""
+        environment = jinja2.Environment(
+            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+        cases = [
+            {
+                "frame": frames[doubt.index],
+                "doubt": doubt,
+                "picture": _picture(thumbnails / f"{frames[doubt.index].name}.jpg"),
+            }
+            for doubt in sorted(entry[-1] for entry in self._worst)
+        ]
+        with write_atomic(path) as temporary:
+            page = template.render(cases=cases, counts=self._counts)
+            temporary.write_text(page, encoding="utf-8")
+
+
+def _picture(path: Path) -> str | None:
+    """A JPEG in an address that holds the file itself; None where a failed frame has none."""
+    if not path.exists():
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

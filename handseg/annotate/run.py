@@ -1,0 +1,77 @@
+"""A run from its start to its end, in one process or many that `torchrun` or `accelerate` start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from handseg.annotate.frames import Video
+from handseg.annotate.job import Job, check_job
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do.
+
+    Attributes:
+        identity: of the run, see `check_job`.
+        frames: of the input.
+        missing: how many of them have no record.
+        done: whether nothing but the merge is left.
+        note: what the user should know, or "".
+    """
+
+    identity: dict[str, Any]
+    frames: int
+    missing: int
+    done: bool
+    note: str
+
+
+def plan(job: Job) -> Plan:
+    """Look at the input and at what an earlier run has done; frames that failed are to do again.
+
+    Raises:
+        ValueError: as `check_job`, or if the input cannot be read.
+    """
+    frames = job.open_frames()
+    identity = check_job(job, frames)
+    shards = job.shards(len(frames))
+    shards.reopen_failed()
+    note = ""
+    if isinstance(frames, Video) and len(frames) < frames.promised:
+        note = (
+            f"{job.source}: {len(frames)} frames can be read, its header promises {frames.promised}"
+        )
+    return Plan(identity, len(frames), shards.missing(), shards.all_done, note)
+
+
+def agree(state: PartialState, call: Callable[[], T]) -> T:
+    """What `call` gives the main process, in all of them; also what it raises.
+
+    Raises:
+        ValueError, OSError: if `call` did.
+    """
+    outcome: list[Any] = [None]
+    if state.is_main_process:
+        try:
+            outcome = [call()]
+        except (ValueError, OSError) as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def device_of(state: PartialState, wanted: str | None) -> str | None:
+    """The device of this process: the one that is `wanted`, or its own where there are several."""
+    if wanted is not None or state.num_processes == 1:
+        return wanted
+    return "cpu" if state.device.type == "cpu" else str(state.device)
