@@ -23,6 +23,7 @@ from handseg.finetune.adapter import save_adapter
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
 from handseg.finetune.config import from_mapping, read_yaml, save_yaml, to_mapping
 from handseg.finetune.features import Item, collate
+from handseg.finetune.hands import HAND
 from handseg.finetune.lite import depthwise_in_float32, freeze_batch_norms
 from handseg.finetune.lora import add_lora, format_trainable, trainable_parameters
 from handseg.finetune.losses import LossWeights, batch_iou
@@ -190,7 +191,8 @@ def train(config: FinetuneConfig, output: Path) -> State:
                 break
     accelerator.end_training()
     if accelerator.is_main_process:
-        recipe = find_outline(config, recipe, data.hands, output, accelerator.device)
+        if config.data.target == HAND:
+            recipe = find_outline(config, recipe, data.hands, output, accelerator.device)
         report_run(config, recipe, data.photos, output, accelerator.device)
     return state
 

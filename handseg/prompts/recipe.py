@@ -101,9 +101,8 @@ class PromptRecipe:
                 raise ValueError(f"{name} must be a list of {', '.join(known)}; got {value!r}")
             object.__setattr__(self, name, tuple(value))
         if both := set(self.positives) & set(self.negatives):
-            raise ValueError(
-                f"positives and negatives must share no group, got {', '.join(sorted(both))} in both"
-            )
+            names = ", ".join(sorted(both))
+            raise ValueError(f"positives and negatives must share no group, got {names} in both")
         for name in ("box", "skeleton"):
             value = getattr(self, name)
             if not isinstance(value, bool):
