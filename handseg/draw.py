@@ -150,7 +150,8 @@ def overlay(
     for hand in hands:
         if hand.object_patch is not None:
             _tint(canvas, hand.object_patch, hand.object_offset, OBJECT_COLOR, opacity)
-            outlines = [line + hand.object_offset for line in trace(hand.object_patch)]
+            corner = np.array(hand.object_offset, np.float32)
+            outlines = [line + corner for line in trace(hand.object_patch)]
             _draw_outlines(canvas, outlines, OBJECT_COLOR, width)
     for hand, rgb in zip(hands, colors, strict=True):
         _draw_outlines(canvas, hand.contours(), rgb, width)

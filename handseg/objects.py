@@ -148,18 +148,20 @@ def _shrunk(hand: Hand, region: Region, size: int) -> np.ndarray:
 
 def _beside(alpha: np.ndarray, offset: tuple[int, int], hand: Hand) -> np.ndarray:
     """`alpha` (h, w) uint8 at `offset` without what is hand, and without slivers."""
-    height, width = alpha.shape
-    x, y = offset
-    there = np.zeros_like(alpha)
-    left, top = hand.offset[0] - x, hand.offset[1] - y
-    rows = slice(max(0, top), max(0, min(height, top + hand.patch.shape[0])))
-    columns = slice(max(0, left), max(0, min(width, left + hand.patch.shape[1])))
-    there[rows, columns] = hand.patch[
-        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-    ]
-    alpha = np.minimum(alpha, 255 - there)
+    first = np.maximum(offset, hand.offset)
+    last = np.minimum(
+        np.add(offset, alpha.shape[::-1]), np.add(hand.offset, hand.patch.shape[::-1])
+    )
+    alpha = alpha.copy()
+    if (last > first).all():
+        (left, top), (right, bottom) = first - offset, last - offset
+        x, y = first - hand.offset
+        over = hand.patch[y : y + bottom - top, x : x + right - left]
+        shared = alpha[top:bottom, left:right]
+        np.minimum(shared, 255 - over, out=shared)
     count, islands = cv2.connectedComponents((alpha > 0).astype(np.uint8))
     areas = np.bincount(islands[alpha >= 128], minlength=count)
     assert hand.landmarks is not None
     small = areas < SMALLEST * hand_size(hand.landmarks) ** 2
-    return np.where(small[islands], 0, alpha).astype(np.uint8)
+    alpha[small[islands]] = 0
+    return alpha
