@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PALETTE = ((0, 200, 255), (255, 140, 40), (120, 220, 60), (240, 90, 200))
 """RGB of the hands of one photo, in turn."""
+OBJECT_COLOR = (255, 225, 30)
+"""RGB of what they hold."""
 
 _ON, _OFF, _BOX, _BONE = (40, 200, 60), (235, 40, 40), (255, 210, 0), (150, 170, 190)
 
@@ -145,6 +147,12 @@ def overlay(
     colors = [color or PALETTE[number % len(PALETTE)] for number in range(len(hands))]
     for hand, rgb in zip(hands, colors, strict=True):
         _tint(canvas, hand.patch, hand.offset, rgb, opacity)
+    for hand in hands:
+        if hand.object_patch is not None:
+            _tint(canvas, hand.object_patch, hand.object_offset, OBJECT_COLOR, opacity)
+            corner = np.array(hand.object_offset, np.float32)
+            outlines = [line + corner for line in trace(hand.object_patch)]
+            _draw_outlines(canvas, outlines, OBJECT_COLOR, width)
     for hand, rgb in zip(hands, colors, strict=True):
         _draw_outlines(canvas, hand.contours(), rgb, width)
         _draw_box(canvas, hand.box, rgb, max(1, width // 2))

@@ -77,9 +77,9 @@ def _predict_chunk(
 ) -> list[Hand]:
     size, mask_size = model.input_size, model.mask_size
     regions = [Region.around(one.prompts.extent, recipe.region_margin) for one in requests]
-    _encode(model, requests, regions)
+    encode_regions(model, requests, regions)
     batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
-    logits, scores = _decode(model, requests, regions, batch)
+    logits, scores = decode_regions(model, requests, regions, batch)
     hands = []
     for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
         places, labels = (batch.points[index] + 0.5) * mask_size / size - 0.5, batch.labels[index]
@@ -121,7 +121,9 @@ def _size(prompts: HandPrompts) -> float:
     return float((prompts.extent[2:] - prompts.extent[:2]).max()) / 2
 
 
-def _encode(model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]) -> None:
+def encode_regions(
+    model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]
+) -> None:
     """Encode what is new, all in one batch."""
     new: dict[tuple[int, Region], EncodedImage] = {}
     for request, region in zip(requests, regions, strict=True):
@@ -135,7 +137,7 @@ def _encode(model: MaskModel, requests: Sequence[Request], regions: Sequence[Reg
         photo.regions[region] = embeddings, row
 
 
-def _decode(
+def decode_regions(
     model: MaskModel, requests: Sequence[Request], regions: Sequence[Region], batch: PromptBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits and predicted IoU of every request; what was encoded together is decoded so, too."""

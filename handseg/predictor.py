@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from handseg.embedded import EmbeddedPhoto, check_max_hands
 from handseg.errors import ModelError
 from handseg.images import ImageSource, load_image
 from handseg.models import MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.carried import LITE, home
 from handseg.models.semantic import SemanticModel, is_semantic
-from handseg.pipeline import EncodedImage, Holes, Request, check_holes, predict_hands
-from handseg.prompts import HandLandmarker, HandLandmarks, PromptRecipe
-from handseg.prompts.own import own_prompts
+from handseg.objects import OBJECT_FOLDER, ObjectStage, add_objects, find_weights
+from handseg.pipeline import Holes, check_holes, predict_hands
+from handseg.prompts import HandLandmarker, PromptRecipe
 from handseg.prompts.recipe import find_recipe
 from handseg.results import HandSegmentation
-from handseg.whole_photo import label_photo
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +38,7 @@ class HandSegmenter:
         recipe: makes prompts of landmarks.
         landmarker: finds hands, stays its owner's to close; None makes the default one when it is
             first needed.
+        load_objects: loads the stage that cuts out what hands hold, when it is first needed.
     """
 
     def __init__(
@@ -46,9 +46,12 @@ class HandSegmenter:
         model: MaskModel | SemanticModel,
         recipe: PromptRecipe | None = None,
         landmarker: HandLandmarker | None = None,
+        load_objects: Callable[[], ObjectStage] | None = None,
     ) -> None:
         self.model = model
         self.recipe = recipe or PromptRecipe()
+        self._load_objects = load_objects
+        self._objects: ObjectStage | None = None
         self._landmarker = landmarker
         self._owns_landmarker = landmarker is None
 
@@ -62,6 +65,7 @@ class HandSegmenter:
         *,
         recipe: PromptRecipe | str | Path | None = None,
         landmarker: HandLandmarker | None = None,
+        object_adapter: str | Path | None = None,
     ) -> HandSegmenter:
         """Load a model, its recipe and, if given, an adapter.
 
@@ -74,6 +78,9 @@ class HandSegmenter:
             dtype: of the weights, such as "bfloat16"; None keeps float32.
             recipe: None takes the one saved beside the adapter or the model, else the default.
             landmarker: None takes the default one.
+            object_adapter: folder or hub id of an adapter for the same model that cuts out what
+                hands hold, see `segment`; it is loaded when it is first needed. None takes what
+                was saved beside the model, or for handseg-lite the one that the package carries.
 
         Raises:
             ModelError: if a model or adapter cannot be loaded or do not fit.
@@ -94,14 +101,21 @@ class HandSegmenter:
             recipe = find_recipe(adapter, folder)
         elif not isinstance(recipe, PromptRecipe):
             recipe = PromptRecipe.load(recipe)
-        return cls(model, recipe, landmarker)
+        weights = find_weights(folder, object_adapter)
+        load_objects = None if weights is None else partial(weights.load, device, dtype)
+        return cls(model, recipe, landmarker, load_objects)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write model (with its adapter merged) and recipe; `from_pretrained` reads them back."""
+        """Write model (with its adapter merged) and recipe; `from_pretrained` reads them back.
+
+        The object stage is written, too, if it has been used or `object_stage` been asked for.
+        """
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
         if self.takes_prompts:
             self.recipe.save(folder)
+        if self._objects is not None:
+            self._objects.save(Path(folder) / OBJECT_FOLDER)
 
     @property
     def takes_prompts(self) -> bool:
@@ -132,6 +146,22 @@ class HandSegmenter:
             self._landmarker = HandLandmarker()
         return self._landmarker
 
+    @property
+    def object_stage(self) -> ObjectStage:
+        """What cuts out held objects, loaded when it is first needed.
+
+        Raises:
+            ModelError: if it cannot be loaded, or there is none for this model.
+        """
+        if self._objects is None:
+            if self._load_objects is None:
+                raise ModelError(
+                    "objects: this model has no adapter for held objects; give one as "
+                    "object_adapter, or use handseg-lite, which has one"
+                )
+            self._objects = self._load_objects()
+        return self._objects
+
     def segment(
         self,
         image: ImageSource,
@@ -143,6 +173,7 @@ class HandSegmenter:
         max_hands: int = 4,
         forearm: bool | None = None,
         holes: Holes = "keep",
+        objects: bool = False,
     ) -> HandSegmentation:
         """Cut the hands out of one photo.
 
@@ -162,6 +193,8 @@ class HandSegmenter:
             holes: "keep" leaves out what the model leaves out (but for pinholes), "fill" takes
                 what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. Gaps
                 between spread fingers stay. It needs landmarks.
+            objects: also cut out what each hand holds: `Hand.object_mask`, empty where it holds
+                nothing. It needs landmarks, MediaPipe's or your own.
 
         Returns:
             The hands, none if there is none to be found.
@@ -169,7 +202,9 @@ class HandSegmenter:
         Raises:
             ImageError: if the image cannot be read.
             ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo, or
-                the model knows neither prompts nor landmarks and is given what needs them.
+                the model knows neither prompts nor landmarks and is given what needs them, or there
+                are no landmarks for `objects`.
+            ModelError: if there is no object adapter for `objects`.
         """
         return self.embed(image).segment(
             boxes=boxes,
@@ -179,6 +214,7 @@ class HandSegmenter:
             max_hands=max_hands,
             forearm=forearm,
             holes=holes,
+            objects=objects,
         )
 
     def embed(self, image: ImageSource) -> EmbeddedPhoto:
@@ -196,111 +232,33 @@ class HandSegmenter:
         max_hands: int = 4,
         forearm: bool | None = None,
         holes: Holes = "keep",
+        objects: bool = False,
     ) -> list[HandSegmentation]:
         """Cut the hands out of several photos; all regions go through the model in batches.
 
         The photos are held in memory together: for a folder, call it on a few at a time. The
         options are those of `segment`.
         """
-        _check_max_hands(max_hands)
+        check_max_hands(max_hands)
         check_holes(holes)
         photos = [self.embed(image) for image in images]
         if isinstance(self.model, SemanticModel):
-            return [photo.segment(forearm=forearm, holes=holes) for photo in photos]
+            return [
+                photo.segment(forearm=forearm, holes=holes, objects=objects) for photo in photos
+            ]
+        stage = self.object_stage if objects else None
         recipe = self.recipe.with_forearm(forearm)
         requests = [photo.requests(recipe, max_hands) for photo in photos]
-        hands = iter(predict_hands(self.model, recipe, list(chain(*requests)), holes))
+        hands = predict_hands(self.model, recipe, list(chain(*requests)), holes)
+        if stage is not None:
+            seen = [
+                photo.for_objects
+                for photo, some in zip(photos, requests, strict=True)
+                for _ in some
+            ]
+            hands = add_objects(stage, seen, hands)
+        each = iter(hands)
         return [
-            HandSegmentation(photo.image, tuple(islice(hands, len(some))))
+            HandSegmentation(photo.image, tuple(islice(each, len(some))))
             for photo, some in zip(photos, requests, strict=True)
         ]
-
-
-class EmbeddedPhoto:
-    """One photo for any number of prompts; `HandSegmenter.embed` makes it.
-
-    Hands are looked for once and each region goes through the encoder once: one more click in a
-    region costs the decoder, and GrabCut around it where the model does not follow (see
-    `handseg.clicks`). A box, or a click that widens the region, is encoded anew. It uses its
-    segmenter, and is as little safe to share between threads.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-    """
-
-    def __init__(self, segmenter: HandSegmenter, image: np.ndarray) -> None:
-        self.image = image
-        self._segmenter = segmenter
-        self._encoded = EncodedImage(image)
-        self._found: list[HandLandmarks] | None = None
-
-    def segment(
-        self,
-        *,
-        boxes: Any = None,
-        points: Any = None,
-        labels: Any = None,
-        landmarks: Any = None,
-        max_hands: int = 4,
-        forearm: bool | None = None,
-        holes: Holes = "keep",
-    ) -> HandSegmentation:
-        """Cut the hands out; takes and raises what `HandSegmenter.segment` does.
-
-        To correct a hand that was found, prompt it with its landmarks and points of your own:
-        `photo.segment(landmarks=hand.landmarks, points=[[x, y]], labels=[0])`.
-        """
-        _check_max_hands(max_hands)
-        check_holes(holes)
-        segmenter = self._segmenter
-        if isinstance(segmenter.model, SemanticModel):
-            own = {"boxes": boxes, "points": points, "labels": labels, "landmarks": landmarks}
-            _check_no_prompts(forearm=forearm, holes=None if holes == "keep" else holes, **own)
-            return HandSegmentation(self.image, tuple(label_photo(segmenter.model, self.image)))
-        recipe = segmenter.recipe.with_forearm(forearm)
-        if all(value is None for value in (boxes, points, labels, landmarks)):
-            requests = self.requests(recipe, max_hands)
-        else:
-            height, width = self.image.shape[:2]
-            prompts = own_prompts(
-                height,
-                width,
-                recipe,
-                boxes=boxes,
-                points=points,
-                labels=labels,
-                landmarks=landmarks,
-            )
-            requests = [Request(self._encoded, one) for one in prompts]
-        hands = predict_hands(segmenter.model, recipe, requests, holes)
-        return HandSegmentation(self.image, tuple(hands))
-
-    def requests(self, recipe: PromptRecipe, max_hands: int) -> list[Request]:
-        """What there is to segment, by MediaPipe's findings."""
-        landmarker = self._segmenter.landmarker
-        if max_hands > (most := landmarker.max_hands):
-            raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
-        if self._found is None:
-            self._found = landmarker.detect(self.image)
-        height, width = self.image.shape[:2]
-        requests = []
-        for hand in self._found[:max_hands]:
-            try:
-                prompts = recipe.prompts(hand.points, height, width)
-            except ValueError:  # MediaPipe may place a hand wholly outside of the photo
-                continue
-            requests.append(Request(self._encoded, prompts, hand))
-        return requests
-
-
-def _check_no_prompts(**given: Any) -> None:
-    if names := [name for name, value in given.items() if value is not None]:
-        raise ValueError(
-            f"{' and '.join(names)}: a model that labels whole photos knows neither prompts nor "
-            "landmarks"
-        )
-
-
-def _check_max_hands(max_hands: int) -> None:
-    if max_hands < 1:
-        raise ValueError(f"max_hands must be at least 1, got {max_hands}")

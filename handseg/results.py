@@ -70,6 +70,16 @@ class HandSegmentation:
         patch, offset = self._merged()
         return paint(patch >= 128, offset, self.image.shape[:2])
 
+    @property
+    def object_mask(self) -> np.ndarray | None:
+        """(H, W) bool: what any hand holds; None where that was not asked for of some hand."""
+        mask = np.zeros(self.image.shape[:2], bool)
+        for hand in self.hands:
+            if hand.object_patch is None:
+                return None
+            mask[window(hand.object_patch, hand.object_offset)] |= hand.object_patch >= 128
+        return mask
+
     def cutout(self, crop: bool = False, edge: Edge = "soft") -> Image.Image:
         """The hands on a transparent background, RGBA, alpha not premultiplied.
 
@@ -123,6 +133,8 @@ class HandSegmentation:
         opacity: float = 0.45,
     ) -> Image.Image:
         """The photo with each hand's mask, outline, box, landmarks and predicted IoU, RGB.
+
+        What hands hold is tinted and outlined in a colour of its own where it was asked for.
 
         Args:
             color: of all hands (CSS name, "#rrggbb" or three integers); None gives each its own.
@@ -216,7 +228,11 @@ class HandSegmentation:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers of the result, without pixels, ready for `json.dump`; lengths in px."""
+        """The numbers of the result, without pixels, ready for `json.dump`; lengths in px.
+
+        Where held objects were asked for, each hand's `object` has `area` and `box`, or is None
+        where it holds nothing.
+        """
         return {
             "width": self.image.shape[1],
             "height": self.image.shape[0],
@@ -228,6 +244,7 @@ class HandSegmentation:
                     "score": hand.score,
                     "predicted_iou": hand.predicted_iou,
                     "area": hand.area,
+                    **_object_numbers(hand),
                 }
                 for hand in self.hands
             ],
@@ -292,6 +309,19 @@ def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
         "bbox": coco_mask.toBbox(rle).tolist(),
         "iscrowd": 0,
     }
+
+
+def _object_numbers(hand: Hand) -> dict[str, Any]:
+    """`object`, with area and box of what a hand holds; nothing where that was not asked for."""
+    if hand.object_patch is None:
+        return {}
+    inside = (hand.object_patch >= 128).view(np.uint8)
+    if not inside.any():
+        return {"object": None}
+    left, top, width, height = cv2.boundingRect(inside)
+    x, y = left + hand.object_offset[0], top + hand.object_offset[1]
+    box = [float(side) for side in (x, y, x + width - 1, y + height - 1)]
+    return {"object": {"area": int(inside.sum()), "box": box}}
 
 
 def _rounded(values: np.ndarray) -> list[Any]:

@@ -1,17 +1,22 @@
-"""Drawn photos in which whatever is red is a hand, and a segmenter that cuts out just that."""
+"""Drawn photos in which whatever is red is a hand, and a segmenter that cuts out just that.
+
+What is blue is an object, which a hand holds if they touch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from handseg.objects import ObjectStage
 from handseg.predictor import HandSegmenter
-from handseg.prompts import HandLandmarks, PromptBatch
+from handseg.prompts import HandLandmarks, PromptBatch, PromptRecipe
 
-RED, GREEN = (220, 30, 30), (30, 160, 60)
+RED, GREEN, BLUE = (220, 30, 30), (30, 160, 60), (30, 40, 220)
 
 
 def draw_photo(
@@ -39,9 +44,19 @@ def is_red(image: np.ndarray) -> np.ndarray:
     return image[..., 0] > image[..., 1].astype(int) + 40
 
 
+def is_blue(image: np.ndarray) -> np.ndarray:
+    """Where `image` (..., 3) is clearly blue."""
+    return image[..., 2] > image[..., :2].max(-1).astype(int) + 40
+
+
 def red_segmenter() -> HandSegmenter:
-    """A real `HandSegmenter` around stages that see nothing but red."""
-    return HandSegmenter(_RedModel(), landmarker=_RedLandmarker())
+    """A real `HandSegmenter` around stages that see nothing but red, and blue for objects."""
+    return HandSegmenter(ColorModel(is_red), landmarker=_RedLandmarker(), load_objects=blue_objects)
+
+
+def blue_objects() -> ObjectStage:
+    """An object stage that takes all that is blue for held."""
+    return ObjectStage(ColorModel(is_blue), PromptRecipe(box_reach=0.5, region_margin=0.4))
 
 
 class _RedLandmarker:
@@ -73,16 +88,22 @@ class _Crops:
         return _Crops(self.pixels[rows])
 
 
-class _RedModel:
+class ColorModel:
+    """Sees what `sees` is true of; counts the crops that it encoded."""
+
     input_size = mask_size = 256
 
+    def __init__(self, sees: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.sees, self.encoded = sees, 0
+
     def encode(self, crops: np.ndarray) -> _Crops:
+        self.encoded += len(crops)
         return _Crops(crops)
 
     def decode(self, embeddings: _Crops, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
-        red = is_red(embeddings.pixels).astype(np.uint8)
+        seen = self.sees(embeddings.pixels).astype(np.uint8)
         # Distances to the contour rise as evenly as a trained model's logits do.
-        logits = [_distance(one) - _distance(1 - one) for one in red]
+        logits = [_distance(one) - _distance(1 - one) for one in seen]
         return np.stack(logits), np.full(len(prompts), 0.75, np.float32)
 
 

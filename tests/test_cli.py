@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from red_hands import GREEN, draw_photo, red_segmenter, save_photo
+from red_hands import BLUE, GREEN, draw_photo, red_segmenter, save_photo
 from typer.testing import CliRunner, Result
 
 import handseg
@@ -128,6 +128,48 @@ def test_segment_writes_mask_overlay_and_json(run: Run) -> None:
     assert (row["file"], row["width"], row["height"]) == ("photo.png", 160, 120)
     assert [hand["predicted_iou"] for hand in row["hands"]] == [0.75, 0.75]
     np.testing.assert_allclose(row["hands"][0]["box"], [20, 30, 80, 70], atol=1.5)
+
+
+def test_objects_writes_what_the_hands_hold(run: Run) -> None:
+    image, _ = draw_photo(ONE_HAND)
+    image[50:70, 115:150] = BLUE
+    Image.fromarray(image).save("photo.png")
+    assert run("segment", "photo.png", "-o", "plain", "--json", "plain.json").exit_code == 0
+    assert files_in(Path("plain")) == {"photo.png"}
+    assert "object" not in json.loads(Path("plain.json").read_text())[0]["hands"][0]
+
+    options = ("--objects", "--mask", "--json", "held.json")
+    assert run("segment", "photo.png", "-o", "held", *options).exit_code == 0
+    assert files_in(Path("held")) == {"photo.png", "photo_mask.png", "photo_object.png"}
+    held = read_mask(Path("held/photo_object.png"))
+    assert not (held & read_mask(Path("held/photo_mask.png"))).any()
+    truth = (image == BLUE).all(-1)
+    assert (held & truth).sum() / (held | truth).sum() > 0.9
+    assert json.loads(Path("held.json").read_text())[0]["hands"][0]["object"]["area"] == held.sum()
+    # The mask is a result like the others: without it the photo is done again.
+    assert "1 skipped" in run("segment", "photo.png", "-o", "held", *options).stdout
+    Path("held/photo_object.png").unlink()
+    assert "1 done" in run("segment", "photo.png", "-o", "held", *options).stdout
+
+
+def test_photo_without_a_hand_gets_an_empty_object_mask(run: Run) -> None:
+    save_photo(Path("photo.png"))
+    assert run("segment", "photo.png", "--objects").exit_code == 0
+    assert not read_mask(Path("handseg_out/photo_object.png")).any()
+
+
+def test_objects_of_a_model_without_such_a_stage_end_with_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_photo(Path("photo.png"), ONE_HAND)
+    monkeypatch.setattr(
+        HandSegmenter, "from_pretrained", lambda *_, **__: HandSegmenter(red_segmenter().model)
+    )
+    result = run("segment", "photo.png", "--objects")
+    assert result.exit_code == 2
+    assert "--objects: " in result.stderr
+    assert "object_adapter" in result.stderr
+    assert not Path("handseg_out/photo.png").exists()
 
 
 def test_max_hands_limits_the_hands(run: Run) -> None:

@@ -208,3 +208,18 @@ def test_edges_are_painted_where_they_are_and_widened() -> None:
     wide = (preprocess(picture, ["canny", "dilate"]) == 255).all(-1)
     assert wide[white].all()
     assert wide.sum() > 2 * white.sum()
+
+
+def test_a_second_output_is_what_the_hand_holds() -> None:
+    image, mask = draw_photo(ELLIPSE)
+    with HandSegmenter(red_labeller(objects=True)) as segmenter:
+        (hand,) = segmenter.segment(image, objects=True)
+        held = hand.object_mask
+        assert held is not None
+        assert (held != ~mask).mean() < 0.02
+        (batched,) = segmenter.segment_batch([image], objects=True)[0]
+        assert (batched.object_mask == held).all()
+        (plain,) = segmenter.segment(image)
+        assert plain.object_mask is None
+    with pytest.raises(ModelError, match="objects: this model labels hand alone"):
+        HandSegmenter(red_labeller()).segment(image, objects=True)

@@ -36,6 +36,10 @@ class Photo:
         return self.result.with_name(f"{self.result.name}_mask.png")
 
     @property
+    def object_mask(self) -> Path:
+        return self.result.with_name(f"{self.result.name}_object.png")
+
+    @property
     def overlay(self) -> Path:
         return self.result.with_name(f"{self.result.name}_overlay.jpg")
 
@@ -77,7 +81,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[Ph
         photos.append(Photo(path, target / absolute.parent.relative_to(root) / name))
     taken = {_absolute(photo.path) for photo in photos}
     for photo in photos:
-        if taken & {photo.picture, photo.mask, photo.overlay}:
+        if taken & {photo.picture, photo.mask, photo.object_mask, photo.overlay}:
             raise ValueError(f"--output {output}: a result of {photo.path} would replace a photo")
     return photos
 
@@ -109,7 +113,7 @@ def _images_in(folder: Path) -> set[Path]:
 
 def _names(stem: str) -> set[str]:
     """Of results that are PNG files, and may be the same as another photo's."""
-    return {stem.casefold(), f"{stem}_mask".casefold()}
+    return {name.casefold() for name in (stem, f"{stem}_mask", f"{stem}_object")}
 
 
 def _stem_and_suffix(path: Path) -> str:

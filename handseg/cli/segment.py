@@ -67,6 +67,10 @@ def segment(
     mask: Annotated[
         bool, typer.Option("--mask", help="Also write NAME_mask.png, white on the hands.")
     ] = False,
+    objects: Annotated[
+        bool,
+        typer.Option("--objects", help="Also write NAME_object.png, white on what the hands hold."),
+    ] = False,
     overlay: Annotated[
         bool,
         typer.Option("--overlay", help="Also write NAME_overlay.jpg, what was found on the photo."),
@@ -145,7 +149,11 @@ def segment(
         from handseg.cli.outputs import JsonRows, find_photos
 
         wanted = _Results(
-            mask, overlay, None if background is None else _background(background), edge.value
+            mask,
+            objects,
+            overlay,
+            None if background is None else _background(background),
+            edge.value,
         )
         try:
             photos = find_photos(inputs, output, recursive)
@@ -157,9 +165,16 @@ def segment(
         run = _Run(skipped=len(photos) - len(todo))
         if todo:
             segmenter = load_segmenter(model, adapter, recipe, device)
+            if objects:
+                _load_objects(segmenter)
             try:
                 with segmenter:
-                    options = {"max_hands": max_hands, "forearm": forearm, "holes": holes.value}
+                    options = {
+                        "max_hands": max_hands,
+                        "forearm": forearm,
+                        "holes": holes.value,
+                        "objects": objects,
+                    }
                     run.over(todo, segmenter, options, wanted, rows)
             finally:
                 results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
@@ -185,6 +200,16 @@ def _background(value: str) -> tuple[int, int, int] | np.ndarray:
             fail(f"{no_color}; nor is it a picture: {no_picture}")
 
 
+def _load_objects(segmenter: HandSegmenter) -> None:
+    """Load what cuts out held objects, or end the command if the model has no such stage."""
+    from handseg.errors import ModelError
+
+    try:
+        segmenter.object_stage  # noqa: B018 - loaded when it is first asked for
+    except ModelError as error:
+        fail(f"--objects: {reason(error)}")
+
+
 def _write(rows: JsonRows) -> None:
     try:
         rows.write()
@@ -198,6 +223,7 @@ class _Results:
     """What is written for each photo; `background` is a colour (r, g, b) or (H, W, 3) uint8."""
 
     mask: bool
+    objects: bool
     overlay: bool
     background: tuple[int, int, int] | np.ndarray | None
     edge: Edge
@@ -205,6 +231,7 @@ class _Results:
     def are_there(self, photo: Photo, rows: JsonRows | None) -> bool:
         files = [photo.picture]
         files += [photo.mask] if self.mask else []
+        files += [photo.object_mask] if self.objects else []
         files += [photo.overlay] if self.overlay else []
         return all(file.exists() for file in files) and (rows is None or photo.path in rows)
 
@@ -217,6 +244,8 @@ class _Results:
             save_image(result.composite(self.background, self.edge), photo.picture)
         if self.mask:
             save_image(result.mask, photo.mask)
+        if (held := result.object_mask) is not None and self.objects:
+            save_image(held, photo.object_mask)
         if self.overlay:
             save_image(result.overlay(), photo.overlay)
         if rows is not None:

@@ -15,6 +15,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from handseg.errors import ModelError
+from handseg.finetune.hands import HAND, OBJECT
 from handseg.finetune.lora import LoraSettings
 from handseg.models.adapters import ADAPTER_CONFIG, is_adapter
 from handseg.models.carried import LITE
@@ -25,6 +26,22 @@ WEIGHTS = "adapter_model.safetensors"
 CARD = "README.md"
 _LITE_LICENCE = "cc-by-sa-4.0"
 """An adapter is a derivative of its base, and the carried weights' licence is share-alike."""
+_USES = {
+    HAND: (
+        "hands",
+        "hands",
+        'segmenter = HandSegmenter.from_pretrained("{base}", adapter="path/to/this/folder")\n'
+        'segmenter.segment("photo.jpg").cutout().save("hand.png")',
+    ),
+    OBJECT: (
+        "held objects",
+        "what hands hold",
+        'folder = "path/to/this/folder"\n'
+        'segmenter = HandSegmenter.from_pretrained("{base}", object_adapter=folder)\n'
+        'mask = segmenter.segment("photo.jpg", objects=True).object_mask',
+    ),
+}
+"""By target: the card's title, what the masks show, how the adapter is used."""
 
 
 def save_adapter(
@@ -72,6 +89,7 @@ def model_card(
     command: str,
     metrics: Mapping[str, Mapping[str, Any]],
     versions: Mapping[str, str],
+    target: str = HAND,
 ) -> str:
     """The adapter's README in Markdown, with the metadata that the Hugging Face Hub reads.
 
@@ -84,7 +102,9 @@ def model_card(
         command: that trains the adapter again.
         metrics: a row of the table of results each, such as "val, zero-shot", and its columns.
         versions: of the software, see `handseg.environment.versions`.
+        target: which masks it was tuned to, "hand" or "object".
     """
+    title, what, use = _USES[target]
     licence_line = (
         f"{_LITE_LICENCE}, as the weights of {LITE} are."
         if base == LITE
@@ -95,16 +115,15 @@ def model_card(
 {plain_yaml(_metadata(base))}
 ---
 
-# LoRA adapter of {base} for hands
+# LoRA adapter of {base} for {title}
 
-Tunes `{base}` to the hand masks of {data} ({photos:,} photos) with
-[LoRA](https://arxiv.org/abs/2106.09685). It cuts hands out of photos with handseg:
+Tunes `{base}` to the masks of {what} in {data} ({photos:,} photos) with
+[LoRA](https://arxiv.org/abs/2106.09685). With handseg:
 
 ```python
 from handseg import HandSegmenter
 
-segmenter = HandSegmenter.from_pretrained("{base}", adapter="path/to/this/folder")
-segmenter.segment("photo.jpg").cutout().save("hand.png")
+{use.format(base=base)}
 ```
 
 ## Figures

@@ -16,9 +16,17 @@ import numpy as np
 
 from handseg.finetune import effects
 from handseg.finetune.cutouts import Cutout, make_cutout
-from handseg.finetune.pasting import blend, draw_coin, draw_forearm, draw_sleeve, paste_object, warp
+from handseg.finetune.pasting import (
+    blend,
+    draw_coin,
+    draw_forearm,
+    draw_sleeve,
+    paint_background,
+    paste_object,
+    pick,
+    warp,
+)
 from handseg.finetune.sources import Example
-from handseg.images import load_image
 from handseg.prompts import IGNORED, PromptRecipe, draw_skeleton
 from handseg.prompts.anatomy import hand_size, wrist_side
 from handseg.regions import FILL, Region
@@ -87,8 +95,8 @@ class Composer:
     scene_share: float = 0.2
 
     def __post_init__(self) -> None:
-        self._chances = _chances(self.examples, self.weights)
-        self._scene_chances = _chances(self.scenes, self.scene_weights)
+        self._chances = chances(self.examples, self.weights)
+        self._scene_chances = chances(self.scenes, self.scene_weights)
 
     def sample(self, rng: Generator, size: int) -> Sample:
         """A sample of `size` px; the same generator state gives the same sample."""
@@ -98,11 +106,11 @@ class Composer:
         else:
             example = self._draw_example(rng)
         cutout = make_cutout(example) if not scene else _scene_cutout(example)
-        place, shape = _place(cutout.landmarks, rng, upright=0.75 if scene else 0.6)
+        place, shape = place_hand(cutout.landmarks, rng, upright=0.75 if scene else 0.6)
         if scene and rng.random() < 0.7:
             # The photo's own frame bounds the region, as it will when the photo is used.
             shape = None
-        landmarks = _transform(cutout.landmarks, place)
+        landmarks = transform(cutout.landmarks, place)
         seen = jitter_landmarks(landmarks, rng)
         frame = shape or (100_000, 100_000)
         prompts = self.recipe.prompts(seen, *frame)
@@ -135,10 +143,10 @@ class Composer:
         self, cutout: Cutout, matrix: np.ndarray, size: int, rng: Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         color, skin, hand = warp(cutout, matrix, size)
-        landmarks = _transform(cutout.landmarks, matrix)
-        image = self._background(rng, size)
+        landmarks = transform(cutout.landmarks, matrix)
+        image = paint_background(self.backgrounds, rng, size)
         if self.objects and rng.random() < 0.3:
-            image = paste_object(image, _pick(self.objects, rng), landmarks, rng, 1.8)[0]
+            image = paste_object(image, pick(self.objects, rng), landmarks, rng, 1.8)[0]
         if rng.random() < 0.35:
             image = self._paste_other_hand(image, landmarks, rng)[0]
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
@@ -154,13 +162,15 @@ class Composer:
         image = blend(image, tone, skin)
         alpha = hand
         if ending < 0.4:
-            image, cover = draw_sleeve(image, self._background(rng, size), landmarks, rng)
+            image, cover = draw_sleeve(
+                image, paint_background(self.backgrounds, rng, size), landmarks, rng
+            )
             alpha = alpha * (1 - cover)
         covers = []
         if rng.random() < 0.12:
             covers.append(self._paste_other_hand(image, landmarks, rng))
         elif self.objects and rng.random() < 0.12:
-            covers.append(paste_object(image, _pick(self.objects, rng), landmarks, rng, 1.1))
+            covers.append(paste_object(image, pick(self.objects, rng), landmarks, rng, 1.1))
         for covered, cover in covers:
             # A hand mostly hidden is not one that landmarks would be found on.
             if (alpha * (1 - cover)).sum() > 0.55 * alpha.sum():
@@ -171,49 +181,26 @@ class Composer:
             image = np.clip(image * effects.light_gradient(size, rng, 0.7), 0, 255).astype(np.uint8)
         return image, alpha
 
-    def _background(self, rng: Generator, size: int) -> np.ndarray:
-        kind = rng.random()
-        if kind < 0.08 or not self.backgrounds:
-            color = rng.integers(0, 256, 3).astype(np.uint8)
-            image = np.full((size, size, 3), color, np.uint8)
-            factor = effects.light_gradient(size, rng, 1.0)
-            return np.clip(image * factor, 0, 255).astype(np.uint8)
-        picture = load_image(_pick(self.backgrounds, rng))
-        shortest = min(picture.shape[:2])
-        side = int(shortest * rng.uniform(0.3, 1))
-        y = rng.integers(picture.shape[0] - side + 1)
-        x = rng.integers(picture.shape[1] - side + 1)
-        image = cv2.resize(picture[y : y + side, x : x + side], (size, size))
-        if rng.random() < 0.5:
-            image = image[:, ::-1]
-        if rng.random() < 0.2:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 5))
-        return effects.vary_color(np.ascontiguousarray(image), rng)
-
     def _paste_other_hand(
         self, image: np.ndarray, landmarks: np.ndarray, rng: Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Another hand near the first; the picture with it and what it covers."""
         size = image.shape[0]
         other = make_cutout(self._draw_example(rng))
-        place, _ = _place(other.landmarks, rng, upright=0.5)
-        ratio = hand_size(landmarks) / hand_size(_transform(other.landmarks, place))
+        place, _ = place_hand(other.landmarks, rng, upright=0.5)
+        ratio = hand_size(landmarks) / hand_size(transform(other.landmarks, place))
         place[:2] *= ratio * rng.uniform(0.7, 1.4)
         angle = rng.uniform(0, 2 * np.pi)
         reach = rng.uniform(0.9, 1.9) * hand_size(landmarks)
         target = landmarks.mean(0) + reach * np.array([np.cos(angle), np.sin(angle)])
-        place[:2, 2] += target - _transform(other.landmarks, place).mean(0)
+        place[:2, 2] += target - transform(other.landmarks, place).mean(0)
         color, skin, hand = warp(other, place[:2], size)
         skin = skin if rng.random() < 0.5 else hand
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
         return blend(image, tone, skin), skin
 
 
-def _pick(paths: Sequence[Path], rng: Generator) -> Path:
-    return paths[int(rng.integers(len(paths)))]
-
-
-def _chances(examples: Sequence[Example], weights: dict[str, float]) -> np.ndarray:
+def chances(examples: Sequence[Example], weights: dict[str, float]) -> np.ndarray:
     """The chance of each example: sets share by their weights, whatever their sizes."""
     names = np.array([example.set_name for example in examples])
     chances = np.zeros(len(names))
@@ -223,7 +210,7 @@ def _chances(examples: Sequence[Example], weights: dict[str, float]) -> np.ndarr
     return chances / chances.sum() if len(names) else chances
 
 
-def _place(
+def place_hand(
     landmarks: np.ndarray, rng: Generator, upright: float
 ) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Put a hand into an imagined photo: a 3 x 3 matrix and the photo's (height, width).
@@ -251,7 +238,8 @@ def _place(
     return matrix, (int(height), int(width))
 
 
-def _transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """`points` (N, 2) moved by the first two rows of `matrix`, float32."""
     return (points @ matrix[:2, :2].T + matrix[:2, 2]).astype(np.float32)
 
 

@@ -44,13 +44,19 @@ def light_gradient(size: int, rng: Generator, depth: float = 0.5) -> np.ndarray:
     return (1 + rng.uniform(0, depth) * slope)[..., None].astype(np.float32)
 
 
-def cast_shadow(background: np.ndarray, alpha: np.ndarray, rng: Generator) -> np.ndarray:
-    """Darken `background` where the pasted `alpha` would throw its shadow."""
+def cast_shadow(
+    background: np.ndarray, alpha: np.ndarray, rng: Generator, reach: float = 0.06
+) -> np.ndarray:
+    """Darken `background` where the pasted `alpha` would throw its shadow.
+
+    `reach` says how far off and how blurred it falls, as a share of the picture's side: the less,
+    the nearer the two are.
+    """
     size = alpha.shape[0]
     shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-    shift[:, 2] = rng.normal(0, 0.06 * size, 2)
+    shift[:, 2] = rng.normal(0, reach * size, 2)
     shadow = cv2.warpAffine(alpha, shift, (size, size))
-    blur = rng.uniform(1, 0.06 * size)
+    blur = rng.uniform(1, max(1.5, reach * size))
     quarter = cv2.resize(shadow, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     quarter = cv2.GaussianBlur(quarter, (0, 0), max(0.5, blur / 4))
     shadow = cv2.resize(quarter, (size, size), interpolation=cv2.INTER_LINEAR)

@@ -204,7 +204,7 @@ def signature(views: Views, model: torch.nn.Module) -> dict[str, Any]:
     data = hashlib.sha256()
     for hand in views.hands:
         marks = b"" if hand.landmarks is None else hand.landmarks.tobytes()
-        data.update(hand.photo.digest().encode() + marks)
+        data.update(hand.digest().encode() + marks)
     weights = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         weights.update(name.encode() + tensor.cpu().numpy().tobytes())

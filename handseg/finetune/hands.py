@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ from handseg.prompts.quiet import start_quietly
 
 logger = logging.getLogger(__name__)
 
+HAND, OBJECT = TARGETS = ("hand", "object")
+"""Which mask is learned: of the hand, or of what it holds."""
 ON_MASK = 0.7
 """Share of a found hand's landmarks that must lie on the mask: others are hands beside it."""
 SHARED = 5
@@ -36,6 +39,10 @@ class TrainingPhoto(Protocol):
         """The photo, (H, W, 3) uint8 RGB, and the mask of all its hands, (H, W) bool."""
         ...
 
+    def load_object_mask(self) -> np.ndarray | None:
+        """What its hands hold, (H, W) bool; None where that is not labelled."""
+        ...
+
     def digest(self) -> str:
         """A hash of the files' contents."""
         ...
@@ -50,19 +57,35 @@ class TrainingHand:
         landmarks: (21, 2) float32 x, y px; None where MediaPipe finds no hand on the mask and the
             prompts have to be drawn from the mask.
         others: landmarks of the other hands on the mask.
+        target: which mask is learned, one of `TARGETS`.
     """
 
     photo: TrainingPhoto
     landmarks: np.ndarray | None
     others: tuple[np.ndarray, ...] = ()
+    target: str = HAND
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, and the mask of this hand alone, (H, W) bool."""
+        """The photo, (H, W, 3) uint8 RGB, and the mask of this hand or what it holds, (H, W) bool.
+
+        Raises:
+            ValueError: if one of them cannot be read, or what is held is to be learned and not
+                labelled.
+        """
         image, mask = self.photo.load()
+        if self.target == OBJECT:
+            mask = _object_mask(self.photo, mask.shape)
         if self.landmarks is None or not self.others:
             return image, mask
         islands, owners = _owners(mask, [self.landmarks, *self.others])
         return image, np.isin(islands, np.flatnonzero(owners == 0) + 1)
+
+    def digest(self) -> str:
+        """A hash of the photo and the masks that `load` reads."""
+        if self.target == HAND:
+            return self.photo.digest()
+        held = hashlib.sha256(np.packbits(self.load()[1]).tobytes()).hexdigest()
+        return f"{self.photo.digest()} {held}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +96,7 @@ class FoundHands:
         hands: to train on.
         missed: ids of photos in which MediaPipe finds no hand of the mask; they are in `hands`
             without landmarks.
+        unfound: the same, where what they hold is to be learned; these are left out.
         entangled: ids of photos with hands that share an island of the mask, which cannot be told
             apart; these are left out.
         empty: ids of photos whose mask shows nothing to prompt for; left out.
@@ -81,6 +105,7 @@ class FoundHands:
 
     hands: tuple[TrainingHand, ...]
     missed: tuple[str, ...] = ()
+    unfound: tuple[str, ...] = ()
     entangled: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -90,6 +115,7 @@ class FoundHands:
         parts = [f"{len(self.hands)} hands"]
         for ids, what in (
             (self.missed, "prompted from their mask, as MediaPipe finds no hand"),
+            (self.unfound, "left out, as MediaPipe finds no hand to hold anything"),
             (self.entangled, "left out, as their hands touch"),
             (self.empty, "left out, as their mask is empty"),
             (tuple(self.unreadable), "left out, as they cannot be read"),
@@ -103,15 +129,18 @@ def find_hands(
     photos: Iterable[TrainingPhoto],
     cache_file: str | Path,
     landmarker: HandLandmarker | None = None,
+    target: str = HAND,
 ) -> FoundHands:
     """Find the hands that the photos' masks show.
 
     What MediaPipe finds is kept in `cache_file` (JSON) by the hash of photo and mask, so a changed
-    photo is looked at anew. A photo that cannot be read is left out and the rest goes on.
+    photo is looked at anew. A photo that cannot be read is left out and the rest goes on. So is,
+    where `target` is the object, one without its mask, and a hand without landmarks: nothing else
+    says where it holds something.
     """
     cache = _LandmarkCache(Path(cache_file))
     hands: list[TrainingHand] = []
-    ids: dict[str, list[str]] = {"missed": [], "entangled": [], "empty": []}
+    ids: dict[str, list[str]] = {kind: [] for kind in ("missed", "unfound", "entangled", "empty")}
     unreadable: dict[str, str] = {}
     own = landmarker
     try:
@@ -121,18 +150,22 @@ def find_hands(
                 if digest not in cache.found:
                     own = own or start_quietly(HandLandmarker)
                     cache.add(digest, _hands_on_mask(own, *photo.load()))
+                if target == OBJECT:
+                    _object_mask(photo, photo.load()[1].shape)
             except (ValueError, OSError) as error:
                 logger.warning("%s", error)
                 unreadable[photo.id] = str(error)
                 continue
             kind, found = cache.get(digest)
+            if kind == "missed" and target == OBJECT:
+                kind = "unfound"
             if kind != "hands":
                 ids[kind].append(photo.id)
             if kind == "missed":
                 hands.append(TrainingHand(photo, None))
             for index, landmarks in enumerate(found):
                 others = tuple(found[:index] + found[index + 1 :])
-                hands.append(TrainingHand(photo, landmarks, others))
+                hands.append(TrainingHand(photo, landmarks, others, target))
     finally:
         cache.save()
         if own is not None and landmarker is None:
@@ -198,6 +231,16 @@ def _hands_on_mask(
         if ((counts >= SHARED).sum(0) > 1).any():
             return "entangled", []
     return "hands", found
+
+
+def _object_mask(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray:
+    """What the hands of a photo of `shape` (H, W) hold; ValueError where that is not told."""
+    held = photo.load_object_mask()
+    if held is None:
+        raise ValueError(f"{photo.id} has no object mask")
+    if held.shape != shape:
+        raise ValueError(f"the object mask of {photo.id} is {held.shape}, its photo {shape} (H, W)")
+    return held
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Pictures are (S, S, 3) uint8 RGB, alphas (S, S) float32 0..1, landmarks (21, 2) 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 
 from handseg.finetune import effects
 from handseg.finetune.cutouts import Cutout
+from handseg.images import load_image
 from handseg.prompts.anatomy import PALM, WRIST, WRIST_END, hand_size, palm_axis
 
 Generator = np.random.Generator
@@ -36,22 +38,69 @@ def blend(image: np.ndarray, top: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return cv2.blendLinear(np.ascontiguousarray(top), np.ascontiguousarray(image), alpha, 1 - alpha)
 
 
+def pick(paths: Sequence[Path], rng: Generator) -> Path:
+    return paths[int(rng.integers(len(paths)))]
+
+
+def paint_background(backgrounds: Sequence[Path], rng: Generator, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: a part of one of the pictures, now and then a plain colour."""
+    kind = rng.random()
+    if kind < 0.08 or not backgrounds:
+        color = rng.integers(0, 256, 3).astype(np.uint8)
+        image = np.full((size, size, 3), color, np.uint8)
+        factor = effects.light_gradient(size, rng, 1.0)
+        return np.clip(image * factor, 0, 255).astype(np.uint8)
+    picture = load_image(pick(backgrounds, rng))
+    shortest = min(picture.shape[:2])
+    side = int(shortest * rng.uniform(0.3, 1))
+    y = rng.integers(picture.shape[0] - side + 1)
+    x = rng.integers(picture.shape[1] - side + 1)
+    image = cv2.resize(picture[y : y + side, x : x + side], (size, size))
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    if rng.random() < 0.2:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 5))
+    return effects.vary_color(np.ascontiguousarray(image), rng)
+
+
+def read_object(path: Path) -> np.ndarray:
+    """The picture of an object, (h, w, 4) uint8 RGBA.
+
+    Raises:
+        ValueError: if it cannot be read or has no alpha channel.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+        raise ValueError(f"an object must be a picture with an alpha channel: {path}")
+    return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+
+
+def lay_object(
+    picture: np.ndarray, middle: np.ndarray, length: float, angle: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """An RGBA picture turned by `angle` degrees, its longer side `length` px, about `middle` x, y.
+
+    Returns:
+        Its colours, (size, size, 3) uint8, and what it covers, (size, size) float32 0..1.
+    """
+    own = (np.array(picture.shape[1::-1]) - 1) / 2
+    scale = length / max(picture.shape[:2])
+    matrix = cv2.getRotationMatrix2D(own.tolist(), angle, scale)
+    matrix[:, 2] += middle - own
+    warped = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA)
+    return warped[..., :3], warped[..., 3].astype(np.float32) / 255
+
+
 def paste_object(
     image: np.ndarray, path: Path, landmarks: np.ndarray, rng: Generator, longest: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The RGBA picture at `path` near the hand, up to `longest` hand sizes long; what it covers."""
-    size = image.shape[0]
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
-        raise ValueError(f"an object must be a picture with an alpha channel: {path}")
+    picture = read_object(path)
     length = hand_size(landmarks) * rng.uniform(0.5, longest)
-    middle = (np.array(picture.shape[1::-1]) - 1) / 2
-    scale = length / max(picture.shape[:2])
-    matrix = cv2.getRotationMatrix2D(middle.tolist(), rng.uniform(-180, 180), scale)
-    matrix[:, 2] += landmarks.mean(0) + rng.normal(0, 0.6 * hand_size(landmarks), 2) - middle
-    warped = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA)
-    cover = warped[..., 3].astype(np.float32) / 255
-    return blend(image, warped[..., 2::-1], cover), cover
+    angle = rng.uniform(-180, 180)
+    middle = landmarks.mean(0) + rng.normal(0, 0.6 * hand_size(landmarks), 2)
+    color, cover = lay_object(picture, middle, length, angle, image.shape[0])
+    return blend(image, color, cover), cover
 
 
 def draw_sleeve(

@@ -91,7 +91,7 @@ def prepare_data(
         # One process looks at the photos; the others read what it wrote.
         photos = load_photos(config.data, output, config.seed)
         found = {
-            part: _find(photos[part], part, kept, accelerator.is_main_process)
+            part: _find(photos[part], part, kept, config.data.target, accelerator.is_main_process)
             for part in (TRAIN, VALIDATION)
         }
     sets = {}
@@ -117,8 +117,9 @@ def weighted_passes(config: RunSettings, ids: Sequence[str]) -> WeightedPasses |
     return WeightedPasses(sets, mix_weights(Path(config.data.source)), config.seed)
 
 
-def _find(photos: Sequence[Any], part: str, folder: Path, show: bool) -> FoundHands:
-    return find_hands(tracked(photos, f"landmarks, {part}", show), folder / "landmarks.json")
+def _find(photos: Sequence[Any], part: str, folder: Path, target: str, show: bool) -> FoundHands:
+    shown = tracked(photos, f"landmarks, {part}", show)
+    return find_hands(shown, folder / "landmarks.json", target=target)
 
 
 def _encoded(

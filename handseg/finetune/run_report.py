@@ -12,7 +12,8 @@ from handseg.evaluate import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
 from handseg.files import write_atomic
 from handseg.finetune.adapter import CARD, model_card
 from handseg.finetune.data import LabelledPhotos
-from handseg.finetune.hands import TrainingHand
+from handseg.finetune.hands import OBJECT, TrainingHand
+from handseg.finetune.object_report import evaluate_objects
 from handseg.finetune.outline import measure_outline
 from handseg.finetune.progress import tracked
 from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION, FinetuneConfig
@@ -38,7 +39,9 @@ def report_run(
     command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
     rows: dict[str, dict[str, Any]] = {}
     for part in (VALIDATION, TEST):
-        if config.report and photos.get(part):
+        if config.report and photos.get(part) and config.data.target == OBJECT:
+            rows[part] = _report_objects(config, output, part, photos[part], device)
+        elif config.report and photos.get(part):
             systems = {
                 name: _evaluate(config, adapter, photos[part], device)
                 for name, adapter in (("zero-shot", None), ("tuned", output))
@@ -51,6 +54,7 @@ def report_run(
             }
     card = model_card(
         base=config.model,
+        target=config.data.target,
         recipe=recipe,
         settings=config.lora,
         data=Path(config.data.source).name,
@@ -97,6 +101,21 @@ def _evaluate(
             )
             for prompts in (MEDIAPIPE, MASK)
         }
+
+
+def _report_objects(
+    config: FinetuneConfig, output: Path, part: str, photos: LabelledPhotos, device: Any
+) -> dict[str, Any]:
+    """Write what the adapter in `output` makes of held objects; returns the figures."""
+    with HandSegmenter.from_pretrained(
+        config.model, object_adapter=output, device=device
+    ) as segmenter:
+        start_quietly(lambda: segmenter.landmarker)
+        scores = evaluate_objects(
+            segmenter, photos, lambda items: tracked(items, "evaluating objects")
+        )
+    scores.save(output / REPORT / part)
+    return scores.summary()
 
 
 def _row(evaluation: Evaluation) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from handseg.finetune.hands import HAND, TARGETS
 from handseg.finetune.lora import LoraSettings
 from handseg.finetune.losses import LossWeights
 from handseg.finetune.step import PromptChances
@@ -33,6 +34,7 @@ class DataSettings:
             the data set's publisher, with "val" out of "train" where it has none; None splits by
             group.
         ratios: sizes of the parts "train", "val" and, if wanted, "test".
+        target: which mask is learned, "hand" or "object": what a hand holds.
     """
 
     source: str
@@ -42,6 +44,11 @@ class DataSettings:
     ratios: dict[str, float] = field(
         default_factory=lambda: {TRAIN: 0.8, VALIDATION: 0.1, TEST: 0.1}
     )
+    target: str = HAND
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise ValueError(f"target must be {' or '.join(TARGETS)}, got {self.target!r}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from handseg.errors import TrainingError
 from handseg.finetune.adapter import save_adapter
 from handseg.finetune.features import Item
+from handseg.finetune.hands import HAND
 from handseg.finetune.lite import depthwise_in_float32, freeze_batch_norms
 from handseg.finetune.lora import add_lora, format_trainable, trainable_parameters
 from handseg.finetune.losses import LossWeights, batch_iou
@@ -74,7 +75,9 @@ class TuningTask:
         save_adapter(self._model, output, base=self._config.model, recipe=self._recipe, card="")
 
     def finish(self, output: Path) -> None:
-        recipe = find_outline(self._config, self._recipe, self._hands, output, self._device)
+        recipe = self._recipe
+        if self._config.data.target == HAND:
+            recipe = find_outline(self._config, recipe, self._hands, output, self._device)
         report_run(self._config, recipe, self._photos, output, self._device)
 
 

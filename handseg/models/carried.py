@@ -7,6 +7,8 @@ from pathlib import Path
 
 LITE = "handseg-lite"
 LITE_FOLDER = Path(__file__).parents[1] / "assets" / LITE
+LITE_OBJECT_FOLDER = LITE_FOLDER.with_name("handseg-lite-object")
+"""The adapter that makes it cut out what a hand holds."""
 
 
 def home(name_or_path: str | os.PathLike[str]) -> str | Path:

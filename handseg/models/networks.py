@@ -10,11 +10,11 @@ from torch import nn
 
 from handseg.errors import ModelError
 from handseg.models.preprocess import STEPS
+from handseg.models.semantic import HAND, OBJECT
 
 SMALL = "small_resnet"
 ARCHITECTURES = {"unet": "Unet", "deeplabv3": "DeepLabV3", "deeplabv3plus": "DeepLabV3Plus"}
 """Names in settings, and those of their classes in segmentation-models-pytorch."""
-HAND, OBJECT = "hand", "object"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MODEL_TYPE = "handseg-semantic"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+HAND, OBJECT = "hand", "object"
+"""What an output channel may show."""
 
 
 def is_semantic(folder: str | os.PathLike[str]) -> bool:

@@ -50,6 +50,23 @@ def palm_axis(landmarks: np.ndarray) -> np.ndarray:
     return axis / max(float(np.linalg.norm(axis)), 1e-6)
 
 
+def beyond_tips(landmarks: np.ndarray, by: float = 0.25) -> np.ndarray:
+    """(5, 2): a point `by` hand sizes past each fingertip, along the finger's last bone.
+
+    A finger that points at the camera has no direction: its point is the tip itself.
+    """
+    tips = landmarks[list(TIPS)]
+    bones = tips - landmarks[[tip - 1 for tip in TIPS]]
+    lengths = np.linalg.norm(bones, axis=1, keepdims=True)
+    return tips + bones / np.maximum(lengths, 1e-6) * by * hand_size(landmarks)
+
+
+def grip(landmarks: np.ndarray) -> np.ndarray:
+    """(2, 2): half-way from the tip of the thumb to those of index and middle finger."""
+    thumb, index, middle = landmarks[list(TIPS[:3])]
+    return np.array([thumb + index, thumb + middle]) / 2
+
+
 def past_wrist(points: np.ndarray, landmarks: np.ndarray, by: float = 0.1) -> np.ndarray:
     """(N,) bool: which of `points` (N, 2) px lie on the forearm, `by` hand sizes past its start."""
     axis, size = palm_axis(landmarks), hand_size(landmarks)

@@ -20,14 +20,16 @@ from handseg.prompts.anatomy import (
     TIPS,
     WRIST,
     WRIST_END,
+    beyond_tips,
+    grip,
     hand_size,
     palm_axis,
 )
 from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
 
 RECIPE_FILE = "prompt_recipe.json"
-POSITIVES = ("palm", "joints", "tips")
-NEGATIVES = ("gaps", "wrist")
+POSITIVES = ("palm", "joints", "tips", "beyond_tips", "grip")
+NEGATIVES = ("gaps", "wrist", "palm", "joints")
 OUTLINE_LIMIT = 0.1
 FOREARM = 2.5
 """Hand sizes of a forearm up to the elbow: of a grown-up 25 cm, where the palm has 10."""
@@ -63,10 +65,13 @@ class PromptRecipe:
     Training and inference share it: weights work best with the recipe they were tuned with.
 
     Attributes:
-        positives: groups of points on the hand: "palm" (its centre), "joints" (all but wrist and
-            tips), "tips".
-        negatives: groups of points off the hand: "gaps" (between the tips of spread neighbouring
-            fingers), "wrist" (on the forearm, where the hand has ended; see `WRIST_END`).
+        positives: groups of points on what is meant. On a hand: "palm" (its centre), "joints" (all
+            but wrist and tips), "tips". On what a hand holds: "beyond_tips" (a little past each
+            fingertip, along its last bone), "grip" (between the tip of the thumb and those of
+            index and middle finger).
+        negatives: groups of points off it. Off a hand: "gaps" (between the tips of spread
+            neighbouring fingers), "wrist" (on the forearm, where the hand has ended; see
+            `WRIST_END`). Off what it holds: "palm", "joints". A group can be in one of the two.
         box: whether the model gets a box.
         box_reach: how far the box reaches past the landmarks, in hand sizes (see `hand_size`);
             the skin lies about a finger's half-width outside of the joints.
@@ -80,8 +85,8 @@ class PromptRecipe:
             hand sizes. Tuning measures it on its masks, which may be drawn generously or tightly.
     """
 
-    positives: tuple[str, ...] = POSITIVES
-    negatives: tuple[str, ...] = NEGATIVES
+    positives: tuple[str, ...] = ("palm", "joints", "tips")
+    negatives: tuple[str, ...] = ("gaps", "wrist")
     box: bool = True
     box_reach: float = 0.15
     skeleton: bool = False
@@ -95,6 +100,9 @@ class PromptRecipe:
             if not isinstance(value, (list, tuple)) or not all(item in known for item in value):
                 raise ValueError(f"{name} must be a list of {', '.join(known)}; got {value!r}")
             object.__setattr__(self, name, tuple(value))
+        if both := set(self.positives) & set(self.negatives):
+            names = ", ".join(sorted(both))
+            raise ValueError(f"positives and negatives must share no group, got {names} in both")
         for name in ("box", "skeleton"):
             value = getattr(self, name)
             if not isinstance(value, bool):
@@ -219,11 +227,18 @@ def find_recipe(*folders: str | Path | None) -> PromptRecipe:
 def _positive_points(landmarks: np.ndarray, group: str) -> np.ndarray:
     if group == "palm":
         return landmarks[list(PALM)].mean(0, keepdims=True)
+    if group == "beyond_tips":
+        return beyond_tips(landmarks)
+    if group == "grip":
+        return grip(landmarks)
     return landmarks[list(JOINTS if group == "joints" else TIPS)]
 
 
 def _negative_points(landmarks: np.ndarray, group: str) -> tuple[np.ndarray, np.ndarray]:
-    """Points off the hand, and which of them are safe to use in this pose."""
+    """Points off what is meant, and which of them are safe to use in this pose."""
+    if group in ("palm", "joints"):
+        points = _positive_points(landmarks, group)
+        return points, np.ones(len(points), bool)
     size = hand_size(landmarks)
     if group == "wrist":
         return landmarks[[WRIST]] + palm_axis(landmarks) * 2 * WRIST_END * size, np.array([True])

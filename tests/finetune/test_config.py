@@ -99,4 +99,6 @@ def test_shipped_configs_load(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "prompts").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_recipes_load(path: Path) -> None:
-    assert PromptRecipe.load(path).region_margin == PromptRecipe().region_margin
+    # What is held reaches further past the landmarks than the hand itself.
+    margin = 0.4 if path.stem == "object" else PromptRecipe().region_margin
+    assert PromptRecipe.load(path).region_margin == margin

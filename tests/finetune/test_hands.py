@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from handseg.errors import ImageError
-from handseg.finetune.hands import find_hands
+from handseg.finetune.hands import FoundHands, find_hands
 from handseg.prompts import HandLandmarker, HandLandmarks
 
 
@@ -21,10 +21,14 @@ class Photo:
     image: np.ndarray
     mask: np.ndarray
     loads: int = 0
+    held: np.ndarray | None = None
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         self.loads += 1
         return self.image, self.mask
+
+    def load_object_mask(self) -> np.ndarray | None:
+        return self.held
 
     def digest(self) -> str:
         return f"{self.id} {self.mask.sum()}"
@@ -144,3 +148,60 @@ def test_what_was_found_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         find_hands(items, tmp_path / "cache.json", Finder([]))  # type: ignore[arg-type]
     assert len(json.loads((tmp_path / "cache.json").read_text())) == 1
+
+
+class TestHeldObjects:
+    """With `target="object"` the mask is that of what the hand holds."""
+
+    HANDS = (hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75))
+
+    def found(self, photos: list[Photo], hands: Sequence[np.ndarray], folder: Path) -> FoundHands:
+        return find_hands(photos, folder / "cache.json", Finder(hands), target="object")  # type: ignore[arg-type]
+
+    def test_each_hand_holds_what_is_nearest(self, tmp_path: Path) -> None:
+        left, right = (62, 40, 70, 60), (100, 40, 115, 60)
+        one = photo(block(LEFT, RIGHT))
+        one.held = block(left, right)
+        found = self.found([one], self.HANDS, tmp_path)
+        assert [hand.target for hand in found.hands] == ["object", "object"]
+        masks = [hand.load()[1] for hand in found.hands]
+        np.testing.assert_array_equal(masks[0], block(left))
+        np.testing.assert_array_equal(masks[1], block(right))
+
+    @pytest.mark.parametrize("hands", [1, 2])
+    def test_empty_hands_are_trained_on(self, hands: int, tmp_path: Path) -> None:
+        one = photo(block(LEFT, RIGHT))
+        one.held = block()
+        found = self.found([one], self.HANDS[:hands], tmp_path)
+        assert len(found.hands) == hands
+        assert not any(hand.load()[1].any() for hand in found.hands)
+
+    def test_a_photo_without_object_mask_is_left_out_and_told(self, tmp_path: Path) -> None:
+        found = self.found([photo(block(LEFT))], self.HANDS[:1], tmp_path)
+        assert found.hands == ()
+        assert found.unreadable == {"photo": "photo has no object mask"}
+
+    def test_an_object_mask_of_another_size_is_told(self, tmp_path: Path) -> None:
+        one = photo(block(LEFT))
+        one.held = np.zeros((10, 10), bool)
+        found = self.found([one], self.HANDS[:1], tmp_path)
+        assert "is (10, 10), its photo (100, 200)" in found.unreadable["photo"]
+
+    def test_hands_without_landmarks_are_left_out_and_counted(self, tmp_path: Path) -> None:
+        one = photo(block(LEFT))
+        one.held = block()
+        found = self.found([one], [], tmp_path)
+        assert found.hands == ()
+        assert found.unfound == ("photo",)
+        assert found.missed == ()
+        assert "1 left out, as MediaPipe finds no hand to hold anything" in found.summary()
+
+    def test_digest_tells_object_masks_apart(self, tmp_path: Path) -> None:
+        digests = set()
+        for held in (block(), block((62, 40, 70, 60))):
+            one = photo(block(LEFT))
+            one.held = held
+            digests.add(self.found([one], self.HANDS[:1], tmp_path).hands[0].digest())
+        plain = find_hands([photo(block(LEFT))], tmp_path / "c.json", Finder(self.HANDS[:1]))  # type: ignore[arg-type]
+        assert len(digests | {plain.hands[0].digest()}) == 3
+        assert plain.hands[0].digest() == plain.hands[0].photo.digest()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.numpy import load_file
 from tiny_models import save_tiny_model
 from typer.testing import CliRunner
@@ -21,9 +24,12 @@ from handseg.errors import TrainingError
 from handseg.finetune import train as loop
 from handseg.finetune import tuning
 from handseg.finetune.config import from_mapping
+from handseg.finetune.data import Splits
 from handseg.finetune.settings import FinetuneConfig
+from handseg.images import load_image
 from handseg.metrics import compare_masks
 from handseg.predictor import HandSegmenter
+from handseg.prompts import PromptRecipe
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "adapter_model.safetensors"
@@ -158,8 +164,6 @@ def test_a_run_learns_its_photos_convention(
     """The carried model learns from one photo that masks are drawn 4 px too generous."""
     import cv2
 
-    from handseg.images import load_image
-
     for name in ("images", "masks"):
         (tmp_path / "data" / name).mkdir(parents=True)
     for stem in ("a", "b"):
@@ -191,6 +195,64 @@ def test_a_run_learns_its_photos_convention(
     assert "val, tuned" in card
     assert f"{scores[1]:.4f}" in card
     assert (tmp_path / "run" / WEIGHTS).stat().st_size < 2e6
+
+
+def test_a_run_learns_what_hands_hold(
+    settings: dict[str, Any], photo_folder: Path, tmp_path: Path
+) -> None:
+    """Photos with something in the hand and photos with nothing; the report is of objects."""
+    data = tmp_path / "data"
+    shutil.copytree(photo_folder, data)
+    (data / "object_masks").mkdir()
+    for index, file in enumerate(sorted((data / "masks").iterdir())):
+        hand = load_image(file)[..., 0] > 127
+        held = np.zeros_like(hand)
+        if index % 2:
+            rows, columns = np.nonzero(hand)
+            held[rows.min() : rows.min() + 40, columns.min() : columns.min() + 40] = True
+            held &= ~hand
+        Image.fromarray(held).save(data / "object_masks" / file.name)
+    stems = [file.stem for file in sorted((data / "images").iterdir())]
+    parts = {"train": stems[:2], "val": stems[2:]}
+    Splits({part: tuple(ids) for part, ids in parts.items()}, {stem: stem for stem in stems}).save(
+        tmp_path / "splits.json"
+    )
+    changes = {
+        "data": {
+            "source": str(data),
+            "splits": str(tmp_path / "splits.json"),
+            "target": "object",
+        },
+        "recipe": {"positives": ["grip"], "negatives": ["palm"], "box_reach": 0.5},
+        "report": True,
+    }
+    state = run(settings, tmp_path / "run", **changes)
+    assert state.step == 6
+    assert all(np.isfinite(row["loss"]) for row in state.history)
+    recipe = PromptRecipe.load(tmp_path / "run")
+    assert recipe.positives == ("grip",)
+    assert recipe.outline == 0
+    report = json.loads((tmp_path / "run" / "report" / "val" / "objects.json").read_text())
+    assert report["summary"]["photos"] == 2
+    assert report["summary"]["held"] == 1
+    assert not report["failures"]
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "what hands hold" in card
+    assert "object_adapter=" in card
+    assert "false objects" in card
+    with HandSegmenter.from_pretrained(
+        settings["model"], object_adapter=tmp_path / "run", device="cpu"
+    ) as segmenter:
+        assert segmenter.segment(data / "images" / f"{stems[0]}.jpg", objects=True)
+
+
+def test_objects_need_their_masks(
+    settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = settings["data"] | {"target": "object"}
+    with pytest.raises(TrainingError, match="no photo of the part 'train' can be used"):
+        run(settings, tmp_path / "run", data=data)
+    assert "has no object mask" in caplog.text
 
 
 def test_a_finished_run_is_not_done_again(settings: dict[str, Any], tmp_path: Path) -> None:

@@ -12,16 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from handseg.models.carried import LITE_OBJECT_FOLDER
 from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe, draw_skeleton
-from handseg.prompts.anatomy import PALM, hand_size, palm_axis
+from handseg.prompts.anatomy import JOINTS, PALM, hand_size, palm_axis
 from handseg.prompts.recipe import HandPrompts
+from handseg.regions import Region
 
 HEIGHT, WIDTH = 480, 640
 EVERYTHING = PromptRecipe(skeleton=True)
+OBJECT = PromptRecipe(
+    positives=("beyond_tips", "grip"),
+    negatives=("palm", "joints"),
+    box_reach=0.5,
+    skeleton=True,
+    region_margin=0.4,
+)
 
 RECIPES = st.builds(
     PromptRecipe,
-    positives=st.lists(st.sampled_from(["palm", "joints", "tips"]), unique=True).map(tuple),
+    positives=st.lists(
+        st.sampled_from(["palm", "joints", "tips", "beyond_tips", "grip"]), unique=True
+    ).map(tuple),
     negatives=st.lists(st.sampled_from(["gaps", "wrist"]), unique=True).map(tuple),
     box=st.just(True),
     box_reach=st.floats(0, 1),
@@ -68,6 +79,7 @@ class TestValidation:
             ({"positives": [["palm"]]}, "positives"),
             ({"negatives": ["tips"]}, "negatives"),
             ({"negatives": 3}, "negatives"),
+            ({"positives": ["palm"], "negatives": ["palm"]}, "share no group, got palm in both"),
             ({"box": "no"}, "box"),
             ({"box": None}, "box"),
             ({"skeleton": 1}, "skeleton"),
@@ -269,6 +281,8 @@ class TestPrompts:
             ({"positives": ("tips",), "negatives": ("wrist",)}, 6),
             ({"positives": ("joints",), "negatives": ("gaps",)}, 19),
             ({"positives": (), "negatives": ()}, 0),
+            ({"positives": ("beyond_tips",), "negatives": ()}, 5),
+            ({"positives": ("grip",), "negatives": ("palm", "joints")}, 18),
         ],
     )
     def test_groups(self, options: dict[str, Any], count: int, open_hand: np.ndarray) -> None:
@@ -301,6 +315,75 @@ class TestPrompts:
         outwards = np.array([-1, -1, 1, 0]) * 0.2 * size
         np.testing.assert_allclose(boxes[1] - boxes[0], outwards, atol=0.03 * size)
         assert boxes[0][3] > hand[0, 1] + 0.2 * size
+
+
+class TestHeldObjects:
+    """Points for what a hand holds."""
+
+    def test_shipped_file_is_the_shipped_weights_recipe(self) -> None:
+        root = Path(__file__).parents[2]
+        assert PromptRecipe.load(root / "prompts" / "object.yaml") == OBJECT
+        assert PromptRecipe.load(LITE_OBJECT_FOLDER) == OBJECT
+        tuned = yaml.safe_load((root / "finetune" / "objects.yaml").read_text())
+        assert PromptRecipe.from_dict(tuned["recipe"]) == OBJECT
+
+    def test_open_hand(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 300)
+        prompts = OBJECT.prompts(hand, HEIGHT, WIDTH)
+        assert count_of(prompts, POSITIVE) == 7
+        assert count_of(prompts, NEGATIVE) == 16
+        beyond, tips = prompts.points[:5], hand[[4, 8, 12, 16, 20]]
+        # Each lies as far past its tip, on the line of the last bone.
+        steps = beyond - tips
+        np.testing.assert_allclose(np.linalg.norm(steps, axis=1), 0.25 * hand_size(hand), rtol=1e-3)
+        bones = tips - hand[[3, 7, 11, 15, 19]]
+        turn = steps[:, 0] * bones[:, 1] - steps[:, 1] * bones[:, 0]
+        np.testing.assert_allclose(turn, 0, atol=0.1)
+        assert ((steps * bones).sum(1) > 0).all()
+        np.testing.assert_allclose(prompts.points[5], (hand[4] + hand[8]) / 2, atol=1e-3)
+        np.testing.assert_allclose(prompts.points[6], (hand[4] + hand[12]) / 2, atol=1e-3)
+        np.testing.assert_allclose(prompts.points[8:], hand[list(JOINTS)], atol=1e-3)
+
+    def test_finger_towards_the_camera_has_its_point_on_the_tip(
+        self, open_hand: np.ndarray
+    ) -> None:
+        hand = placed(open_hand, 300, 300)
+        hand[7] = hand[8]
+        prompts = OBJECT.prompts(hand, HEIGHT, WIDTH)
+        np.testing.assert_allclose(prompts.points[1], hand[8], atol=1e-3)
+
+    def test_points_off_the_photo_are_ignored(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 300, 190)  # the middle finger's tip is just inside
+        prompts = OBJECT.prompts(hand, HEIGHT, WIDTH)
+        assert hand[12, 1] > 0
+        assert prompts.points[2, 1] < 0
+        assert prompts.labels[2] == IGNORED
+
+    @given(POSES)
+    @settings(deadline=None)
+    def test_mirrored_landmarks_mirror_the_points(self, landmarks: np.ndarray) -> None:
+        mirrored = landmarks * [-1, 1] + [WIDTH - 1, 0]
+        try:
+            plain = OBJECT.prompts(landmarks, HEIGHT, WIDTH)
+        except ValueError:
+            return
+        other = OBJECT.prompts(mirrored, HEIGHT, WIDTH)
+        expected = plain.points * [-1, 1] + [WIDTH - 1, 0]
+        # Of bones shorter than rounding, the direction is rounding, too.
+        tips = np.array([4, 8, 12, 16, 20])
+        short = np.linalg.norm(landmarks[tips] - landmarks[tips - 1], axis=1) < 0.1
+        firm = np.concatenate([~short, np.ones(len(expected) - 5, bool)])
+        np.testing.assert_allclose(other.points[firm], expected[firm], atol=0.05)
+
+    def test_box_and_region_have_room(self, open_hand: np.ndarray) -> None:
+        hand = placed(open_hand, 2000, 2000)
+        size = hand_size(hand)
+        prompts = OBJECT.prompts(hand, 4000, 4000)
+        region = Region.around(prompts.extent, OBJECT.region_margin)
+        # Something of 2.5 hand sizes in the palm fits in.
+        palm = hand[list(PALM)].mean(0)
+        assert (palm - 1.25 * size > [region.x, region.y]).all()
+        assert (palm + 1.25 * size < np.array([region.x, region.y]) + region.side).all()
 
 
 class TestEquivariance:

@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 from handseg.finetune.baselines.settings import PhotoAugmentation
 from handseg.finetune.data.schema import PhotoRow
 from handseg.finetune.features import Item
-from handseg.models.networks import OBJECT, NetworkConfig
+from handseg.models.networks import NetworkConfig
 from handseg.models.preprocess import preprocess
+from handseg.models.semantic import OBJECT
 
 
 class PhotoViews(Dataset[Item]):
