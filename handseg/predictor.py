@@ -21,6 +21,7 @@ from handseg.pipeline import Holes, check_holes, predict_hands
 from handseg.prompts import HandLandmarker, PromptRecipe
 from handseg.prompts.recipe import find_recipe
 from handseg.results import HandSegmentation
+from handseg.whole_photo import check_labels_objects
 
 if TYPE_CHECKING:
     import torch
@@ -145,6 +146,17 @@ class HandSegmenter:
         if self._landmarker is None:
             self._landmarker = HandLandmarker()
         return self._landmarker
+
+    def check_objects(self) -> None:
+        """Make sure that `objects=True` will do, and load what it needs.
+
+        Raises:
+            ModelError: if there is nothing for this model that cuts out what hands hold.
+        """
+        if isinstance(self.model, SemanticModel):
+            check_labels_objects(self.model)
+        else:
+            self.object_stage  # noqa: B018 - loaded when it is first asked for
 
     @property
     def object_stage(self) -> ObjectStage:

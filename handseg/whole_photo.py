@@ -13,6 +13,12 @@ from handseg.models.semantic import OBJECT, SemanticModel
 _STEEPNESS = 4.0
 
 
+def check_labels_objects(model: SemanticModel) -> None:
+    """Raise ModelError if `model` has no output for what hands hold."""
+    if OBJECT not in model.classes:
+        raise ModelError(f"objects: this model labels {', '.join(model.classes)} alone")
+
+
 def label_photo(model: SemanticModel, image: np.ndarray, objects: bool = False) -> list[Hand]:
     """What `model` calls hand in `image` (H, W, 3) uint8 RGB, as one `Hand`; none if nothing is.
 
@@ -24,8 +30,8 @@ def label_photo(model: SemanticModel, image: np.ndarray, objects: bool = False) 
     Raises:
         ModelError: if `objects` are asked for and the model has no output for them.
     """
-    if objects and OBJECT not in model.classes:
-        raise ModelError(f"objects: this model labels {', '.join(model.classes)} alone")
+    if objects:
+        check_labels_objects(model)
     probabilities = model.probabilities(image)
     hand = probabilities[0]
     mask = hand >= 0.5

@@ -192,7 +192,8 @@ def _work(job: Job, todo: Plan, state: PartialState, device: str | None) -> floa
     from handseg.annotate.run import device_of
     from handseg.annotate.work import Worker
 
-    segmenter = load_segmenter(job.model, job.adapter, job.recipe, device_of(state, device))
+    device = device_of(state, device)
+    segmenter = load_segmenter(job.model, job.adapter, job.recipe, device, job.objects)
     with segmenter, progress_bar() as bar:
         if state.is_main_process:
             start_job(job, todo.identity)

@@ -104,9 +104,16 @@ def ending_on_ctrl_c() -> Iterator[None]:
 
 
 def load_segmenter(
-    model: str, adapter: Path | None, recipe: Path | None, device: str | None
+    model: str,
+    adapter: Path | None,
+    recipe: Path | None,
+    device: str | None,
+    objects: bool = False,
 ) -> HandSegmenter:
-    """Make the segmenter that the options ask for, or end the command."""
+    """Make the segmenter that the options ask for, or end the command.
+
+    With `objects`, it is one that cuts out what hands hold, too.
+    """
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
     from handseg.predictor import HandSegmenter
@@ -120,6 +127,11 @@ def load_segmenter(
         )
     except (ValueError, OSError) as error:
         fail(reason(error))
+    if objects:
+        try:
+            segmenter.check_objects()
+        except ValueError as error:
+            fail(f"--{reason(error)}")  # It begins with the option's name.
     if segmenter.takes_prompts:
         start_quietly(lambda: segmenter.landmarker)
     return segmenter

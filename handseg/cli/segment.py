@@ -164,9 +164,7 @@ def segment(
         todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
         run = _Run(skipped=len(photos) - len(todo))
         if todo:
-            segmenter = load_segmenter(model, adapter, recipe, device)
-            if objects:
-                _load_objects(segmenter)
+            segmenter = load_segmenter(model, adapter, recipe, device, objects)
             try:
                 with segmenter:
                     options = {
@@ -198,16 +196,6 @@ def _background(value: str) -> tuple[int, int, int] | np.ndarray:
             return load_image(value)
         except ValueError as no_picture:
             fail(f"{no_color}; nor is it a picture: {no_picture}")
-
-
-def _load_objects(segmenter: HandSegmenter) -> None:
-    """Load what cuts out held objects, or end the command if the model has no such stage."""
-    from handseg.errors import ModelError
-
-    try:
-        segmenter.object_stage  # noqa: B018 - loaded when it is first asked for
-    except ModelError as error:
-        fail(f"--objects: {reason(error)}")
 
 
 def _write(rows: JsonRows) -> None:

@@ -38,6 +38,10 @@ class HoldingSegmenter:
     """One hand without landmarks at a fixed place of every photo, and a thing in it if asked."""
 
     recipe = PromptRecipe()
+    takes_prompts = False
+
+    def check_objects(self) -> None:
+        pass
 
     def __init__(self) -> None:
         self.options: list[dict[str, Any]] = []

@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 from handseg.annotate.job import RUN_FILE
 from handseg.cli import app
 from handseg.finetune.data import load_data
+from handseg.models.networks import NetworkConfig, build_network
+from handseg.models.semantic import SemanticModel
 from handseg.predictor import HandSegmenter
 
 Run = Callable[..., Result]
@@ -381,3 +383,14 @@ def test_carried_weights_on_photos(photo_folder: Path, tmp_path: Path) -> None:
         keypoints = np.reshape(note["keypoints"], (21, 3))
         on = [mask[round(y), round(x)] for x, y, seen in keypoints if seen == 2]
         assert np.mean(on) > 0.9
+
+
+def test_a_model_that_knows_no_objects_is_refused_before_any_photo(tmp_path: Path) -> None:
+    save_photo(tmp_path / "in" / "a.png", (50, 50, 30, 20))
+    config = NetworkConfig("small_resnet", None, image_size=32, filters=8)
+    SemanticModel(build_network(config), config).save_pretrained(tmp_path / "model")
+    arguments = ["annotate", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--objects"]
+    result = CliRunner().invoke(app, [*arguments, "--model", str(tmp_path / "model")])
+    assert result.exit_code == 2
+    assert "objects: this model labels hand alone" in result.output
+    assert not (tmp_path / "out" / "images").exists()
