@@ -8,13 +8,19 @@ from typing import TypeAlias
 
 import numpy as np
 
-from handseg.evaluate import HITS, MASK, MEDIAPIPE, Evaluation
+from handseg.evaluate import HITS, MASK, MEDIAPIPE, NONE, Evaluation
 from handseg.summary import bootstrap_means, group_members, matlab_scores
 
 Systems: TypeAlias = Mapping[str, Mapping[str, Evaluation]]
 """By the system's name and the source of its prompts."""
 
-SOURCE_TITLES = {MEDIAPIPE: "MediaPipe", HITS: "hits only", MASK: "true mask"}
+SOURCE_TITLES = {
+    MEDIAPIPE: "MediaPipe",
+    HITS: "hits only",
+    MASK: "true mask",
+    NONE: "no prompts",
+}
+_IN_DAILY_USE = (MEDIAPIPE, NONE)
 
 _NOTHING = "-"
 
@@ -77,8 +83,11 @@ def compare_with_first(systems: Systems) -> dict[str, dict[str, Difference]]:
     differences: dict[str, dict[str, Difference]] = {}
     for name in others:
         differences[name] = {}
-        for source in [source for source in systems[name] if source in systems[first]]:
-            difference = compare_evaluations(systems[name][source], systems[first][source])
+        for source, evaluation in systems[name].items():
+            # How a system finds hands is its own affair: in daily use, all compare.
+            alike = _IN_DAILY_USE if source in _IN_DAILY_USE else (source,)
+            other = next((systems[first][one] for one in alike if one in systems[first]), None)
+            difference = other and compare_evaluations(evaluation, other)
             if difference:
                 differences[name][source] = difference
     return differences

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MEDIAPIPE, HITS, MASK = "mediapipe", "hits", "mask"
+MEDIAPIPE, HITS, MASK, NONE = "mediapipe", "hits", "mask", "none"
 """Where prompts come from: MediaPipe's landmarks, a miss counting as nothing found; the same, only
-where MediaPipe found a hand; and the true mask, which leaves out the landmarks' faults. A model
-that takes no prompts is compared with the first, as both find hands by themselves."""
+where MediaPipe found a hand; the true mask, which leaves out the landmarks' faults; and nowhere,
+with a model that takes none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +88,16 @@ class Evaluation:
         )
 
 
+def sources_of(segmenter: HandSegmenter) -> tuple[str, ...]:
+    """Where the prompts of a segmenter can come from, that of its daily use first."""
+    return (MEDIAPIPE, MASK) if segmenter.takes_prompts else (NONE,)
+
+
 def evaluate_pairs(
     segmenter: HandSegmenter,
     photos: Sequence[LabelledPhoto],
     *,
-    prompts: str = MEDIAPIPE,
+    prompts: str | None = None,
     max_hands: int = 4,
     worst: int = 4 * SIDE_BY_SIDE,
     seed: int = 0,
@@ -105,20 +110,22 @@ def evaluate_pairs(
     Args:
         segmenter: the one to judge.
         photos: with their masks; see `handseg.pairs.find_pairs`.
-        prompts: "mediapipe" lets the segmenter find the hands by itself, "mask" draws the prompts
-            from the true mask; see `handseg.prompts.from_mask`.
+        prompts: "mediapipe" lets MediaPipe find the hands, "mask" draws the prompts from the true
+            mask, see `handseg.prompts.from_mask`; None is the first, or "none" with a model that
+            takes no prompts.
         max_hands: the most hands to find in a photo.
         worst: how many of the worst photos to draw.
         seed: of the bootstrap.
         progress: wraps the sequence of photos, as `tqdm.tqdm` does.
 
     Raises:
-        ValueError: if `prompts` is neither, or "mask" with a model that takes none.
+        ValueError: if the model cannot be prompted so.
     """
-    if prompts not in (MEDIAPIPE, MASK):
-        raise ValueError(f'prompts must be "{MEDIAPIPE}" or "{MASK}", got {prompts!r}')
-    if prompts == MASK and not segmenter.takes_prompts:
-        raise ValueError(f'prompts must be "{MEDIAPIPE}" with a model that takes none')
+    known = sources_of(segmenter)
+    prompts = known[0] if prompts is None else prompts
+    if prompts not in known:
+        names = " or ".join(f'"{name}"' for name in known)
+        raise ValueError(f"prompts must be {names} with this model, got {prompts!r}")
     scores: list[PhotoScore] = []
     failures: dict[str, str] = {}
     cases: list[Case] = []

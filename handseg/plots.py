@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from handseg.evaluate import HITS, MASK, MEDIAPIPE, Evaluation
+from handseg.evaluate import HITS, MASK, MEDIAPIPE, NONE, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLORS = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777", "#0891b2", "#65a30d", "#475569")
 """Of the systems, in turn."""
 
-_STYLES = {MEDIAPIPE: "-", HITS: "-.", MASK: ":"}
+_STYLES = {MEDIAPIPE: "-", NONE: "-", HITS: "-.", MASK: ":"}
 _FRAME = {
     "axes.edgecolor": "#94a3b8",
     "axes.grid": True,
@@ -78,7 +78,7 @@ def _iou_curves(systems: Sequence[Mapping[str, Evaluation]]) -> Plot:
     share = np.linspace(0, 1, 401)
     used = []
     for color, evaluations in _colored(systems):
-        for source in (MEDIAPIPE, MASK):
+        for source in (MEDIAPIPE, NONE, MASK):
             ious = _ious(evaluations.get(source))
             if ious:
                 axes.plot(
@@ -88,7 +88,7 @@ def _iou_curves(systems: Sequence[Mapping[str, Evaluation]]) -> Plot:
     axes.set_xlim(0, 100)
     axes.set_ylim(top=1)
     caption = "The height at 10 % is the IoU that a tenth of the photos fall short of."
-    if len(set(used)) == 2:
+    if MASK in used and len(set(used)) > 1:
         caption += " Solid: prompts from MediaPipe; dotted: from the true mask."
     return _plot("Overlap, from the worst photo to the best", caption, figure)
 

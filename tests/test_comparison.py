@@ -12,7 +12,7 @@ from handseg.comparison import (
     result_rows,
     with_hits,
 )
-from handseg.evaluate import HITS, MASK, MEDIAPIPE, Evaluation, PhotoScore
+from handseg.evaluate import HITS, MASK, MEDIAPIPE, NONE, Evaluation, PhotoScore
 from handseg.metrics import compare_masks
 
 
@@ -115,3 +115,13 @@ def test_sections_begin_at_their_first_row() -> None:
         "GlobalAccuracy, as MATLAB",
         "hand: precision",
     ]
+
+
+def test_systems_without_prompts_compare_with_the_daily_use_of_others() -> None:
+    worse = evaluation_of({"a": 0.4, "b": 0.7})
+    systems = {"sam": {MEDIAPIPE: BASE, MASK: BASE}, "net": {NONE: worse}}
+    assert compare_with_first(systems)["net"][NONE].mean == pytest.approx(-0.1)
+    turned = {"net": {NONE: worse}, "sam": {MEDIAPIPE: BASE, MASK: BASE}}
+    differences = compare_with_first(turned)["sam"]
+    assert list(differences) == [MEDIAPIPE]
+    assert differences[MEDIAPIPE].mean == pytest.approx(0.1)

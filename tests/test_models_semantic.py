@@ -10,15 +10,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from red_hands import draw_photo, is_red
+from PIL import Image
+from red_hands import draw_photo, is_red, save_photo
 from red_network import red_labeller
 from torch import nn
 
 from handseg.errors import ModelError
+from handseg.evaluate import NONE, evaluate_pairs
 from handseg.models.networks import NetworkConfig, SmallResidualNet, build_network, statistics
 from handseg.models.preprocess import STEPS, preprocess
 from handseg.models.semantic import SemanticModel, is_semantic
+from handseg.pairs import find_pairs
 from handseg.predictor import HandSegmenter
+from handseg.report import write_report
 
 SMALL = NetworkConfig("small_resnet", None, image_size=64, filters=16)
 ELLIPSE = (80, 60, 40, 30)
@@ -223,3 +227,18 @@ def test_a_second_output_is_what_the_hand_holds() -> None:
         assert plain.object_mask is None
     with pytest.raises(ModelError, match="objects: this model labels hand alone"):
         HandSegmenter(red_labeller()).segment(image, objects=True)
+
+
+def test_it_is_evaluated_without_prompts(red: SemanticModel, tmp_path: Path) -> None:
+    mask = save_photo(tmp_path / "images" / "a.png", ELLIPSE)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
+    segmenter = HandSegmenter(red)
+    evaluation = evaluate_pairs(segmenter, find_pairs(tmp_path))
+    assert evaluation.photos[0].metrics.iou > 0.95
+    with pytest.raises(ValueError, match='prompts must be "none" with this model, got .mask.'):
+        evaluate_pairs(segmenter, find_pairs(tmp_path), prompts="mask")
+    write_report({"red": {NONE: evaluation}}, tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Without prompts." in page
+    assert "Prompts from MediaPipe" not in page

@@ -216,7 +216,7 @@ def _measure(
     max_hands: int,
     seed: int,
 ) -> Systems:
-    from handseg.evaluate import MEDIAPIPE, evaluate_pairs
+    from handseg.evaluate import NONE, evaluate_pairs, sources_of
 
     with progress_bar() as bar:
         return {
@@ -229,8 +229,8 @@ def _measure(
                     seed=seed,
                     progress=bar.track,
                 )
-                for source in sources
-                if segmenter.takes_prompts or source == MEDIAPIPE
+                for source in sources_of(segmenter)
+                if source in (*sources, NONE)
             }
             for name, segmenter in segmenters.items()
         }

@@ -10,7 +10,7 @@ import numpy as np
 
 from handseg.contact_sheet import MATCHES, draw_matches, draw_sheet
 from handseg.environment import versions
-from handseg.evaluate import MEDIAPIPE, Evaluation, evaluate_pairs
+from handseg.evaluate import NONE, Evaluation, evaluate_pairs
 from handseg.files import save_image, write_atomic
 from handseg.finetune.adapter import CARD, markdown_table, plain_yaml
 from handseg.finetune.baselines.settings import BaselineConfig
@@ -44,9 +44,7 @@ def report_baseline(
             name = config.network.architecture
             details = {"command": command, "data": config.data.source, "part": part}
             folder = output / REPORT / part
-            write_report(
-                {name: {MEDIAPIPE: evaluation}}, folder, {**details, "versions": versions()}
-            )
+            write_report({name: {NONE: evaluation}}, folder, {**details, "versions": versions()})
             _draw_matches(segmenter, photos[part], folder / MATCHES_FILE)
             rows |= _rows(part, evaluation)
     card = f"""# {config.network.architecture} that labels the hand in a photo

@@ -99,7 +99,7 @@ def test_it_learns_what_is_red_and_reports(settings: dict[str, Any], tmp_path: P
     assert state.best > 0.85
     folder = tmp_path / "run"
     summary = json.loads((folder / "report/test/summary.json").read_text())
-    found = summary["systems"]["small_resnet"]["mediapipe"]
+    found = summary["systems"]["small_resnet"]["none"]
     assert found["metrics"]["iou"]["mean"] > 0.8
     scores = found["evaluateSemanticSegmentation"]
     assert 0.9 < scores["data set"]["GlobalAccuracy"] <= 1
@@ -241,7 +241,7 @@ def test_a_baseline_from_the_command_line(settings: dict[str, Any], tmp_path: Pa
         rows = list(csv.DictReader(file))
     sources = {(row["system"], row["prompts"]) for row in rows}
     assert sources == {
-        (str(tmp_path / "run"), "mediapipe"),
+        (str(tmp_path / "run"), "none"),
         ("handseg-lite", "mediapipe"),
         ("handseg-lite", "mask"),
     }
