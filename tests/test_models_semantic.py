@@ -236,7 +236,7 @@ def test_it_is_evaluated_without_prompts(red: SemanticModel, tmp_path: Path) -> 
     segmenter = HandSegmenter(red)
     evaluation = evaluate_pairs(segmenter, find_pairs(tmp_path))
     assert evaluation.photos[0].metrics.iou > 0.95
-    with pytest.raises(ValueError, match='prompts must be "none" with this model, got .mask.'):
+    with pytest.raises(ValueError, match=r'prompts must be "none" with this model, got .mask.'):
         evaluate_pairs(segmenter, find_pairs(tmp_path), prompts="mask")
     write_report({"red": {NONE: evaluation}}, tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
