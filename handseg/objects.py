@@ -25,8 +25,8 @@ from handseg.pipeline import (
     decode_regions,
     encode_regions,
 )
-from handseg.prompts import POSITIVE, PromptRecipe
-from handseg.prompts.anatomy import hand_size
+from handseg.prompts import PromptRecipe
+from handseg.prompts.anatomy import WRIST, hand_size, palm_axis
 from handseg.prompts.recipe import RECIPE_FILE
 from handseg.refine import keep_touching, smooth_logits
 from handseg.regions import Region
@@ -126,24 +126,28 @@ def _add_to_chunk(
     logits, _ = decode_regions(model, requests, regions, batch)
     done = []
     for index, (region, hand) in enumerate(zip(regions, hands, strict=True)):
-        places = (batch.points[index] + 0.5) * mask_size / size - 0.5
-        seeds = places[batch.labels[index] == POSITIVE]
-        touching = keep_touching(logits[index], _shrunk(hand, region, mask_size), seeds)
+        touching = keep_touching(logits[index], _holding(hand, region, mask_size))
         alpha, offset = follow_edges(smooth_logits(touching), photos[index].image, region)
         patch, offset = shrink_to_photo(_beside(alpha, offset, hand), offset, hand.image_shape)
         done.append(replace(hand, object_patch=patch, object_offset=offset))
     return done
 
 
-def _shrunk(hand: Hand, region: Region, size: int) -> np.ndarray:
-    """(size, size) bool, the hand's mask in `region`."""
-    scale = size / region.side
-    shift = [(offset - start + 0.5) * scale - 0.5
-             for offset, start in zip(hand.offset, (region.x, region.y), strict=True)]  # fmt: skip
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+def _holding(hand: Hand, region: Region, size: int) -> np.ndarray:
+    """(size, size) bool, the hand's mask in `region` as far as the wrist: arms hold nothing.
+
+    What touches the wrist is mostly a sleeve.
+    """
     if not hand.patch.size:
         return np.zeros((size, size), bool)
-    return cv2.warpAffine(hand.patch, matrix, (size, size)) >= 128
+    assert hand.landmarks is not None
+    scale = size / region.side
+    x, y = region.to_crop(np.array(hand.offset, np.float32), size)
+    matrix = np.array([[scale, 0, x], [0, scale, y]])
+    mask = cv2.warpAffine(hand.patch, matrix, (size, size)) >= 128
+    landmarks = region.to_crop(hand.landmarks, size)
+    pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
+    return mask & ((pixels - landmarks[WRIST]) @ palm_axis(landmarks) < 0)
 
 
 def _beside(alpha: np.ndarray, offset: tuple[int, int], hand: Hand) -> np.ndarray:

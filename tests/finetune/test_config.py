@@ -95,4 +95,8 @@ def test_shipped_configs_load(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "prompts").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_recipes_load(path: Path) -> None:
-    assert PromptRecipe.load(path).region_margin == PromptRecipe().region_margin
+    recipe = PromptRecipe.load(path)
+    if path.name == "object.yaml":  # what a hand holds needs more room
+        assert recipe.region_margin > PromptRecipe().region_margin
+    else:
+        assert recipe.region_margin == PromptRecipe().region_margin
