@@ -87,10 +87,30 @@ class TestSegment:
             assert hand.object_mask is not None
             assert not (hand.object_mask & hand.mask).any()
 
-    def test_the_hand_is_the_same_with_and_without(self) -> None:
-        image, _ = photo(HELD)
+    @pytest.mark.parametrize("way", ["apart", "held"])
+    def test_the_hand_stays_as_it_is_but_for_the_object(self, way: str) -> None:
+        image, _ = photo(HELD if way == "held" else APART)
         plain, asked = (red_segmenter().segment(image, objects=on) for on in (False, True))
-        np.testing.assert_array_equal(plain.alpha, asked.alpha)
+        assert asked.object_mask is not None
+        assert asked.object_mask.any() == (way == "held")
+        far = cv2.dilate(asked.object_mask.astype(np.uint8), np.ones((7, 7))) == 0
+        np.testing.assert_array_equal(plain.alpha[far], asked.alpha[far])
+        np.testing.assert_array_equal(plain.mask & ~asked.object_mask, asked.mask)
+
+    def test_of_what_both_claim_the_object_has_what_it_is_sure_of(self) -> None:
+        image, _ = photo(HELD)
+        stage = ObjectStage(
+            ColorModel(lambda crop: is_blue(crop) | is_red(crop)), blue_objects().recipe
+        )
+        segmenter = HandSegmenter(
+            ColorModel(is_red), landmarker=red_segmenter().landmarker, load_objects=lambda: stage
+        )
+        (plain,), (hand,) = (segmenter.segment(image, objects=on) for on in (False, True))
+        assert hand.object_mask is not None
+        core = cv2.erode(plain.mask.astype(np.uint8), np.ones((9, 9))) > 0
+        assert hand.object_mask[core].all()
+        assert hand.mask.sum() < 0.2 * plain.mask.sum()
+        assert not (hand.mask & hand.object_mask).any()
 
     def test_numbers(self) -> None:
         result = red_segmenter().segment(photo(HELD)[0], objects=True)
