@@ -25,8 +25,8 @@ from handseg.pipeline import (
     decode_regions,
     encode_regions,
 )
-from handseg.prompts import POSITIVE, PromptRecipe
-from handseg.prompts.anatomy import hand_size
+from handseg.prompts import PromptRecipe
+from handseg.prompts.anatomy import WRIST, hand_size, palm_axis
 from handseg.prompts.recipe import RECIPE_FILE
 from handseg.refine import keep_touching, smooth_logits
 from handseg.regions import Region
@@ -36,8 +36,16 @@ if TYPE_CHECKING:
 
 OBJECT_FOLDER = "object"
 """In the folder of a saved segmenter, the model of its object stage."""
+SURER = 1.0
+"""A logit that an object must reach to take a pixel from the hand.
+
+With 0, 1 and 3, and where the hand keeps all it claims, objects have a mean IoU of 0.352, 0.341,
+0.327 and 0.313 on 47 composites, and 0.459, 0.430, 0.414 and 0.418 where unseen things were pasted
+before and behind 41 real hands; hands 0.818, 0.817, 0.814, 0.805 and 0.921, 0.923, 0.922, 0.921.
+On 41 empty hands all but 0 leave the hand as it is, to 0.002.
+"""
 SMALLEST = 0.02
-"""Hand sizes squared: islands below it are slivers along the hand's contour."""
+"""Hand sizes squared, of an island: some 2 cm2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,42 +134,63 @@ def _add_to_chunk(
     logits, _ = decode_regions(model, requests, regions, batch)
     done = []
     for index, (region, hand) in enumerate(zip(regions, hands, strict=True)):
-        places = (batch.points[index] + 0.5) * mask_size / size - 0.5
-        seeds = places[batch.labels[index] == POSITIVE]
-        touching = keep_touching(logits[index], _shrunk(hand, region, mask_size), seeds)
+        mask = _shrunk(hand, region, mask_size)
+        holding = mask & _before_wrist(hand, region, mask_size)
+        touching = keep_touching(logits[index] - SURER * mask, holding)
         alpha, offset = follow_edges(smooth_logits(touching), photos[index].image, region)
-        patch, offset = shrink_to_photo(_beside(alpha, offset, hand), offset, hand.image_shape)
-        done.append(replace(hand, object_patch=patch, object_offset=offset))
+        alpha = _without_specks(alpha, hand)
+        done.append(_cut_out(hand, *shrink_to_photo(alpha, offset, hand.image_shape)))
     return done
 
 
 def _shrunk(hand: Hand, region: Region, size: int) -> np.ndarray:
     """(size, size) bool, the hand's mask in `region`."""
-    scale = size / region.side
-    shift = [(offset - start + 0.5) * scale - 0.5
-             for offset, start in zip(hand.offset, (region.x, region.y), strict=True)]  # fmt: skip
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     if not hand.patch.size:
         return np.zeros((size, size), bool)
+    scale = size / region.side
+    x, y = region.to_crop(np.array(hand.offset, np.float32), size)
+    matrix = np.array([[scale, 0, x], [0, scale, y]])
     return cv2.warpAffine(hand.patch, matrix, (size, size)) >= 128
 
 
-def _beside(alpha: np.ndarray, offset: tuple[int, int], hand: Hand) -> np.ndarray:
-    """`alpha` (h, w) uint8 at `offset` without what is hand, and without slivers."""
-    first = np.maximum(offset, hand.offset)
-    last = np.minimum(
-        np.add(offset, alpha.shape[::-1]), np.add(hand.offset, hand.patch.shape[::-1])
-    )
-    alpha = alpha.copy()
-    if (last > first).all():
-        (left, top), (right, bottom) = first - offset, last - offset
-        x, y = first - hand.offset
-        over = hand.patch[y : y + bottom - top, x : x + right - left]
-        shared = alpha[top:bottom, left:right]
-        np.minimum(shared, 255 - over, out=shared)
+def _before_wrist(hand: Hand, region: Region, size: int) -> np.ndarray:
+    """(size, size) bool: where in `region` a hand can hold; at the wrist there are sleeves."""
+    assert hand.landmarks is not None
+    landmarks = region.to_crop(hand.landmarks, size)
+    pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
+    return (pixels - landmarks[WRIST]) @ palm_axis(landmarks) < 0
+
+
+def _without_specks(alpha: np.ndarray, hand: Hand) -> np.ndarray:
+    """`alpha` (h, w) uint8 without islands too small to be told from errors."""
     count, islands = cv2.connectedComponents((alpha > 0).astype(np.uint8))
     areas = np.bincount(islands[alpha >= 128], minlength=count)
     assert hand.landmarks is not None
     small = areas < SMALLEST * hand_size(hand.landmarks) ** 2
-    alpha[small[islands]] = 0
-    return alpha
+    return np.where(small[islands], 0, alpha).astype(np.uint8)
+
+
+def _cut_out(hand: Hand, patch: np.ndarray, offset: tuple[int, int]) -> Hand:
+    """`hand` with what it holds, (h, w) uint8 at `offset`, and without its pixels."""
+    first = np.maximum(offset, hand.offset)
+    last = np.minimum(
+        np.add(offset, patch.shape[::-1]), np.add(hand.offset, hand.patch.shape[::-1])
+    )
+    alpha = hand.patch.copy()
+    if (last > first).all():
+        (left, top), (right, bottom) = first - hand.offset, last - hand.offset
+        x, y = first - offset
+        over = patch[y : y + bottom - top, x : x + right - left]
+        shared = alpha[top:bottom, left:right]
+        np.minimum(shared, 255 - over, out=shared)
+    rest = Hand.from_alpha(
+        alpha,
+        hand.offset,
+        hand.image_shape,
+        prompt_box=hand.box,
+        predicted_iou=hand.predicted_iou,
+        landmarks=hand.landmarks,
+        handedness=hand.handedness,
+        score=hand.score,
+    )
+    return replace(rest, object_patch=patch, object_offset=offset)

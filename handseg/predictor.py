@@ -206,7 +206,8 @@ class HandSegmenter:
                 what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. Gaps
                 between spread fingers stay. It needs landmarks.
             objects: also cut out what each hand holds: `Hand.object_mask`, empty where it holds
-                nothing. It needs landmarks, MediaPipe's or your own.
+                nothing. What both claim is the object's, so the hand's mask is then without it.
+                It needs landmarks, MediaPipe's or your own.
 
         Returns:
             The hands, none if there is none to be found.

@@ -51,16 +51,13 @@ def clean_logits(
     return result
 
 
-def keep_touching(
-    logits: np.ndarray, hand: np.ndarray, seeds: np.ndarray, reach: int = 2
-) -> np.ndarray:
-    """Drop islands that neither come near the hand nor hold a seed: nobody holds them.
+def keep_touching(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.ndarray:
+    """Drop islands that do not come near the hand: it does not hold them.
 
     Args:
         logits: (h, w) float32, above 0 on objects.
-        hand: (h, w) bool.
-        seeds: (P, 2) x, y in pixels of `logits`.
-        reach: px from the hand up to which an island touches it.
+        hand: (h, w) bool, the part of the hand that can hold something.
+        reach: px from it up to which an island touches it.
 
     Returns:
         (h, w) float32, `logits` with the sign changed on what is dropped.
@@ -68,8 +65,7 @@ def keep_touching(
     result = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
     _, labels = cv2.connectedComponents((result > 0).astype(np.uint8), connectivity=8)
     near = cv2.dilate(hand.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
-    kept = set(labels[near].tolist()) | _labels_at(labels, seeds)
-    dropped = (result > 0) & ~np.isin(labels, list(kept))
+    dropped = (result > 0) & ~np.isin(labels, np.unique(labels[near]))
     result[dropped] = -result[dropped]
     return result
 

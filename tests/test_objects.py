@@ -56,6 +56,17 @@ class TestSegment:
         assert not held.any()
         assert result.to_dict()["hands"][0]["object"] is None
 
+    @pytest.mark.parametrize(("top", "held"), [(45, True), (112, False)])
+    def test_what_touches_the_arm_alone_is_not_held(
+        self, top: int, held: bool, open_hand: np.ndarray
+    ) -> None:
+        image, truth = photo((slice(top, top + 22), slice(70, 90)))
+        landmarks = open_hand * 0.12 + (80, 90)  # fingers up, the wrist in the middle of the red
+        result = red_segmenter().segment(image, landmarks=landmarks, objects=True, forearm=True)
+        assert result.object_mask is not None
+        assert (compare_masks(result.object_mask, truth).iou > 0.9) == held
+        assert result.object_mask.any() == held
+
     def test_no_hand_holds_nothing(self) -> None:
         image, _ = draw_photo()
         result = red_segmenter().segment(image, objects=True)
@@ -76,10 +87,30 @@ class TestSegment:
             assert hand.object_mask is not None
             assert not (hand.object_mask & hand.mask).any()
 
-    def test_the_hand_is_the_same_with_and_without(self) -> None:
-        image, _ = photo(HELD)
+    @pytest.mark.parametrize("way", ["apart", "held"])
+    def test_the_hand_stays_as_it_is_but_for_the_object(self, way: str) -> None:
+        image, _ = photo(HELD if way == "held" else APART)
         plain, asked = (red_segmenter().segment(image, objects=on) for on in (False, True))
-        np.testing.assert_array_equal(plain.alpha, asked.alpha)
+        assert asked.object_mask is not None
+        assert asked.object_mask.any() == (way == "held")
+        far = cv2.dilate(asked.object_mask.astype(np.uint8), np.ones((7, 7))) == 0
+        np.testing.assert_array_equal(plain.alpha[far], asked.alpha[far])
+        np.testing.assert_array_equal(plain.mask & ~asked.object_mask, asked.mask)
+
+    def test_of_what_both_claim_the_object_has_what_it_is_sure_of(self) -> None:
+        image, _ = photo(HELD)
+        stage = ObjectStage(
+            ColorModel(lambda crop: is_blue(crop) | is_red(crop)), blue_objects().recipe
+        )
+        segmenter = HandSegmenter(
+            ColorModel(is_red), landmarker=red_segmenter().landmarker, load_objects=lambda: stage
+        )
+        (plain,), (hand,) = (segmenter.segment(image, objects=on) for on in (False, True))
+        assert hand.object_mask is not None
+        core = cv2.erode(plain.mask.astype(np.uint8), np.ones((9, 9))) > 0
+        assert hand.object_mask[core].all()
+        assert hand.mask.sum() < 0.2 * plain.mask.sum()
+        assert not (hand.mask & hand.object_mask).any()
 
     def test_numbers(self) -> None:
         result = red_segmenter().segment(photo(HELD)[0], objects=True)
@@ -215,24 +246,27 @@ class TestKeepTouching:
     HAND = np.zeros((40, 40), bool)
     HAND[10:20, 10:20] = True
 
-    def test_islands_near_the_hand_or_with_a_seed_stay(self) -> None:
+    def test_islands_near_the_hand_stay(self) -> None:
         logits = self.LOGITS.copy()
-        touching, seeded, far = np.s_[12:16, 21:26], np.s_[30:34, 30:34], np.s_[30:34, 2:6]
-        for where in (touching, seeded, far):
+        touching, inside, far = np.s_[12:16, 21:26], np.s_[13:16, 11:14], np.s_[30:34, 2:6]
+        for where in (touching, inside, far):
             logits[where] = 4
-        kept = keep_touching(logits, self.HAND, np.array([[31, 31], [-5, 90]], np.float32))
+        kept = keep_touching(logits, self.HAND)
         assert (kept[touching] == 4).all()
-        assert (kept[seeded] == 4).all()
+        assert (kept[inside] == 4).all()
         assert (kept[far] == -4).all()
         off = logits < 0
         np.testing.assert_array_equal(kept[off], logits[off])
 
-    def test_nothing_stays_nothing(self) -> None:
-        kept = keep_touching(self.LOGITS, self.HAND, np.array([[15, 15]], np.float32))
-        np.testing.assert_array_equal(kept, self.LOGITS)
+    @pytest.mark.parametrize("gap", range(5))
+    def test_reach(self, gap: int) -> None:
+        logits = self.LOGITS.copy()
+        logits[12:15, 20 + gap : 25 + gap] = 1
+        assert (keep_touching(logits, self.HAND, reach=2) > 0).any() == (gap < 2)
 
-    def test_without_a_hand_only_seeds_count(self) -> None:
+    def test_nothing_stays_nothing(self) -> None:
+        np.testing.assert_array_equal(keep_touching(self.LOGITS, self.HAND), self.LOGITS)
+
+    def test_without_a_hand_nothing_is_held(self) -> None:
         logits = np.full((20, 20), 2, np.float32)
-        empty = np.zeros((20, 20), bool)
-        assert (keep_touching(logits, empty, np.zeros((0, 2), np.float32)) < 0).all()
-        assert (keep_touching(logits, empty, np.array([[3, 3]], np.float32)) > 0).all()
+        assert (keep_touching(logits, np.zeros((20, 20), bool)) < 0).all()

@@ -1,6 +1,6 @@
 """Make a data set of hands that hold things, or nothing, with exact masks of both.
 
-    python -m handseg.finetune.held DATA OUTPUT --count 1500 --validation 200 --seed 0
+    python -m handseg.finetune.held DATA OUTPUT --count 1500 --scenes 500 --validation 200 --seed 0
 
 writes OUTPUT/images, masks, object_masks and groups.csv, which `handseg finetune` reads as layout
 "folder", and OUTPUT/splits.json: the parts "train" and "val" share no person, background or kind of
@@ -28,18 +28,25 @@ from handseg.finetune.data.splits import Splits
 from handseg.finetune.held_compose import HeldComposer, HeldSample
 from handseg.finetune.progress import tracked
 from handseg.finetune.settings import TRAIN, VALIDATION
-from handseg.finetune.sources import Example, add_landmarks
+from handseg.finetune.sources import add_landmarks
 from handseg.pairs import find_pairs
 
 logger = logging.getLogger(__name__)
 
-SETS = {"massey_asl": 0.8, "rps_green": 0.2}
-"""Folders of pairs in DATA/train -> how often hands are cut from them."""
+SCENES = "scene"
+"""What pictures of photos as they are, but for the object, are called; they are trained on."""
+SETS = {
+    TRAIN: {"massey_asl": 0.8, "rps_green": 0.2},
+    SCENES: {"epsrc_comp": 0.7, "rps_green": 0.3},
+    VALIDATION: {"massey_asl": 1.0},
+}
+"""By what a picture is called, folders of pairs in DATA/train -> how often hands are from them."""
 HELD_OUT_HAND = "massey_asl/hand5_"
 """How the ids of hands that only validation shows begin: those of one person."""
 HELD_OUT_BACKGROUND = "plasma"
 SEED_FILE, SPLITS_FILE = "seed.txt", "splits.json"
 _FOLDS = 5
+_NUMBERS = {TRAIN: 0, VALIDATION: 1, SCENES: 2}  # In the seeds of pictures.
 
 
 def in_validation(object_file: Path) -> bool:
@@ -51,37 +58,44 @@ def in_validation(object_file: Path) -> bool:
     return zlib.crc32(kind.encode()) % _FOLDS == 0
 
 
-def make_composer(data: Path, part: str, cache: Path) -> HeldComposer:
-    """What makes the pictures of `part`, "train" or "val"; the parts share none of their sources.
+def make_composer(data: Path, kind: str, cache: Path) -> HeldComposer:
+    """What makes the pictures of one kind of `SETS`.
 
-    Objects are only drawn for training: validation shows pictures of kinds that training lacks.
-    Landmarks found on the photos of `data` are kept in `cache`.
+    Those of validation share no source with the others. Objects are only drawn for training:
+    validation shows pictures of objects of kinds that training lacks. Landmarks found on the
+    photos of `data` are kept in `cache`.
 
     Raises:
-        ValueError: if a folder is missing or holds nothing for this part.
+        ValueError: if a folder is missing or holds nothing for this kind.
     """
-    validation = part == VALIDATION
-    examples: list[Example] = []
-    for name in SETS:
-        pairs = [
-            pair
-            for pair in find_pairs(data / "train" / name)
-            if pair.id.startswith(HELD_OUT_HAND) == validation
-        ]
-        if pairs:
-            cache.mkdir(parents=True, exist_ok=True)
-            examples += add_landmarks(pairs, cache / f"landmarks_{name}.json")
+    validation = kind == VALIDATION
+    pairs = [
+        pair
+        for name in SETS[kind]
+        for pair in find_pairs(data / "train" / name)
+        if pair.id.startswith(HELD_OUT_HAND) == validation
+    ]
+    cache.mkdir(parents=True, exist_ok=True)
+    examples = add_landmarks(pairs, cache / "landmarks.json")
+    hands = [example for example in examples if example.landmarks is not None]
     backgrounds = [
         file
         for file in _files(data / "backgrounds")
         if file.name.startswith(HELD_OUT_BACKGROUND) == validation
     ]
     objects = [file for file in _files(data / "objects") if in_validation(file) == validation]
-    hands = [example for example in examples if example.landmarks is not None]
     for what, found in (("hand", hands), ("background", backgrounds), ("object", objects)):
         if not found:
-            raise ValueError(f"{data} holds no {what} for the part {part!r}")
-    return HeldComposer(hands, backgrounds, objects, SETS, drawn_share=0.0 if validation else 0.5)
+            raise ValueError(f"{data} holds no {what} for pictures of the kind {kind!r}")
+    return HeldComposer(
+        hands,
+        backgrounds,
+        objects,
+        SETS[kind],
+        as_scenes=kind == SCENES,
+        empty_share=0.5 if kind == SCENES else 0.3,
+        drawn_share=0.0 if validation else 0.5,
+    )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -93,11 +107,11 @@ def _files(folder: Path) -> list[Path]:
 def make_held(
     composers: Mapping[str, HeldComposer], counts: Mapping[str, int], output: Path, seed: int
 ) -> None:
-    """Write the pictures of each part that are missing in `output`, their groups and split.
+    """Write the pictures of each kind that are missing in `output`, their groups and split.
 
     Args:
-        composers: of the parts.
-        counts: pictures in all, of each part.
+        composers: by a kind of `SETS`.
+        counts: pictures in all, by kind.
         output: folder of the data set.
         seed: of all pictures.
 
@@ -112,15 +126,15 @@ def make_held(
     with write_atomic(path) as temporary:
         temporary.write_text(f"{seed}\n")
     cv2.setNumThreads(1)
-    parts: dict[str, tuple[str, ...]] = {}
-    for number, (part, composer) in enumerate(composers.items()):
-        stems = tuple(f"{part}_{index:05d}" for index in range(counts[part]))
-        for index, stem in enumerate(tracked(stems, f"held objects, {part}")):
+    parts: dict[str, tuple[str, ...]] = {TRAIN: (), VALIDATION: ()}
+    for kind, composer in composers.items():
+        stems = tuple(f"{kind}_{index:05d}" for index in range(counts[kind]))
+        for index, stem in enumerate(tracked(stems, f"held objects, {kind}")):
             # The photo is written last: where it is, all of the picture is.
             if not (output / IMAGES / f"{stem}.jpg").is_file():
-                rng = np.random.default_rng([seed, number, index])
+                rng = np.random.default_rng([seed, _NUMBERS[kind], index])
                 _write(composer.sample(rng), output, stem)
-        parts[part] = stems
+        parts[VALIDATION if kind == VALIDATION else TRAIN] += stems
     groups = {stem: part for part, stems in parts.items() for stem in stems}
     write_groups(groups, output / GROUPS_FILE)
     Splits(parts, groups, seed=seed).save(output / SPLITS_FILE)
@@ -139,15 +153,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder with train/, backgrounds/ and objects/")
     parser.add_argument("output", type=Path, help="folder to write")
     parser.add_argument("--count", type=int, required=True, help="pictures to train on")
+    parser.add_argument("--scenes", type=int, default=0, help="photos as they are, likewise")
     parser.add_argument("--validation", type=int, default=200, help="pictures to validate on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    counts = {TRAIN: options.count, VALIDATION: options.validation}
-    if min(counts.values()) < 1:
-        parser.error(f"--count and --validation must be at least 1, got {tuple(counts.values())}")
+    counts = {TRAIN: options.count, SCENES: options.scenes, VALIDATION: options.validation}
+    if min(options.count, options.validation) < 1 or options.scenes < 0:
+        parser.error(f"--count and --validation must be at least 1, --scenes 0, got {counts}")
     try:
-        composers = {part: make_composer(options.data, part, options.output) for part in counts}
+        composers = {
+            kind: make_composer(options.data, kind, options.output)
+            for kind, count in counts.items()
+            if count
+        }
         make_held(composers, counts, options.output, options.seed)
     except (HandsegError, ValueError) as error:
         parser.error(str(error))

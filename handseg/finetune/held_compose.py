@@ -11,7 +11,7 @@ import numpy as np
 
 from handseg.finetune import effects
 from handseg.finetune.compose import chances, place_hand, transform
-from handseg.finetune.cutouts import make_cutout
+from handseg.finetune.cutouts import Cutout, make_cutout
 from handseg.finetune.pasting import (
     blend,
     draw_forearm,
@@ -24,7 +24,7 @@ from handseg.finetune.pasting import (
 )
 from handseg.finetune.sources import Example
 from handseg.finetune.things import SIDE, draw_thing
-from handseg.prompts.anatomy import BONES, PALM, TIPS, grip, hand_size
+from handseg.prompts.anatomy import BONES, PALM, TIPS, grip, hand_size, wrist_side
 
 Generator = np.random.Generator
 
@@ -42,9 +42,9 @@ class HeldSample:
     """A picture with its truth.
 
     Attributes:
-        image: (S, S, 3) uint8 RGB.
-        hand: (S, S) bool, what is seen of the hand.
-        held: (S, S) bool, what is seen of the object it holds; shares no pixel with `hand`.
+        image: (H, W, 3) uint8 RGB.
+        hand: (H, W) bool, what is seen of the hand.
+        held: (H, W) bool, what is seen of the object it holds; shares no pixel with `hand`.
         landmarks: (21, 2) float32 x, y px, as they were found on the cut-out.
         way: one of `HELD` or `EMPTY`.
     """
@@ -56,6 +56,23 @@ class HeldSample:
     way: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    """What a picture starts from, (S, S): what is behind the hand, and the hand.
+
+    `shape` is the part of it, height and width, that becomes the picture; `sleeve` tells whether
+    one is drawn over the wrist.
+    """
+
+    image: np.ndarray
+    color: np.ndarray
+    skin: np.ndarray
+    hand: np.ndarray
+    landmarks: np.ndarray
+    shape: tuple[int, int]
+    sleeve: bool
+
+
 @dataclass
 class HeldComposer:
     """Makes pictures of real hands that hold, or do not hold, things.
@@ -65,7 +82,9 @@ class HeldComposer:
         backgrounds: picture files to paste onto.
         objects: RGBA picture files of things.
         weights: how often a set of `examples` is drawn, by its name; 1 where not named.
-        size: side of the pictures, px.
+        as_scenes: show photos of `examples` as they are, but for the object, in place of cutting
+            hands out of them.
+        size: the longer side of the pictures, px.
         empty_share: share of pictures in which nothing is held.
         drawn_share: share of things that are drawn, not taken from `objects`.
     """
@@ -74,6 +93,7 @@ class HeldComposer:
     backgrounds: Sequence[Path]
     objects: Sequence[Path]
     weights: dict[str, float] = field(default_factory=dict)
+    as_scenes: bool = False
     size: int = 640
     empty_share: float = 0.3
     drawn_share: float = 0.5
@@ -84,7 +104,7 @@ class HeldComposer:
     def sample(self, rng: Generator) -> HeldSample:
         """The same generator state gives the same picture."""
         if rng.random() < self.empty_share:
-            way = str(rng.choice(EMPTY, p=(0.35, 0.4, 0.25)))
+            way = str(rng.choice(EMPTY, p=(0.6, 0.4, 0) if self.as_scenes else (0.35, 0.4, 0.25)))
         else:
             way = str(rng.choice(HELD, p=(0.35, 0.5, 0.15)))
         while True:
@@ -93,36 +113,19 @@ class HeldComposer:
                 return made
 
     def _paint(self, way: str, rng: Generator) -> HeldSample | None:
-        size = self.size
-        example = self.examples[rng.choice(len(self.examples), p=self._chances)]
-        cutout = make_cutout(example)
-        matrix = self._place(cutout.landmarks, rng)
-        landmarks = transform(cutout.landmarks, matrix)
-        color, skin, hand = warp(cutout, matrix, size)
+        layers = self._scene(rng) if self.as_scenes else self._pasted(way, rng)
+        landmarks, hand, skin, image = layers.landmarks, layers.hand, layers.skin, layers.image
         unit = hand_size(landmarks)
+        near = 0.12 * unit / self.size
         if np.ptp(landmarks, axis=0).max() > _LONGEST * unit:
             return None
-        near = 0.12 * unit / size
-
-        color = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
-        if rng.random() < 0.5:
-            color = _lit(color, effects.light_gradient(size, rng))
-        ending = rng.random()
-        if ending < 0.45:
-            skin = hand
-        elif ending < 0.75:
-            color, skin = draw_forearm(color, skin, hand, landmarks, rng)
-
-        image = paint_background(self.backgrounds, rng, size)
-        if way == "distant" or (way in HELD and rng.random() < 0.2):
-            image = self._paste_distant(image, landmarks, rng)
         if way == "apart" or (way in HELD and rng.random() < 0.25):
             image = self._paste_apart(image, landmarks, skin, rng)
         fingers = np.zeros_like(hand)
         cover = np.zeros_like(hand)
         if way in HELD:
             if way == "between":
-                fingers = hand * _finger_area(landmarks, size, rng)
+                fingers = hand * _finger_area(landmarks, self.size, rng)
             laid = self._lay_held(way, landmarks, hand, fingers, rng)
             if laid is None:
                 return None
@@ -133,23 +136,66 @@ class HeldComposer:
             image = blend(image, thing, cover)
             image = _shade(image, skin, rng, near)
             held = cover * (1 - skin)
-        elif rng.random() < 0.4:
+        elif not self.as_scenes and rng.random() < 0.4:
             image = effects.cast_shadow(image, skin, rng)
-        image = blend(image, color, skin)
-        if ending < 0.4:
-            cloth = paint_background(self.backgrounds, rng, size)
+        image = blend(image, layers.color, skin)
+        if layers.sleeve:
+            cloth = paint_background(self.backgrounds, rng, self.size)
             image, sleeve = draw_sleeve(image, cloth, landmarks, rng)
             hand, held, fingers = (one * (1 - sleeve) for one in (hand, held, fingers))
         if way in ("between", "front"):
             image = blend(_shade(image, cover, rng, near), thing, cover)
             shaded = _shade(image, fingers, rng, near)
-            image = blend(blend(image, shaded, cover), color, fingers)
+            image = blend(blend(image, shaded, cover), layers.color, fingers)
             held = cover * (1 - fingers)
             hand = fingers + (1 - fingers) * hand * (1 - cover)
         if rng.random() < 0.4:
-            image = _lit(image, effects.light_gradient(size, rng, 0.7))
+            image = _lit(image, effects.light_gradient(self.size, rng, 0.7))
         image = effects.camera(effects.vary_color(image, rng, 0.7), rng)
+        height, width = layers.shape
+        image, hand, held = (part[:height, :width] for part in (image, hand, held))
         return HeldSample(image, hand > 0.5, held > 0.5, landmarks, way)
+
+    def _pasted(self, way: str, rng: Generator) -> _Layers:
+        """A cut-out hand, to be pasted onto a background."""
+        size = self.size
+        example = self.examples[rng.choice(len(self.examples), p=self._chances)]
+        cutout = make_cutout(example)
+        matrix = self._place(cutout.landmarks, rng)
+        landmarks = transform(cutout.landmarks, matrix)
+        color, skin, hand = warp(cutout, matrix, size)
+        color = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
+        if rng.random() < 0.5:
+            color = _lit(color, effects.light_gradient(size, rng))
+        ending = rng.random()
+        if ending < 0.45:
+            skin = hand
+        elif ending < 0.75:
+            color, skin = draw_forearm(color, skin, hand, landmarks, rng)
+        image = paint_background(self.backgrounds, rng, size)
+        if way == "distant" or (way in HELD and rng.random() < 0.2):
+            image = self._paste_distant(image, landmarks, rng)
+        return _Layers(image, color, skin, hand, landmarks, (size, size), ending < 0.4)
+
+    def _scene(self, rng: Generator) -> _Layers:
+        """A photo as it is, or mirrored, with the hand that its mask shows."""
+        example = self.examples[rng.choice(len(self.examples), p=self._chances)]
+        photo, mask = example.load()
+        assert example.landmarks is not None
+        landmarks = example.landmarks
+        if rng.random() < 0.5:
+            photo, mask = photo[:, ::-1], mask[:, ::-1]
+            landmarks = landmarks * [-1, 1] + [mask.shape[1] - 1, 0]
+        scale = self.size / max(mask.shape)
+        matrix = np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
+        alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
+        hand = alpha * wrist_side(landmarks, *mask.shape)
+        whole = Cutout(np.ascontiguousarray(photo), alpha, hand, landmarks)
+        color, skin, hand = warp(whole, matrix, self.size)
+        height, width = np.round(np.multiply(mask.shape, scale)).astype(int).tolist()
+        color = effects.vary_color(color, rng, 0.5)
+        moved = transform(landmarks, matrix)
+        return _Layers(color, color, skin, hand, moved, (height, width), False)
 
     def _place(self, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
         """A 2 x 3 matrix that brings the hand into the picture."""

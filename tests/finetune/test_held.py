@@ -113,6 +113,37 @@ def test_share_of_empty_hands(
         assert one.sample(np.random.default_rng([1, index])).way in ways
 
 
+class TestScenes:
+    """Photos as they are, but for the object."""
+
+    @pytest.fixture(scope="class")
+    def samples(self, examples: list[Example], picture: Path) -> list[HeldSample]:
+        scenes = HeldComposer(
+            examples, [], [picture], size=320, empty_share=0.5, drawn_share=0, as_scenes=True
+        )
+        return [scenes.sample(np.random.default_rng([3, index])) for index in range(24)]
+
+    def test_masks_are_exact_and_disjoint(self, samples: list[HeldSample]) -> None:
+        for sample in samples:
+            assert sample.image.shape == (240, 320, 3)  # of 480 x 640
+            assert sample.hand.shape == sample.held.shape == (240, 320)
+            assert not (sample.hand & sample.held).any()
+            assert sample.held.any() == (sample.way in HELD)
+            assert sample.way != "distant"
+
+    def test_hand_is_the_photos_own(
+        self, samples: list[HeldSample], examples: list[Example]
+    ) -> None:
+        hands = []
+        for example in examples:
+            small = cv2.resize(example.load()[1].astype(np.uint8), (320, 240)) > 0
+            hands += [small, small[:, ::-1]]
+        for sample in samples:
+            # Up to the wrist, and without what is covered: it lies on the hand of one photo.
+            inside = [(sample.hand & hand).sum() / sample.hand.sum() for hand in hands]
+            assert max(inside) > 0.95
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_drawn_things(seed: int) -> None:
     texture = np.full((SIDE, SIDE, 3), 90, np.uint8)
@@ -171,9 +202,10 @@ class TestFolder:
 class TestSources:
     @pytest.fixture
     def data(self, tmp_path: Path, photo_folder: Path, picture: Path) -> Path:
-        """Photos of two persons, two backgrounds and an object of each part."""
+        """Photos of two persons and a scene, two backgrounds and an object of each part."""
         photos = sorted((photo_folder / "images").iterdir())
-        for name, stems in (("massey_asl", ("hand1_a", "hand5_a")), ("rps_green", ("rock_a",))):
+        sets = {"massey_asl": ("hand1_a", "hand5_a"), "rps_green": ("r",), "epsrc_comp": ("e",)}
+        for name, stems in sets.items():
             for stem, photo in zip(stems, photos, strict=False):
                 for kind, suffix in (("images", ".jpg"), ("masks", ".png")):
                     folder = tmp_path / "train" / name / kind
@@ -189,10 +221,12 @@ class TestSources:
         return tmp_path
 
     def test_parts_share_nothing(self, data: Path, tmp_path: Path) -> None:
-        one, other = (make_composer(data, part, tmp_path / "cache") for part in ("train", "val"))
+        one, scene, other = (
+            make_composer(data, kind, tmp_path / "cache") for kind in ("train", "scene", "val")
+        )
         assert {example.id for example in one.examples} == {
             "massey_asl/hand1_a",
-            "rps_green/rock_a",
+            "rps_green/r",
         }
         assert {example.id for example in other.examples} == {"massey_asl/hand5_a"}
         assert [file.name for file in one.objects] == ["food-fruit-kiwi.png"]
@@ -200,6 +234,11 @@ class TestSources:
         assert [file.name for file in one.backgrounds] == ["gnome_1.jpg"]
         assert [file.name for file in other.backgrounds] == ["plasma_1.jpg"]
         assert other.drawn_share == 0
+        assert scene.as_scenes
+        assert not one.as_scenes
+        assert not other.as_scenes
+        assert {example.id for example in scene.examples} == {"rps_green/r", "epsrc_comp/e"}
+        assert scene.objects == one.objects
 
     def test_what_is_missing_is_named(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -207,11 +246,14 @@ class TestSources:
         (data / "objects" / "medical-tooth.png").unlink()
         with pytest.raises(SystemExit):
             main([str(data), str(tmp_path / "out"), "--count", "1"])
-        assert "no object for the part 'val'" in capsys.readouterr().err
+        assert "no object for pictures of the kind 'val'" in capsys.readouterr().err
 
     def test_command_writes_both_parts(self, data: Path, tmp_path: Path) -> None:
         output = tmp_path / "out"
-        main([str(data), str(output), "--count", "2", "--validation", "1", "--seed", "4"])
-        stems = {"train_00000", "train_00001", "val_00000"}
+        counts = ("--count", "2", "--scenes", "1", "--validation", "1")
+        main([str(data), str(output), *counts, "--seed", "4"])
+        stems = {"train_00000", "train_00001", "scene_00000", "val_00000"}
+        splits = Splits.load(output / "splits.json")
+        assert set(splits.parts["train"]) == stems - {"val_00000"}
         for folder in ("images", "masks", "object_masks"):
             assert {file.stem for file in (output / folder).iterdir()} == stems
