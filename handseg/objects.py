@@ -75,13 +75,16 @@ class ObjectWeights:
         """Load the stage.
 
         Raises:
-            ModelError: if a part cannot be loaded, or has no recipe.
+            ModelError: if a part cannot be loaded, or has no recipe for objects.
         """
         home = Path(self.adapter or self.model)
         if not (home / RECIPE_FILE).is_file():
             raise ModelError(f"{home}: no {RECIPE_FILE}, which says how held objects are prompted")
+        recipe = PromptRecipe.load(home)
+        if not recipe.is_for_objects:
+            raise ModelError(f"object_adapter: {home} is for hands, give it as adapter")
         model = load_mask_model(self.model, adapter=self.adapter, device=device, dtype=dtype)
-        return ObjectStage(model, PromptRecipe.load(home))
+        return ObjectStage(model, recipe)
 
 
 def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> ObjectWeights | None:

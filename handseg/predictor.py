@@ -89,14 +89,19 @@ class HandSegmenter:
         """
         folder = home(name_or_path)
         if is_semantic(folder):
-            if adapter is not None or recipe is not None:
-                name = "adapter" if adapter is not None else "recipe"
-                raise ModelError(f"{folder} takes no prompts and no {name}, got one")
+            parts = {"adapter": adapter, "recipe": recipe, "object_adapter": object_adapter}
+            for name, part in parts.items():
+                if part is not None:
+                    raise ModelError(f"{folder} takes no prompts and no {name}, got one")
             return cls(SemanticModel.from_pretrained(folder, device, dtype), None, landmarker)
         if adapter is None and is_adapter(Path(folder)):
             adapter, folder = folder, home(base_of_adapter(Path(folder)))
         if adapter is not None:
             adapter = local_adapter(adapter)
+            if find_recipe(adapter).is_for_objects:
+                raise ModelError(
+                    f"adapter: {adapter} is for what hands hold, give it as object_adapter"
+                )
         model = load_mask_model(folder, adapter=adapter, device=device, dtype=dtype)
         if recipe is None:
             recipe = find_recipe(adapter, folder)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from handseg.cli import app
+from handseg.errors import ModelError
 from handseg.images import load_image
 from handseg.metrics import compare_masks
 from handseg.models.carried import LITE_OBJECT_FOLDER
 from handseg.predictor import HandSegmenter
+from handseg.prompts import PromptRecipe
 from handseg.prompts.anatomy import grip, hand_size
 
 STEMS = ("2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043")
@@ -82,3 +87,17 @@ def test_is_small_and_has_a_card() -> None:
     assert (LITE_OBJECT_FOLDER / "adapter_model.safetensors").stat().st_size < 4e6
     card = (LITE_OBJECT_FOLDER / "README.md").read_text(encoding="utf-8")
     assert "license: cc-by-sa-4.0" in card
+
+
+def test_adapters_for_hands_and_for_objects_are_not_mixed_up(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"handseg-lite-object is for what hands hold"):
+        HandSegmenter.from_pretrained(adapter=LITE_OBJECT_FOLDER, device="cpu")
+    with pytest.raises(ModelError, match=r"handseg-lite-object is for what hands hold"):
+        HandSegmenter.from_pretrained(LITE_OBJECT_FOLDER, device="cpu")
+    shutil.copytree(LITE_OBJECT_FOLDER, tmp_path / "hands")
+    PromptRecipe().save(tmp_path / "hands")
+    with (
+        HandSegmenter.from_pretrained(object_adapter=tmp_path / "hands", device="cpu") as segmenter,
+        pytest.raises(ModelError, match=r"object_adapter: .*hands is for hands"),
+    ):
+        segmenter.check_objects()

@@ -178,7 +178,8 @@ def test_a_folder_of_one_is_loaded_by_the_segmenter(tmp_path: Path) -> None:
     with HandSegmenter.from_pretrained(tmp_path / "one", device="cpu") as segmenter:
         expected = HandSegmenter(model).segment(image).alpha
         np.testing.assert_allclose(segmenter.segment(image).alpha, expected, atol=1 / 255)
-    for wrong in ({"adapter": tmp_path}, {"recipe": tmp_path / "recipe.yaml"}):
+    wrongs = ("adapter", "recipe", "object_adapter")
+    for wrong in ({name: tmp_path / "x"} for name in wrongs):
         with pytest.raises(ModelError, match=f"takes no prompts and no {next(iter(wrong))}"):
             HandSegmenter.from_pretrained(tmp_path / "one", **wrong)
 

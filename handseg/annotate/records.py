@@ -161,12 +161,3 @@ def label_picture(result: HandSegmentation) -> np.ndarray:
     for number, hand in reversed(list(enumerate(result, 1))):
         labels[window(hand.patch, hand.offset)][hand.patch >= 128] = number
     return labels
-
-
-def object_picture(result: HandSegmentation) -> np.ndarray:
-    """(H, W) bool: what any hand holds."""
-    held = np.zeros(result.image.shape[:2], bool)
-    for hand in result:
-        if hand.object_patch is not None:
-            held[window(hand.object_patch, hand.object_offset)] |= hand.object_patch >= 128
-    return held

@@ -114,8 +114,9 @@ class Worker:
         self.frames.keep(frame.index, result.image, folder / "images")
         save_image(result.mask, folder / "masks" / picture)
         save_image(records.label_picture(result), folder / "instances" / picture)
-        if self.job.objects:
-            save_image(records.object_picture(result), folder / "object_masks" / picture)
+        held = result.object_mask
+        if self.job.objects and held is not None:
+            save_image(held, folder / "object_masks" / picture)
         with write_atomic(folder / "labels" / f"{frame.name}.txt") as temporary:
             lines = yolo.label_lines(result)
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

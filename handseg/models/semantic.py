@@ -25,6 +25,13 @@ HAND, OBJECT = "hand", "object"
 """What an output channel may show."""
 
 
+def stretch(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture or mask, (H, W) or (H, W, C), at `side` x `side` px, as training and use see it."""
+    shrinks = min(picture.shape[:2]) >= side
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(picture, (side, side), interpolation=how)
+
+
 def is_semantic(folder: str | os.PathLike[str]) -> bool:
     """Whether `folder` holds what `SemanticModel.save_pretrained` writes."""
     try:
@@ -116,14 +123,6 @@ class SemanticModel:
         # channels on a CPU.
         return pixels.contiguous()
 
-    def fit(self, image: np.ndarray) -> np.ndarray:
-        """`image` (H, W, 3) uint8 RGB stretched to the network's square, (S, S, 3)."""
-        side = self.config.image_size
-        shrinks = min(image.shape[:2]) >= side
-        return cv2.resize(
-            image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
-
     def probabilities(self, image: np.ndarray) -> np.ndarray:
         """How likely each pixel of `image` (H, W, 3) uint8 RGB is of each class.
 
@@ -134,7 +133,7 @@ class SemanticModel:
 
         from handseg.models.preprocess import preprocess
 
-        view = preprocess(self.fit(image), self.config.preprocess)
+        view = preprocess(stretch(image, self.config.image_size), self.config.preprocess)
         with torch.inference_mode():
             logits = self.network(self.pixel_values(view[None]))[0]
         found = logits.float().sigmoid().cpu().numpy()

@@ -28,7 +28,8 @@ from handseg.prompts.anatomy import (
 from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
 
 RECIPE_FILE = "prompt_recipe.json"
-POSITIVES = ("palm", "joints", "tips", "beyond_tips", "grip")
+OBJECT_POSITIVES = ("beyond_tips", "grip")
+POSITIVES = ("palm", "joints", "tips", *OBJECT_POSITIVES)
 NEGATIVES = ("gaps", "wrist", "palm", "joints")
 OUTLINE_LIMIT = 0.1
 FOREARM = 2.5
@@ -118,6 +119,11 @@ class PromptRecipe:
                 raise ValueError(f"{name} must be a number from {low:g} to {top:g}, got {value!r}")
         if not (self.box or self.positives or self.skeleton):
             raise ValueError("a recipe needs a box, positives or a skeleton, got none of them")
+
+    @property
+    def is_for_objects(self) -> bool:
+        """Whether its points look for what a hand holds, not for the hand."""
+        return not set(OBJECT_POSITIVES).isdisjoint(self.positives)
 
     def with_forearm(self, forearm: bool | None) -> PromptRecipe:
         """This recipe with a bare forearm (where it has none: up to the elbow) or without.

@@ -12,7 +12,6 @@ from handseg.annotate.records import (
     joint_confidences,
     label_picture,
     mask_iou,
-    object_picture,
     thumbnail,
     with_masks,
 )
@@ -96,7 +95,7 @@ def test_pictures_of_hands_and_of_what_they_hold() -> None:
     result = with_masks(HandSegmentation(np.zeros((*SHAPE, 3), np.uint8), hands))
     assert len(result) == 2
     np.testing.assert_array_equal(label_picture(result), np.where(one, 1, np.where(other, 2, 0)))
-    np.testing.assert_array_equal(object_picture(result), held)
+    np.testing.assert_array_equal(result.object_mask, held)
 
 
 @pytest.mark.parametrize(("shape", "size"), [((400, 600), (100, 150)), ((90, 60), (90, 60))])

