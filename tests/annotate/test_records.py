@@ -91,7 +91,8 @@ def test_iou_of_patches_is_that_of_whole_masks() -> None:
 def test_pictures_of_hands_and_of_what_they_hold() -> None:
     one, other = rectangle(SHAPE, 10, 10, 40, 40), rectangle(SHAPE, 30, 30, 40, 40)
     held = rectangle(SHAPE, 70, 50, 10, 10)
-    hands = (make_hand(one), make_hand(other, held), make_hand(np.zeros(SHAPE, bool)))
+    nothing = np.zeros(SHAPE, bool)
+    hands = (make_hand(one, nothing), make_hand(other, held), make_hand(nothing, nothing))
     result = with_masks(HandSegmentation(np.zeros((*SHAPE, 3), np.uint8), hands))
     assert len(result) == 2
     np.testing.assert_array_equal(label_picture(result), np.where(one, 1, np.where(other, 2, 0)))
