@@ -211,8 +211,9 @@ class HandSegmenter:
                 what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. Gaps
                 between spread fingers stay. It needs landmarks.
             objects: also cut out what each hand holds: `Hand.object_mask`, empty where it holds
-                nothing. What both claim is the object's, so the hand's mask is then without it.
-                It needs landmarks, MediaPipe's or your own.
+                nothing. Where the object is clearly surer it takes pixels from the hand, whose
+                mask may so differ from that without `objects`. It needs landmarks, MediaPipe's or
+                your own. Experimental: handseg-lite's misses many and sees some in empty hands.
 
         Returns:
             The hands, none if there is none to be found.
