@@ -97,7 +97,7 @@ def evaluate_pairs(
     segmenter: HandSegmenter,
     photos: Sequence[LabelledPhoto],
     *,
-    prompts: str | None = None,
+    prompts: str = MEDIAPIPE,
     max_hands: int = 4,
     worst: int = 4 * SIDE_BY_SIDE,
     seed: int = 0,
@@ -108,11 +108,10 @@ def evaluate_pairs(
     A photo or mask that cannot be used is reported in `failures`, and the rest goes on.
 
     Args:
-        segmenter: the one to judge.
+        segmenter: the one to judge; for "mediapipe" and "none" anything that has its `segment`.
         photos: with their masks; see `handseg.pairs.find_pairs`.
-        prompts: "mediapipe" lets MediaPipe find the hands, "mask" draws the prompts from the true
-            mask, see `handseg.prompts.from_mask`; None is the first, or "none" with a model that
-            takes no prompts.
+        prompts: "mask" draws the prompts from the true mask, see `handseg.prompts.from_mask`; with
+            "mediapipe" and "none" the segmenter finds the hands by itself.
         max_hands: the most hands to find in a photo.
         worst: how many of the worst photos to draw.
         seed: of the bootstrap.
@@ -121,11 +120,10 @@ def evaluate_pairs(
     Raises:
         ValueError: if the model cannot be prompted so.
     """
-    known = sources_of(segmenter)
-    prompts = known[0] if prompts is None else prompts
-    if prompts not in known:
-        names = " or ".join(f'"{name}"' for name in known)
-        raise ValueError(f"prompts must be {names} with this model, got {prompts!r}")
+    if prompts not in (MEDIAPIPE, MASK, NONE):
+        raise ValueError(f'prompts must be "{MEDIAPIPE}" or "{MASK}", got {prompts!r}')
+    if prompts == MASK and MASK not in sources_of(segmenter):
+        raise ValueError(f'prompts must be "{NONE}" with this model, got {prompts!r}')
     scores: list[PhotoScore] = []
     failures: dict[str, str] = {}
     cases: list[Case] = []

@@ -23,6 +23,7 @@ from handseg.finetune.data import Splits
 from handseg.pairs import Pair, find_pairs, load_mask
 from handseg.predictor import HandSegmenter
 from handseg.report import write_report
+from handseg.results import HandSegmentation
 
 LEFT, RIGHT = (45, 60, 25, 35), (120, 60, 25, 35)
 
@@ -534,3 +535,17 @@ def test_carried_weights_find_the_hands_of_the_photos(
         assert evaluation.summary.metrics["iou"]["worst"] > 0.8
     write_report(systems, tmp_path)
     assert Image.open(tmp_path / "worst.jpg").width > 1000
+
+
+def test_anything_that_segments_can_be_judged(tmp_path: Path) -> None:
+    mask = save_photo(tmp_path / "images" / "a.png", (80, 60, 40, 30))
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
+
+    class Other:
+        def segment(self, image: Any, max_hands: int = 4) -> HandSegmentation:
+            return red_segmenter().segment(image, max_hands=max_hands)
+
+    evaluation = evaluate_pairs(Other(), find_pairs(tmp_path))
+    assert not evaluation.failures
+    assert evaluation.photos[0].metrics.iou > 0.95

@@ -61,6 +61,8 @@ def main() -> None:
         print(f"{'recipe':16} {'set':12} {'IoU':>7} {'median':>7} {'boundary F':>11} {'ms':>6}")
         for path in sorted((ROOT / "prompts").glob("*.yaml")):
             segmenter.recipe = PromptRecipe.load(path)
+            if segmenter.recipe.is_for_objects:
+                continue
             tiles.append(draw_prompts(segmenter, photo, path.stem))
             for folder in options.folders:
                 scores, seconds = [], []

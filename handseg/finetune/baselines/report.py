@@ -39,7 +39,10 @@ def report_baseline(
             if not (config.report and photos.get(part)):
                 continue
             evaluation = evaluate_pairs(
-                segmenter, photos[part], progress=lambda items: tracked(items, "evaluating")
+                segmenter,
+                photos[part],
+                prompts=NONE,
+                progress=lambda items: tracked(items, "evaluating"),
             )
             name = config.network.architecture
             details = {"command": command, "data": config.data.source, "part": part}
