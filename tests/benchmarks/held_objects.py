@@ -1,11 +1,13 @@
 """How well held objects are cut out: composites, real empty hands, things put into real hands.
 
-    python tests/benchmarks/held_objects.py DATA --held data/held [--adapter runs/objects]
+    python tests/benchmarks/held_objects.py DATA --held data/held [--adapter runs/objects] \
+        [--baseline runs/hand_object]
 
 `--held` is what `python -m handseg.finetune.held DATA data/held ...` wrote; its part "val" is
 measured. The real photos are DATA/boxes/subhi_hands, in which nobody holds anything. Things that
 training never showed are pasted before and behind the real hands; behind, the hand's mask is
-handseg's own, so that the edge between the two is not an exact one.
+handseg's own, so that the edge between the two is not an exact one. A baseline with an output for
+objects is measured on the same pictures.
 """
 
 from __future__ import annotations
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--held", type=Path, required=True)
     parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--baseline", type=Path, help="folder of a network with two outputs")
     parser.add_argument("--every", type=int, default=6, help="take every so many real photos")
     parser.add_argument("--limit", type=int, help="the most composites")
     parser.add_argument("--sheets", type=Path, help="folder for pictures of the results")
@@ -110,13 +113,19 @@ def main() -> None:
     with HandSegmenter.from_pretrained(object_adapter=options.adapter, device="cpu") as segmenter:
         splits = Splits.load(options.held / "splits.json")
         photos = LabelledPhotos(splits.select(load_data(options.held), "val"))
-        show("composites", segmenter, photos[: options.limit], options.sheets)
         files = find_images([options.data / "boxes/subhi_hands/images"])[:: options.every]
         real = real_photos(segmenter, files, objects, seed=0)
-        empty = [photo for photo in real if not photo.held.any()]
-        show("real empty hands", segmenter, empty, options.sheets)
-        filled = [photo for photo in real if photo.held.any()]
-        show("things in real hands", segmenter, filled, options.sheets)
+        sets = {
+            "composites": photos[: options.limit],
+            "real empty hands": [photo for photo in real if not photo.held.any()],
+            "things in real hands": [photo for photo in real if photo.held.any()],
+        }
+        systems = {"": segmenter}
+        if options.baseline is not None:
+            systems["baseline, "] = HandSegmenter.from_pretrained(options.baseline, device="cpu")
+        for system, one in systems.items():
+            for name, some in sets.items():
+                show(system + name, one, some, options.sheets)
 
 
 if __name__ == "__main__":
