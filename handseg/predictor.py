@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from handseg.embedded import EmbeddedPhoto, check_max_hands
 from handseg.errors import ModelError
 from handseg.images import ImageSource, load_image
-from handseg.models import MaskModel, load_mask_model
+from handseg.models import Backend, MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.carried import LITE, home
 from handseg.models.semantic import SemanticModel, is_semantic
@@ -67,6 +67,7 @@ class HandSegmenter:
         recipe: PromptRecipe | str | Path | None = None,
         landmarker: HandLandmarker | None = None,
         object_adapter: str | Path | None = None,
+        backend: Backend | None = None,
     ) -> HandSegmenter:
         """Load a model, its recipe and, if given, an adapter.
 
@@ -75,13 +76,16 @@ class HandSegmenter:
                 SAM-family model, an original `segment-anything` `.pth`, an adapter folder, or the
                 folder of a baseline that `handseg finetune` trained.
             adapter: folder or hub id of a PEFT adapter to put on top of the model.
-            device: None takes a GPU where there is one.
+            device: None takes the CPU for a model with ONNX graphs, as the carried one, and for
+                others a GPU where there is one. "cuda" takes torch and the GPU.
             dtype: of the weights, such as "bfloat16"; None keeps float32.
             recipe: None takes the one saved beside the adapter or the model, else the default.
             landmarker: None takes the default one.
             object_adapter: folder or hub id of an adapter for the same model that cuts out what
                 hands hold, see `segment`; it is loaded when it is first needed. None takes what
                 was saved beside the model, or for handseg-lite the one that the package carries.
+            backend: "onnx" or "torch"; None takes ONNX Runtime where the folder has graphs and
+                nothing above asks for torch.
 
         Raises:
             ModelError: if a model or adapter cannot be loaded or do not fit.
@@ -90,6 +94,7 @@ class HandSegmenter:
         folder = home(name_or_path)
         if is_semantic(folder):
             parts = {"adapter": adapter, "recipe": recipe, "object_adapter": object_adapter}
+            parts["ONNX graphs"] = "onnx" if backend == "onnx" else None
             for name, part in parts.items():
                 if part is not None:
                     raise ModelError(f"{folder} takes no prompts and no {name}, got one")
@@ -102,7 +107,7 @@ class HandSegmenter:
                 raise ModelError(
                     f"adapter: {adapter} is for what hands hold, give it as object_adapter"
                 )
-        model = load_mask_model(folder, adapter=adapter, device=device, dtype=dtype)
+        model = load_mask_model(folder, adapter, device, dtype, backend)
         if recipe is None:
             recipe = find_recipe(adapter, folder)
         elif not isinstance(recipe, PromptRecipe):

@@ -21,6 +21,7 @@ from handseg.finetune.adapter import save_adapter
 from handseg.finetune.lora import LoraSettings, add_lora
 from handseg.models import load_mask_model
 from handseg.models.export import segment_anything_tensors
+from handseg.models.onnx import OnnxMaskModel
 from handseg.models.segment_anything import SegmentAnythingMaskModel
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.predictor import HandSegmenter
@@ -99,10 +100,38 @@ class TestTransformersFolder:
         assert {str(weight.dtype) for name, weight in weights.items() if "conv" in name} == {
             "torch.float32"
         }
-        carried = HandSegmenter.from_pretrained(device="cpu")
+        carried = HandSegmenter.from_pretrained(device="cpu", backend="torch")
         exported = HandSegmenter.from_pretrained("lite", device="cpu")
         assert exported.recipe == carried.recipe
         np.testing.assert_array_equal(fixed_logits(exported.model), fixed_logits(carried.model))
+
+
+class TestOnnx:
+    def test_holds_the_merged_model_and_is_picked_up(self, run: Run) -> None:
+        untuned = TransformersMaskModel(save_tiny_model("sam2", Path("base")))
+        expected = save_tuned(Path("base"), Path("lora"), "all")
+        options = ("--merge", "--format", "onnx", "--output", "graphs")
+        done = run("--model", "base", "--adapter", "lora", *options)
+        assert done.exit_code == 0, done.output
+        assert sorted(path.name for path in Path("graphs").iterdir()) == [
+            "decoder.onnx",
+            "encoder.onnx",
+            "prompt_recipe.json",
+        ]
+        segmenter = HandSegmenter.from_pretrained("graphs")
+        assert isinstance(segmenter.model, OnnxMaskModel)
+        assert segmenter.recipe == RECIPE
+        assert_same(segmenter.model, expected)
+        with pytest.raises(AssertionError):
+            assert_same(segmenter.model, untuned)
+
+    def test_of_an_original_checkpoint_is_refused(self, run: Run) -> None:
+        save_tiny_model("sam", Path("base"))
+        run("--model", "base", "--format", "segment-anything", "--output", "sam.pth")
+        done = run("--model", "sam.pth", "--format", "onnx", "--output", "graphs")
+        assert done.exit_code == 2
+        assert "only models of transformers can be written as ONNX" in done.output
+        assert not Path("graphs").exists()
 
 
 class TestSegmentAnything:

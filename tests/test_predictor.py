@@ -818,7 +818,7 @@ def test_an_adapter_on_the_hub_brings_its_recipe(
     from handseg.finetune.adapter import save_adapter
     from handseg.finetune.lora import LoraSettings, add_lora
 
-    base = HandSegmenter.from_pretrained(device="cpu")
+    base = HandSegmenter.from_pretrained(device="cpu", backend="torch")
     recipe = PromptRecipe(forearm=3.0)
     model = add_lora(base.model.model, LoraSettings(rank=1))  # type: ignore[attr-defined]
     save_adapter(model, tmp_path / "hub", base="handseg-lite", recipe=recipe, card="")

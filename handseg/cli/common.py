@@ -119,7 +119,7 @@ def load_segmenter(
     from handseg.predictor import HandSegmenter
     from handseg.prompts.quiet import start_quietly
 
-    if device is not None:
+    if device not in (None, "cpu"):
         _check_device(device)
     try:
         segmenter = HandSegmenter.from_pretrained(

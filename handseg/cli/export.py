@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Format(str, Enum):
     """What is written; `segment-anything` is the original package."""
 
+    ONNX = "onnx"
     TRANSFORMERS = "transformers"
     SEGMENT_ANYTHING = "segment-anything"
 
@@ -52,7 +53,8 @@ def export(
         typer.Option(
             "--format",
             help="transformers: a folder with config, safetensors, image processor and prompt "
-            "recipe. segment-anything: a .pth that the original package loads, of SAM 1 only.",
+            "recipe. onnx: a folder with encoder.onnx, decoder.onnx and prompt recipe, for ONNX "
+            "Runtime. segment-anything: a .pth that the original package loads, of SAM 1 only.",
         ),
     ] = Format.TRANSFORMERS,
 ) -> None:
@@ -75,7 +77,7 @@ def export(
         if output.exists():
             fail(f"--output {output}: is there already")
         try:
-            segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu")
+            segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu", backend="torch")
         except (ValueError, OSError) as error:
             fail(reason(error))
         try:
@@ -97,5 +99,12 @@ def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".exporting-") as temporary:
         whole = Path(temporary) / output.name
-        segmenter.save_pretrained(whole)
+        if form is Format.ONNX:
+            from handseg.models.onnx_export import export_onnx
+
+            whole.mkdir()
+            export_onnx(segmenter.model, whole)
+            segmenter.recipe.save(whole)
+        else:
+            segmenter.save_pretrained(whole)
         whole.rename(output)

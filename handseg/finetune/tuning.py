@@ -37,7 +37,7 @@ class TuningTask:
     def __init__(self, config: FinetuneConfig, output: Path, accelerator: Any) -> None:
         from accelerate.utils import set_seed
 
-        base = load_mask_model(config.model, device=accelerator.device)
+        base = load_mask_model(config.model, device=accelerator.device, backend="torch")
         if not isinstance(base, TransformersMaskModel):
             raise TrainingError(
                 f"model: {config.model} is an original segment-anything checkpoint, which cannot "

@@ -41,7 +41,7 @@ def main() -> None:
     config = load_yaml(PretrainConfig, CONFIG)
     _, composer = load_data(config.data, config.recipe, options.data, options.run)
     composer.scene_share = 0  # only pasted hands have exact masks
-    model = load_mask_model(LITE_FOLDER)
+    model = load_mask_model(LITE_FOLDER, backend="torch")
     side = 2 * model.input_size
     scores: dict[str, list[tuple[float, float, float]]] = {name: [] for name in WAYS}
     for index in range(options.samples):

@@ -34,7 +34,7 @@ FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors", "promp
 
 def tuned(base: str | Path, settings: LoraSettings, strength: float = 0.3) -> tuple[Any, Any]:
     """A model with LoRA on it, as if it had been trained: the mask model and peft's."""
-    model = load_mask_model(base, device="cpu")
+    model = load_mask_model(base, device="cpu", backend="torch")
     torch.manual_seed(0)
     lora = add_lora(model.model, settings)
     generator = torch.Generator().manual_seed(1)

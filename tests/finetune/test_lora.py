@@ -267,7 +267,7 @@ class TestAddLora:
 
 class TestTrainable:
     def test_of_the_carried_model(self) -> None:
-        model = load_mask_model("handseg-lite", device="cpu").model
+        model = load_mask_model("handseg-lite", device="cpu", backend="torch").model
         everything = sum(weight.numel() for weight in model.parameters())
         lora = add_lora(model, LoraSettings(rank=8, whole=("iou_head",)))
         sizes = trainable_parameters(lora)
