@@ -16,6 +16,7 @@ def versions() -> dict[str, str]:
     return {
         "handseg": __version__,
         "python": platform.python_version(),
+        "onnxruntime": _version("onnxruntime", "onnxruntime-gpu"),
         "torch": _version("torch"),
         "transformers": _version("transformers"),
         "peft": _version("peft"),

@@ -92,3 +92,19 @@ def test_no_hand(segmenter: HandSegmenter, no_hand: np.ndarray) -> None:
     assert len(result) == 0
     assert not result.mask.any()
     assert np.asarray(result.cutout()).max() == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_masks_on_a_gpu(
+    dtype: str | None, segmenter: HandSegmenter, photos: dict[str, np.ndarray]
+) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    with HandSegmenter.from_pretrained(device="cuda", dtype=dtype) as on_gpu:
+        for found, photo in zip(
+            on_gpu.segment_batch(photos.values()), photos.values(), strict=True
+        ):
+            assert iou(found.mask, segmenter.segment(photo).mask) > 0.98

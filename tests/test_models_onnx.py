@@ -208,7 +208,9 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"crops: expected \(N, 448, 448, 3\) uint8"):
             found.encode(random_crops(1, 64))
         embeddings = found.encode(random_crops(1, 448))
-        with pytest.raises(ValueError, match=r"prompts\.points: expected \(1, 1, 2\), got \(2, 1, 2\)"):
+        with pytest.raises(
+            ValueError, match=r"prompts\.points: expected \(1, 1, 2\), got \(2, 1, 2\)"
+        ):
             found.decode(embeddings, PromptBatch(np.zeros((2, 1, 2)), np.ones((2, 1))))
 
     @pytest.mark.slow

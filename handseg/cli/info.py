@@ -35,7 +35,7 @@ def _line(name: str, value: str) -> None:
 
 
 def _devices() -> Iterator[str]:
-    """The device that is taken by default comes first."""
+    """For torch; the device that it takes by default comes first."""
     import torch
 
     for index in range(torch.cuda.device_count()):
@@ -48,6 +48,7 @@ def _devices() -> Iterator[str]:
 def _weights(folder: Path) -> Iterator[tuple[str, str]]:
     from safetensors import SafetensorError
 
+    from handseg.models.onnx import DECODER, ENCODER, has_graphs
     from handseg.prompts import PromptRecipe
 
     file = folder / "model.safetensors"
@@ -58,6 +59,8 @@ def _weights(folder: Path) -> Iterator[tuple[str, str]]:
     try:
         yield "size", f"{file.stat().st_size / 1e6:.1f} MB"
         yield "sha256", hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        if has_graphs(folder):
+            yield "graphs", f"{ENCODER}, {DECODER}: ONNX Runtime runs them on the CPU by default"
         yield "parameters", f"{_parameters(file) / 1e6:.2f} million"
         yield "input", f"{_input_size(folder)} px"
         recipe = PromptRecipe.load(folder).to_dict()
