@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_hands import LANDMARKS, SOFT, make_hand, make_photo
+from red_hands import LEFT, RIGHT, save_pair
 
 from handseg.images import load_image
 from handseg.predictor import HandSegmenter
 from handseg.prompts import HandLandmarker
+from handseg.results import HandSegmentation
 
 DATA = Path(__file__).parent / "data"
 
@@ -74,3 +77,26 @@ def segmenter() -> Iterator[HandSegmenter]:
     """The carried model, on the CPU."""
     with HandSegmenter.from_pretrained(device="cpu") as made:
         yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four photos: an exact one, half of the truth, twice the truth, and a miss."""
+    path = tmp_path / "set"
+    save_pair(path, "exact", [LEFT, RIGHT], [LEFT, RIGHT])
+    save_pair(path, "half", [LEFT], [LEFT, RIGHT])
+    save_pair(path, "double", [LEFT, RIGHT], [LEFT])
+    save_pair(path, "missed", [], [RIGHT])
+    return path
+
+
+@pytest.fixture
+def two_hands() -> HandSegmentation:
+    """A soft hand with landmarks, and a user's that is cut by the left edge and overlaps it."""
+    return HandSegmentation(
+        make_photo(),
+        (
+            make_hand(SOFT, (2, 1), landmarks=LANDMARKS, handedness="left", score=0.75),
+            make_hand(np.full((2, 4), 0.6, np.float32), (-1, 3), predicted_iou=0.5),
+        ),
+    )

@@ -5,7 +5,7 @@ What is blue is an object, which a hand holds if they touch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ from handseg.predictor import HandSegmenter
 from handseg.prompts import HandLandmarks, PromptBatch, PromptRecipe
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 160, 60), (30, 40, 220)
+LEFT, RIGHT = (45, 60, 25, 35), (120, 60, 25, 35)
 
 
 def draw_photo(
@@ -37,6 +38,13 @@ def save_photo(path: Path, *ellipses: tuple[int, int, int, int]) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, quality=95)
     return mask
+
+
+def save_pair(folder: Path, stem: str, hands: Sequence, truth: Sequence) -> None:
+    """A photo of the ellipses `hands` whose mask shows those of `truth`."""
+    save_photo(folder / "images" / f"{stem}.png", *hands)
+    (folder / "masks").mkdir(exist_ok=True)
+    Image.fromarray(draw_photo(*truth)[1]).save(folder / "masks" / f"{stem}.png")
 
 
 def is_red(image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stub_stages import StubModel, disc, iou
+from tiny_models import save_tiny_model
+
+import handseg
+from handseg import api
+from handseg.models import carried
+from handseg.predictor import HandSegmenter
+from handseg.prompts import PromptRecipe
+
+
+class TestModule:
+    def test_import_takes_nothing_heavy(self) -> None:
+        code = (
+            "import sys, handseg; dir(handseg); "
+            "heavy = {'torch', 'transformers', 'mediapipe', 'cv2', 'numpy', 'PIL', 'peft'}; "
+            "print(sorted(heavy & set(sys.modules)))"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert run.stdout.strip() == "[]"
+
+    def test_every_name_is_there(self) -> None:
+        for name in handseg.__all__:
+            assert getattr(handseg, name) is not None
+            assert name in dir(handseg)
+        assert handseg.HandSegmenter is HandSegmenter
+
+    def test_unknown_name(self) -> None:
+        with pytest.raises(AttributeError, match="module 'handseg' has no attribute 'segmnt'"):
+            _ = handseg.segmnt
+
+    def test_segment_makes_one_segmenter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[HandSegmenter] = []
+        registered: list[Callable[[], None]] = []
+
+        def from_pretrained() -> HandSegmenter:
+            made.append(HandSegmenter(StubModel()))
+            return made[-1]
+
+        monkeypatch.setattr(api.HandSegmenter, "from_pretrained", from_pretrained)
+        monkeypatch.setattr(api.atexit, "register", registered.append)
+        api.default_segmenter.cache_clear()
+        try:
+            photo, mask = disc(200, 200, (90, 110), 40)
+            for _ in range(2):
+                (hand,) = handseg.segment(photo, boxes=[50, 70, 130, 150])
+                assert iou(hand.mask, mask) > 0.95
+            assert len(made) == 1
+            assert registered == [made[0].close]
+            with pytest.raises(ValueError, match="boxes"):
+                handseg.segment(photo, boxes=[1])
+        finally:
+            api.default_segmenter.cache_clear()
+
+    def test_lite_is_the_carried_model(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save_tiny_model("edgetam", tmp_path)
+        PromptRecipe(box_reach=0.4).save(tmp_path)
+        monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path)
+        assert HandSegmenter.from_pretrained(device="cpu").recipe.box_reach == 0.4
+        named = HandSegmenter.from_pretrained("handseg-lite", device="cpu")
+        assert named.recipe.box_reach == 0.4
