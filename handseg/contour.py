@@ -33,6 +33,9 @@ FINE_RADIUS = 0.5
 SMOOTHNESS = 3e-4 * 255**2
 """A filter's epsilon: colours that vary less than by its root, 4.4 of 255, are one colour."""
 
+COARSE_SMOOTHNESS = SMOOTHNESS / 4
+"""At half the resolution: the mean of four pixels has a quarter of their noise's variance."""
+
 STEEPNESS = 20.0
 """Of the sigmoid about one half that follows a coarse filter."""
 
@@ -68,10 +71,10 @@ def follow_edges(
     coarse = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
     decided = _sigmoid(2 * cv2.resize(logits, half, interpolation=cv2.INTER_CUBIC))
     for radius in COARSE_RADII:
-        decided = _decided(coarse, decided, round(radius * WORKING_SCALE / 2))
+        decided = _decided(coarse, decided, round(radius * WORKING_SCALE / 2), COARSE_SMOOTHNESS)
     decided = cv2.resize(decided, (work, work), interpolation=cv2.INTER_LINEAR)
     for radius in RADII:
-        decided = _decided(guide, decided, round(radius * WORKING_SCALE))
+        decided = _decided(guide, decided, round(radius * WORKING_SCALE), SMOOTHNESS)
     x, y, width, height = _window(decided, image, region, FINE_RADIUS * side / size + abs(outline))
     if work < side:
         # A pixel's centre in the region's `work` px, from its place in the window.
@@ -112,22 +115,24 @@ def _window(
     return x, y, wide, tall
 
 
-def _decided(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
+def _decided(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
     """`mask` (h, w) float32 filtered by `guide` (h, w, 3) uint8 and decided again.
 
     What lies far from undecided pixels stays as it is.
     """
     result = mask.copy()
-    for tile in tiles_with(_undecided(mask), TILE, radius + 2):
+    for tile in tiles_with(_undecided(mask, radius // 2), TILE, 2 * radius + 2):
         filtered = cv2.ximgproc.guidedFilter(
-            guide[tile.outer], mask[tile.outer], radius, SMOOTHNESS
+            guide[tile.outer], mask[tile.outer], radius, smoothness
         )
         result[tile.inner] = filtered[tile.within]
     return _sigmoid(STEEPNESS * (result - 0.5))
 
 
-def _undecided(mask: np.ndarray) -> np.ndarray:
-    return cv2.inRange(mask, 0.05, 0.95).view(bool)
+def _undecided(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Where `mask` (h, w) float32 is undecided, and up to `reach` px from there: (h, w) bool."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return cv2.dilate(cv2.inRange(mask, 0.05, 0.95), square).view(bool)
 
 
 def _refined(
@@ -148,9 +153,12 @@ def _refined(
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     result = cv2.warpAffine(mask, to_mask, photo.shape[1::-1], None, how, cv2.BORDER_REPLICATE)
     lines = np.zeros((*mask.shape, 4), np.float32)
-    for tile in tiles_with(_undecided(mask), TILE, radius + 2):
-        lines[tile.inner] = _lines(guide[tile.outer], mask[tile.outer], radius)[tile.within]
-    band = _undecided(result)
+    around = _undecided(mask, radius // 2)
+    smoothness = SMOOTHNESS + _lost_variance(photo, guide, around, to_mask)
+    for tile in tiles_with(around, TILE, 2 * radius + 2):
+        part = _lines(guide[tile.outer], mask[tile.outer], radius, smoothness)
+        lines[tile.inner] = part[tile.within]
+    band = _undecided(result, 2)
     for tile in tiles_with(band, TILE, 0):
         rows, columns = tile.inner
         corner = to_mask.copy()
@@ -164,7 +172,24 @@ def _refined(
     return result
 
 
-def _lines(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
+def _lost_variance(
+    photo: np.ndarray, guide: np.ndarray, where: np.ndarray, to_guide: np.ndarray
+) -> float:
+    """How much less the colours of `guide` vary than the photo's: the noise that it averages out.
+
+    The median over the pixels `where` (h, w) bool says, of all colours; it leaves edges out.
+    """
+    rows, columns = np.nonzero(where)
+    x = np.rint((columns - to_guide[0, 2]) / to_guide[0, 0]).astype(int)
+    y = np.rint((rows - to_guide[1, 2]) / to_guide[1, 1]).astype(int)
+    inside = (x >= 0) & (y >= 0) & (x < photo.shape[1]) & (y < photo.shape[0])
+    if not inside.any():
+        return 0.0
+    here = photo[y[inside], x[inside]].astype(int) - guide[rows[inside], columns[inside]]
+    return float((np.median(np.abs(here)) / 0.6745) ** 2)  # as of a normal distribution
+
+
+def _lines(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
     """The guided filter's linear functions: (h, w, 4), factors of the colours and a constant."""
     size = (2 * radius + 1, 2 * radius + 1)
 
@@ -179,7 +204,7 @@ def _lines(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
     shared = mean(cv2.multiply(colors, cv2.merge([mask] * 3)))
     squares = cv2.split(mean(cv2.multiply(colors, colors)))
     # The colours' covariance, a symmetric matrix, is inverted by its cofactors.
-    rr, gg, bb = (square - m * m + SMOOTHNESS for square, m in zip(squares, (r, g, b), strict=True))
+    rr, gg, bb = (square - m * m + smoothness for square, m in zip(squares, (r, g, b), strict=True))
     rg, rb, gb = mean(red * green) - r * g, mean(red * blue) - r * b, mean(green * blue) - g * b
     with_mask = [one - m * of_mask for one, m in zip(cv2.split(shared), (r, g, b), strict=True)]
     rows = (
