@@ -4,7 +4,9 @@ A logit covers 20 px and more of a large photo, so the contour between logits is
 some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) carry it to the edge:
 around each pixel the mask is explained as a linear function of the colours. One filter moves the
 contour by about its radius and leaves the mask soft, so coarse to fine filters take turns with
-a sigmoid that makes it decided again. Only tiles with contour in them are filtered.
+a sigmoid that makes it decided again. Only tiles with contour in them are filtered. What the last
+filter has found to be the linear function is enlarged and asked about the photo's own pixels (He,
+Sun: Fast Guided Filter, 2015), as the mask before it knows nothing finer.
 `tests/benchmarks/compare_contours.py` has what this and other ways score.
 """
 
@@ -14,19 +16,25 @@ import cv2
 import numpy as np
 
 from handseg.regions import Region
-from handseg.tiles import tiles_with
+from handseg.tiles import TILE, tiles_with
 
 WORKING_SCALE = 6
-"""px to a logit for the coarse filters."""
+"""px to a logit for the filters; the coarse ones do with half of it."""
 
-RADII = (2.0, 1.5, 1.0, 0.7, 0.5)
-"""Of the coarse filters, in logits."""
+COARSE_RADII = (2.0, 1.5, 1.0)
+"""Of the filters at half the working scale, in logits."""
+
+RADII = (0.7, 0.5)
+"""Of the filters that follow, in logits."""
 
 FINE_RADIUS = 0.5
-"""Of the last filter, at the photo's own resolution, in logits."""
+"""Of the last filter, in logits."""
 
 SMOOTHNESS = 3e-4 * 255**2
 """A filter's epsilon: colours that vary less than by its root, 4.4 of 255, are one colour."""
+
+COARSE_SMOOTHNESS = SMOOTHNESS / 4
+"""At half the resolution: the mean of four pixels has a quarter of their noise's variance."""
 
 STEEPNESS = 20.0
 """Of the sigmoid about one half that follows a coarse filter."""
@@ -35,7 +43,6 @@ SOFTNESS = 2.0
 """px across the contour over which alpha falls from 1 to 0."""
 
 _SPECK = 2.0  # Islands and holes below this many logits' area are the filters' own.
-_TILE = 128
 _BLURRED = (1 + 1 / 12) ** 0.5 / 1.702
 """px of distance to a logit, behind a pixel's own area and a Gaussian of 1 px; at a scale of 1.702
 the logistic curve and the Gaussian's integral are nearest (Camilli, 1994)."""
@@ -60,20 +67,22 @@ def follow_edges(
     size, side = logits.shape[0], region.side
     work = WORKING_SCALE * size
     guide = region.crop(image, work)
-    decided = _sigmoid(2 * cv2.resize(logits, (work, work), interpolation=cv2.INTER_CUBIC))
+    half = (work // 2, work // 2)
+    coarse = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
+    decided = _sigmoid(2 * cv2.resize(logits, half, interpolation=cv2.INTER_CUBIC))
+    for radius in COARSE_RADII:
+        decided = _decided(coarse, decided, round(radius * WORKING_SCALE / 2), COARSE_SMOOTHNESS)
+    decided = cv2.resize(decided, (work, work), interpolation=cv2.INTER_LINEAR)
     for radius in RADII:
-        decided = _guided(guide, decided, round(radius * WORKING_SCALE))
-        decided = _sigmoid(STEEPNESS * (decided - 0.5))
-    fine_radius = max(2, int(FINE_RADIUS * side / size))
-    x, y, width, height = _window(decided, image, region, fine_radius + abs(outline))
+        decided = _decided(guide, decided, round(radius * WORKING_SCALE), SMOOTHNESS)
+    x, y, width, height = _window(decided, image, region, FINE_RADIUS * side / size + abs(outline))
     if work < side:
         # A pixel's centre in the region's `work` px, from its place in the window.
         scale = work / side
         to_work = np.array([[scale, 0, (x - region.x + 0.5) * scale - 0.5],
                             [0, scale, (y - region.y + 0.5) * scale - 0.5]])  # fmt: skip
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        fine = cv2.warpAffine(decided, to_work, (width, height), None, how, cv2.BORDER_REPLICATE)
-        fine = _guided(image[y : y + height, x : x + width], fine, fine_radius)
+        photo = image[y : y + height, x : x + width]
+        fine = _refined(photo, guide, decided, to_work, round(FINE_RADIUS * WORKING_SCALE))
     else:
         whole = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
         left, top = x - region.x, y - region.y
@@ -106,16 +115,107 @@ def _window(
     return x, y, wide, tall
 
 
-def _guided(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
-    """`mask` (h, w) float32 filtered where it is undecided, by `guide` (h, w, 3) uint8."""
+def _decided(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
+    """`mask` (h, w) float32 filtered by `guide` (h, w, 3) uint8 and decided again.
+
+    What lies far from undecided pixels stays as it is.
+    """
     result = mask.copy()
-    band = cv2.inRange(mask, 0.05, 0.95).view(bool)
-    for tile in tiles_with(band, _TILE, 2 * radius + 2):
+    for tile in tiles_with(_undecided(mask, radius // 2), TILE, 2 * radius + 2):
         filtered = cv2.ximgproc.guidedFilter(
-            guide[tile.outer], mask[tile.outer], radius, SMOOTHNESS
+            guide[tile.outer], mask[tile.outer], radius, smoothness
         )
         result[tile.inner] = filtered[tile.within]
+    return _sigmoid(STEEPNESS * (result - 0.5))
+
+
+def _undecided(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Where `mask` (h, w) float32 is undecided, and up to `reach` px from there: (h, w) bool."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return cv2.dilate(cv2.inRange(mask, 0.05, 0.95), square).view(bool)
+
+
+def _refined(
+    photo: np.ndarray, guide: np.ndarray, mask: np.ndarray, to_mask: np.ndarray, radius: int
+) -> np.ndarray:
+    """`mask` enlarged and filtered by the photo where it is undecided.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        guide: (h, w, 3) uint8, the photo's surroundings at the resolution of `mask`.
+        mask: (h, w) float32.
+        to_mask: (2, 3), takes x, y in `photo` to those in `mask`.
+        radius: px of `mask`.
+
+    Returns:
+        (H, W) float32.
+    """
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    result = cv2.warpAffine(mask, to_mask, photo.shape[1::-1], None, how, cv2.BORDER_REPLICATE)
+    lines = np.zeros((*mask.shape, 4), np.float32)
+    around = _undecided(mask, radius // 2)
+    smoothness = SMOOTHNESS + _lost_variance(photo, guide, around, to_mask)
+    for tile in tiles_with(around, TILE, 2 * radius + 2):
+        part = _lines(guide[tile.outer], mask[tile.outer], radius, smoothness)
+        lines[tile.inner] = part[tile.within]
+    band = _undecided(result, 2)
+    for tile in tiles_with(band, TILE, 0):
+        rows, columns = tile.inner
+        corner = to_mask.copy()
+        corner[:, 2] = to_mask @ [columns.start, rows.start, 1]
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        line = cv2.warpAffine(lines, corner, size, None, how, cv2.BORDER_REPLICATE)
+        near = band[tile.inner]
+        line = line[near]
+        by_color = np.einsum("ij,ij->i", photo[tile.inner][near], line[:, :3])
+        result[tile.inner][near] = by_color + line[:, 3]
     return result
+
+
+def _lost_variance(
+    photo: np.ndarray, guide: np.ndarray, where: np.ndarray, to_guide: np.ndarray
+) -> float:
+    """How much less the colours of `guide` vary than the photo's: the noise that it averages out.
+
+    The median over the pixels `where` (h, w) bool says, of all colours; it leaves edges out.
+    """
+    rows, columns = np.nonzero(where)
+    x = np.rint((columns - to_guide[0, 2]) / to_guide[0, 0]).astype(int)
+    y = np.rint((rows - to_guide[1, 2]) / to_guide[1, 1]).astype(int)
+    inside = (x >= 0) & (y >= 0) & (x < photo.shape[1]) & (y < photo.shape[0])
+    if not inside.any():
+        return 0.0
+    here = photo[y[inside], x[inside]].astype(int) - guide[rows[inside], columns[inside]]
+    return float((np.median(np.abs(here)) / 0.6745) ** 2)  # as of a normal distribution
+
+
+def _lines(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
+    """The guided filter's linear functions: (h, w, 4), factors of the colours and a constant."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(values, -1, size, borderType=cv2.BORDER_REFLECT)
+
+    colors = guide.astype(np.float32)
+    red, green, blue = cv2.split(colors)
+    of_mask = mean(mask)
+    means = mean(colors)
+    r, g, b = cv2.split(means)
+    shared = mean(cv2.multiply(colors, cv2.merge([mask] * 3)))
+    squares = cv2.split(mean(cv2.multiply(colors, colors)))
+    # The colours' covariance, a symmetric matrix, is inverted by its cofactors.
+    rr, gg, bb = (square - m * m + smoothness for square, m in zip(squares, (r, g, b), strict=True))
+    rg, rb, gb = mean(red * green) - r * g, mean(red * blue) - r * b, mean(green * blue) - g * b
+    with_mask = [one - m * of_mask for one, m in zip(cv2.split(shared), (r, g, b), strict=True)]
+    rows = (
+        (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg),
+        (rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb),
+        (rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg),
+    )
+    scale = 1 / (rr * rows[0][0] + rg * rows[0][1] + rb * rows[0][2])
+    factors = [scale * sum(c * w for c, w in zip(row, with_mask, strict=True)) for row in rows]
+    constant = of_mask - sum(f * m for f, m in zip(factors, (r, g, b), strict=True))
+    return mean(cv2.merge([*factors, constant]))
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
@@ -125,7 +225,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 def _drop_specks(mask: np.ndarray, area: float) -> None:
     """Turn islands and holes of `mask` (h, w) 0..1 below `area` px, in place."""
     inside = (mask >= 0.5).astype(np.uint8)
-    outlines, hierarchy = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    outlines, hierarchy = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for index, outline in enumerate(outlines):
         if cv2.contourArea(outline) >= area:
             continue
@@ -143,10 +243,10 @@ def _soft(mask: np.ndarray) -> np.ndarray:
     """Alpha, uint8, of `mask` (h, w) float32 with its contour at one half."""
     alpha = (mask >= 0.5).astype(np.uint8) * np.uint8(255)
     rim = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).view(bool)
-    for tile in tiles_with(rim, _TILE, 5):
+    for tile in tiles_with(rim, TILE, 5):
         near = rim[tile.inner]
-        distance = _distance(mask[tile.outer])[tile.within][near]
-        alpha[tile.inner][near] = _to_alpha(distance)
+        share = _share(mask[tile.outer])[tile.within][near]
+        alpha[tile.inner][near] = _to_alpha(_distance(share))
     return alpha
 
 
@@ -155,7 +255,7 @@ def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
     inside = (mask >= 0.5).astype(np.uint8)
     if inside.all() or not inside.any():
         return inside * np.uint8(255)
-    place = np.clip(_distance(mask), -1, 1)  # of a pixel beside the contour
+    place = np.clip(_distance(_share(mask)), -1, 1)  # of a pixel beside the contour
     distance = np.zeros_like(mask)
     for sign, side in ((1, inside), (-1, 1 - inside)):
         # To the nearest pixel of the other side, and from there to the contour.
@@ -169,19 +269,26 @@ def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
     return _to_alpha(cv2.GaussianBlur(distance, (0, 0), 1.0) + outline)
 
 
-def _distance(mask: np.ndarray) -> np.ndarray:
-    """px that pixels of `mask` (h, w) lie inside of the contour; beside it, large elsewhere.
+def _share(mask: np.ndarray) -> np.ndarray:
+    """How much of each pixel of `mask` (h, w) is inside, blurred with a Gaussian of 1 px.
 
-    How much of each pixel is inside follows from its distance to the contour: its difference to one
-    half over the slope there (first order of a Taylor series), which holds within a pixel. Blurred
-    with a Gaussian, that is the Gaussian's integral of the distance, near to a logistic curve.
+    It follows from the pixel's distance to the contour: its difference to one half over the slope
+    there (first order of a Taylor series), which holds within a pixel.
     """
     slope = cv2.magnitude(
         cv2.Scharr(mask, cv2.CV_32F, 1, 0, scale=1 / 32),
         cv2.Scharr(mask, cv2.CV_32F, 0, 1, scale=1 / 32),
     )
-    inside = np.clip(0.5 + (mask - 0.5) / np.maximum(slope, 1e-4), 0, 1)
-    share = np.clip(cv2.GaussianBlur(inside, (0, 0), 1.0), 1e-6, 1 - 1e-6)
+    inside = cv2.divide(cv2.subtract(mask, 0.5), cv2.max(slope, 1e-4))
+    return cv2.GaussianBlur(cv2.min(cv2.max(inside, -0.5), 0.5), (0, 0), 1.0) + 0.5
+
+
+def _distance(share: np.ndarray) -> np.ndarray:
+    """px that pixels lie inside of the contour by their `_share`; right beside it, large elsewhere.
+
+    The blurred share is the Gaussian's integral of the distance, near to a logistic curve.
+    """
+    share = np.minimum(np.maximum(share, 1e-6), 1 - 1e-6)
     return _BLURRED * np.log(share / (1 - share))
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from handseg.tiles import tiles_with
+from handseg.tiles import TILE, tiles_with
 
 _REACHES = (3, 16)  # px
 _REACH_SHARE = 1 / 75
 _MATTE_SMOOTHNESS = 1e-4 * 255**2
 _MIXED = 2  # px inside of the contour where a lens has mixed in the background.
 _SPREAD = 2.5  # px, how far colours are carried outwards: the deviation of a Gaussian.
-_TILE = 128
 
 
 def matte_reach(shape: tuple[int, ...]) -> int:
@@ -42,7 +41,7 @@ def matte(photo: np.ndarray, alpha: np.ndarray, reach: int) -> np.ndarray:
     result = mask.astype(np.uint8) * np.uint8(255)
     band = cv2.morphologyEx(result, cv2.MORPH_GRADIENT, square).view(bool)
     start = alpha.astype(np.float32) / 255
-    for tile in tiles_with(band, _TILE, 2 * reach + 2):
+    for tile in tiles_with(band, TILE, 2 * reach + 2):
         filtered = cv2.ximgproc.guidedFilter(
             photo[tile.outer], start[tile.outer], reach, _MATTE_SMOOTHNESS
         )
@@ -72,7 +71,7 @@ def hand_colors(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     inside = cv2.erode(solid, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     band = (alpha > 0) & (inside == 0)
     result = photo.copy()
-    for tile in tiles_with(band, _TILE, round(4 * _SPREAD)):
+    for tile in tiles_with(band, TILE, round(4 * _SPREAD)):
         weight = inside[tile.outer].astype(np.float32)
         spread = cv2.GaussianBlur(weight, (0, 0), _SPREAD)
         colors = cv2.GaussianBlur(photo[tile.outer] * weight[..., None], (0, 0), _SPREAD)

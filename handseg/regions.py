@@ -15,6 +15,8 @@ import numpy as np
 FILL = (124, 116, 104)
 """RGB of what lies outside of the photo: ImageNet's mean colour, close to zero once normalised."""
 
+_LARGE = 1024  # px of a side from which halving before the rest of a reduction saves time.
+
 
 @dataclass(frozen=True)
 class Region:
@@ -35,22 +37,35 @@ class Region:
         return cls(round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2), side)
 
     def crop(self, image: np.ndarray, size: int) -> np.ndarray:
-        """Cut the region out of `image` (H, W, 3) uint8 and resize it to (size, size, 3)."""
-        height, width = image.shape[:2]
-        left, top = max(0, -self.x), max(0, -self.y)
-        x0, y0 = max(0, self.x), max(0, self.y)
-        x1, y1 = min(width, self.x + self.side), min(height, self.y + self.side)
-        patch = image[y0 : max(y0, y1), x0 : max(x0, x1)]
-        if patch.shape[:2] != (self.side, self.side):
-            canvas = np.empty((self.side, self.side, 3), np.uint8)
+        """Cut the region out of `image` (H, W, 3) uint8 and resize it to (size, size, 3).
+
+        A large region is halved, as often as leaves a picture larger than asked for, before the
+        rest of a reduction: so it takes a third of the time.
+        """
+        block = 1
+        while self.side >= max(_LARGE, 3 * size) * block:
+            block *= 2
+        rows, top = _whole_blocks(self.y, self.side, image.shape[0], block)
+        columns, left = _whole_blocks(self.x, self.side, image.shape[1], block)
+        patch = image[rows, columns]
+        if not patch.size:
+            return np.full((size, size, 3), FILL, np.uint8)
+        for _ in range(block.bit_length() - 1):
+            patch = cv2.resize(patch, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        side = -(-self.side // block)
+        if patch.shape[:2] != (side, side):
+            canvas = np.empty((side, side, 3), np.uint8)
             canvas[:] = FILL
             canvas[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
             patch = canvas
-        if size == self.side:
+        if size == side:
             return patch if patch.base is None else patch.copy()
-        # INTER_AREA averages when it shrinks and would show blocks when it grows.
-        interpolation = cv2.INTER_AREA if size < self.side else cv2.INTER_CUBIC
-        return cv2.resize(patch, (size, size), interpolation=interpolation)
+        # INTER_AREA averages when it shrinks and would show blocks when it grows. By the factor,
+        # not the size: of the last block only a part may lie in the region.
+        interpolation = cv2.INTER_AREA if size < side else cv2.INTER_CUBIC
+        factor = size * block / self.side
+        resized = cv2.resize(patch, None, fx=factor, fy=factor, interpolation=interpolation)
+        return resized[:size, :size]
 
     def to_crop(self, points: np.ndarray, size: int) -> np.ndarray:
         """Photo pixels (..., 2) x, y -> pixels of the region resized to `size`, float32."""
@@ -77,3 +92,15 @@ class Region:
             slice(rows.start - self.y, rows.stop - self.y),
             slice(columns.start - self.x, columns.stop - self.x),
         )
+
+
+def _whole_blocks(start: int, side: int, limit: int, block: int) -> tuple[slice, int]:
+    """The pixels along one axis of a photo of `limit` px that fill blocks of a region.
+
+    Blocks of `block` px are counted from the region's `start`; the last one may reach out of it.
+    The second value is the first block of them.
+    """
+    first = -(-max(0, -start) // block)
+    last = max(first, (min(limit, start + -(-side // block) * block) - start) // block)
+    begin = start + first * block
+    return slice(begin, start + last * block), first

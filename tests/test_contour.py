@@ -172,6 +172,12 @@ class TestEdgeOfThePhoto:
         assert errors.mean() < 0.5
         assert pieces(alpha >= 128) == (1, 1)
 
+    def test_has_no_jags_wherever_tiles_meet(self) -> None:
+        view = paint(disc(), 1500)
+        for shift in np.linspace(-1, 1, 9):
+            logits = logits_of(disc(), dx=shift, dy=-0.6 * shift)
+            assert np.abs(offsets(follow_edges(logits, view), disc())).max() < 0.75
+
     @pytest.mark.parametrize("grown", [-0.7, 0.7])
     def test_keeps_the_contour_that_was_right(self, grown: float) -> None:
         shape = finger(20)

@@ -112,6 +112,28 @@ class TestCrop:
         blocks = photo[16:80, 8:72].reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
         assert np.abs(crop - blocks).max() <= 0.51
 
+    @pytest.mark.parametrize("corner", [(0, 0), (31, 12), (-301, 5), (350, -77), (901, 700)])
+    @pytest.mark.parametrize(("side", "size"), [(1024, 100), (1511, 448), (2049, 160)])
+    def test_of_a_large_region_averages_too(
+        self, side: int, size: int, corner: tuple[int, int]
+    ) -> None:
+        photo = cv2.GaussianBlur(noise_photo(1301, 1407), (0, 0), 2)
+        photo = cv2.normalize(photo, None, 0, 255, cv2.NORM_MINMAX)
+        region = Region(*corner, side)
+        whole = region.crop(photo, side)
+        expected = cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
+        difference = np.abs(region.crop(photo, size).astype(int) - expected)
+        assert difference.shape == (size, size, 3)
+        rows, columns = (slice(*(np.array([part.start, part.stop]) * size // side))
+                         for part in region.inside(*photo.shape[:2]))  # fmt: skip
+        assert difference[rows, columns][2:-2, 2:-2].mean() < 0.6
+        assert difference[rows, columns][2:-2, 2:-2].max() <= 4
+        assert difference.mean() < 1
+
+    @pytest.mark.parametrize("corner", [(2000, 0), (0, 2000), (-1500, 0), (0, -1500)])
+    def test_of_nothing_is_filled_however_large(self, corner: tuple[int, int]) -> None:
+        assert (Region(*corner, 1400).crop(noise_photo(1300, 1200), 64) == FILL).all()
+
     @given(REGIONS, st.integers(1, 60), st.integers(1, 60))
     @settings(deadline=None)
     def test_is_the_padded_photo_at_its_own_size(
