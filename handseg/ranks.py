@@ -32,14 +32,14 @@ class Rank:
         Raises:
             ValueError: if they are no numbers, or do not fit each other.
         """
-        variables = {"number": "RANK", "count": "WORLD_SIZE", "number_on_machine": "LOCAL_RANK",
-                     "on_machine": "LOCAL_WORLD_SIZE"}  # fmt: skip
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
             return cls()
-        given = {
-            field: int(os.environ[name]) for field, name in variables.items() if name in os.environ
-        }
-        rank = cls(**given)
+        rank = cls(
+            _number("RANK"),
+            _number("WORLD_SIZE"),
+            _number("LOCAL_RANK", "0"),
+            _number("LOCAL_WORLD_SIZE", "1"),
+        )
         if not 0 <= rank.number < rank.count:
             raise ValueError(
                 f"RANK must be from 0 to WORLD_SIZE - 1, got {rank.number} of {rank.count}"
@@ -59,3 +59,11 @@ class Rank:
             return
         gpus = [gpu for gpu in visible.split(",") if gpu]
         environment[_GPUS] = ",".join(gpus[self.number_on_machine :][:1])
+
+
+def _number(variable: str, default: str = "") -> int:
+    value = os.environ.get(variable, default)
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{variable} must be a number, got {value!r}") from None
