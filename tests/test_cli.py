@@ -536,9 +536,11 @@ def test_model_that_cannot_be_loaded_ends_with_2(
     monkeypatch.chdir(tmp_path)
     save_photo(Path("a.png"), ONE_HAND)
     Path("folder").mkdir()
-    done = CliRunner().invoke(app, ["segment", "a.png", "--model", "folder"])
+    done = CliRunner().invoke(app, ["segment", "a.png", "--model", "folder", "--json", "a.json"])
     assert done.exit_code == 2
     assert done.stderr.startswith("Error: folder: ")
+    assert done.stdout == ""
+    assert not Path("a.json").exists()
     done = CliRunner().invoke(app, ["evaluate", "folder"])
     assert done.exit_code == 2
 

@@ -142,7 +142,7 @@ class Run:
             parts.append(f"{self.failed} failed")
         if self.done:
             each = self.seconds / (self.done + self.failed)
-            parts.append(f"{each:.2f} s a photo")
+            parts.append(f"{each:.{2 if each >= 0.1 else 3}f} s a photo")
             if self.done + self.failed > 1:
                 parts.append(f"{1 / each:.1f} photos a second")
         process = f"Process {self.rank.number + 1} of {self.rank.count}: "

@@ -174,27 +174,29 @@ def segment(
             fail(reason(error))
         todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
         run = Run(rank, skipped=len(photos) - len(todo))
-        try:
-            if todo:
-                cores = max(1, available_cores() // rank.on_machine)
-                jobs = min(jobs or cores, len(todo))
-                if jobs > 1 or rank.on_machine > 1:
-                    limit_threads(max(1, cores // jobs))
-                if device is None:
-                    rank.take_gpu()
-                segmenter = load_segmenter(model, adapter, recipe, device, objects)
-                options = {
-                    "max_hands": max_hands,
-                    "forearm": forearm,
-                    "holes": holes.value,
-                    "objects": objects,
-                }
+        if todo:
+            cores = max(1, available_cores() // rank.on_machine)
+            jobs = min(jobs or cores, len(todo))
+            if jobs > 1 or rank.on_machine > 1:
+                limit_threads(max(1, cores // jobs))
+            if device is None:
+                rank.take_gpu()
+            segmenter = load_segmenter(model, adapter, recipe, device, objects)
+            options = {
+                "max_hands": max_hands,
+                "forearm": forearm,
+                "holes": holes.value,
+                "objects": objects,
+            }
+            try:
                 with ready(segmenter, jobs) as segmenters:
                     run.over(todo, segmenters, options, wanted, rows)
-        finally:
+            finally:
+                results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
+                if rows is not None:
+                    _merge(rows)
+        else:
             results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
-            if rows is not None and todo:
-                _merge(rows)
         if run.failed and rank.count == 1:
             raise typer.Exit(FAILED)
 
