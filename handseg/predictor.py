@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, islice
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 class HandSegmenter:
     """Cuts hands out of photos. `from_pretrained` makes one.
 
-    It keeps MediaPipe's graph and is not safe to share between threads. Close it, or use it in a
-    `with` block.
+    It keeps MediaPipe's graph and is not safe to share between threads: `share` gives each its own.
+    Close it, or use it in a `with` block.
 
     Args:
         model: predicts masks of square regions, from prompts; or one that labels whole photos and
@@ -53,6 +54,7 @@ class HandSegmenter:
         self.recipe = recipe or PromptRecipe()
         self._load_objects = load_objects
         self._objects: ObjectStage | None = None
+        self._loading = threading.Lock()
         self._landmarker = landmarker
         self._owns_landmarker = landmarker is None
 
@@ -157,6 +159,13 @@ class HandSegmenter:
             self._landmarker = HandLandmarker()
         return self._landmarker
 
+    def share(self) -> HandSegmenter:
+        """Another segmenter, for another thread: it shares model, recipe and object stage with
+        this one and makes a default landmarker of its own. Close it, too.
+        """
+        load_objects = None if self._load_objects is None else lambda: self.object_stage
+        return HandSegmenter(self.model, self.recipe, load_objects=load_objects)
+
     def check_objects(self) -> None:
         """Make sure that `objects=True` will do, and load what it needs.
 
@@ -175,14 +184,15 @@ class HandSegmenter:
         Raises:
             ModelError: if it cannot be loaded, or there is none for this model.
         """
-        if self._objects is None:
-            if self._load_objects is None:
-                raise ModelError(
-                    "objects: this model has no adapter for held objects; give one as "
-                    "object_adapter, or use handseg-lite, which has one"
-                )
-            self._objects = self._load_objects()
-        return self._objects
+        with self._loading:
+            if self._objects is None:
+                if self._load_objects is None:
+                    raise ModelError(
+                        "objects: this model has no adapter for held objects; give one as "
+                        "object_adapter, or use handseg-lite, which has one"
+                    )
+                self._objects = self._load_objects()
+            return self._objects
 
     def segment(
         self,

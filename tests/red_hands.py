@@ -59,7 +59,7 @@ def is_blue(image: np.ndarray) -> np.ndarray:
 
 def red_segmenter() -> HandSegmenter:
     """A real `HandSegmenter` around stages that see nothing but red, and blue for objects."""
-    return HandSegmenter(ColorModel(is_red), landmarker=_RedLandmarker(), load_objects=blue_objects)
+    return HandSegmenter(ColorModel(is_red), landmarker=RedLandmarker(), load_objects=blue_objects)
 
 
 def blue_objects() -> ObjectStage:
@@ -67,7 +67,7 @@ def blue_objects() -> ObjectStage:
     return ObjectStage(ColorModel(is_blue), PromptRecipe(box_reach=0.5, region_margin=0.4))
 
 
-class _RedLandmarker:
+class RedLandmarker:
     """One hand for each red patch, the largest first."""
 
     max_hands = 10

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from red_hands import BLUE, GREEN, draw_photo, red_segmenter, save_photo
+from red_hands import BLUE, GREEN, RedLandmarker, draw_photo, red_segmenter, save_photo
 from typer.testing import CliRunner, Result
 
 import handseg
@@ -36,6 +36,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command line in an empty folder, with a segmenter that takes red for hands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
+    monkeypatch.setattr("handseg.predictor.HandLandmarker", RedLandmarker)
 
     def invoke(*arguments: str | Path) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -410,7 +411,7 @@ def test_interrupted_run_leaves_nothing_half_done_and_goes_on(
 
     with monkeypatch.context() as patch:
         spoil_segmenting(patch, press_ctrl_c)
-        done = run("segment", "in", "--mask", "--json", "all.json")
+        done = run("segment", "in", "--mask", "--json", "all.json", "--jobs", "1")
     assert done.exit_code == 130
     assert "Interrupted" in done.stderr
     assert "2 done" in done.stdout
@@ -486,9 +487,9 @@ def test_full_disk_ends_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     def no_space(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "handseg_out/x.png")
 
-    monkeypatch.setattr("handseg.files.save_image", no_space)
+    monkeypatch.setattr("handseg.cli.folder.save_image", no_space)
     asked = spoil_segmenting(monkeypatch, lambda _: None)
-    done = run("segment", "in")
+    done = run("segment", "in", "--jobs", "1")
     assert done.exit_code == 1
     assert len(asked) == 1
     assert "No space left on device" in done.stderr
@@ -535,9 +536,11 @@ def test_model_that_cannot_be_loaded_ends_with_2(
     monkeypatch.chdir(tmp_path)
     save_photo(Path("a.png"), ONE_HAND)
     Path("folder").mkdir()
-    done = CliRunner().invoke(app, ["segment", "a.png", "--model", "folder"])
+    done = CliRunner().invoke(app, ["segment", "a.png", "--model", "folder", "--json", "a.json"])
     assert done.exit_code == 2
     assert done.stderr.startswith("Error: folder: ")
+    assert done.stdout == ""
+    assert not Path("a.json").exists()
     done = CliRunner().invoke(app, ["evaluate", "folder"])
     assert done.exit_code == 2
 

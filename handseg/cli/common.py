@@ -80,7 +80,7 @@ def fail(text: str) -> NoReturn:
     raise typer.Exit(MISUSED)
 
 
-def progress_bar() -> Progress:
+def progress_bar(shown: bool = True) -> Progress:
     """A bar on stderr that is gone when it is done; nothing where that is no terminal."""
     return Progress(
         BarColumn(),
@@ -89,7 +89,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=messages,
         transient=True,
-        disable=not messages.is_terminal,
+        disable=not (shown and messages.is_terminal),
     )
 
 

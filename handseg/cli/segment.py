@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -22,22 +19,15 @@ from handseg.cli.common import (
     ending_on_ctrl_c,
     fail,
     load_segmenter,
-    progress_bar,
     reason,
     results,
-    say,
     say_failed,
 )
-from handseg.errors import nothing_can_be_written
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from handseg.cli.outputs import JsonRows, Photo
-    from handseg.predictor import HandSegmenter
-    from handseg.results import Edge, HandSegmentation
-
-logger = logging.getLogger(__name__)
+    from handseg.cli.rows import JsonRows
 
 
 # Enumerations, as the values live in modules that take seconds to import.
@@ -121,6 +111,18 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do photos again whose results are there.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N",
+            min=1,
+            help="Photos that are worked on at the same time; by default as many as there are "
+            "cores.",
+            show_default=False,
+        ),
+    ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Take the folders inside of folders, too.")
     ] = False,
@@ -138,17 +140,25 @@ def segment(
     results lie in folders as the photos do below the deepest folder that all inputs have in common.
 
     A photo in which no hand is found is named in a warning and gets empty results. A photo that
-    cannot be read is named and left out. A photo whose results are all there is skipped, so an
-    interrupted run goes on when it is started again; after other options have changed, use
-    --overwrite or another DIR.
+    cannot be read is named and left out. A photo whose results are all there is skipped, so a run
+    that was interrupted or killed goes on when it is started again; after other options have
+    changed, use --overwrite or another DIR.
+
+    To share the work among GPUs or machines that see the same DIR, start it as `torchrun
+    --nproc-per-node N -m handseg segment ...`, or with `accelerate launch`: each process takes
+    every N-th photo and says how its own ended. None ends with 1 then, which would end the others.
 
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
     with ending_on_ctrl_c():
-        from handseg.cli.outputs import JsonRows, find_photos
+        from handseg.cli.folder import Outputs, Run, ready
+        from handseg.cli.outputs import find_photos
+        from handseg.cli.rows import JsonRows
+        from handseg.ranks import Rank
+        from handseg.threads import available_cores, limit_threads
 
-        wanted = _Results(
+        wanted = Outputs(
             mask,
             objects,
             overlay,
@@ -156,31 +166,38 @@ def segment(
             edge.value,
         )
         try:
-            photos = find_photos(inputs, output, recursive)
+            rank = Rank.of_this_process()
+            photos = find_photos(inputs, output, recursive)[rank.number :: rank.count]
             rows = None if json_file is None else JsonRows(json_file)
             output.mkdir(parents=True, exist_ok=True)
         except (ValueError, OSError) as error:
             fail(reason(error))
         todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
-        run = _Run(skipped=len(photos) - len(todo))
+        run = Run(rank, skipped=len(photos) - len(todo))
         if todo:
+            cores = max(1, available_cores() // rank.on_machine)
+            jobs = min(jobs or cores, len(todo))
+            if jobs > 1 or rank.on_machine > 1:
+                limit_threads(max(1, cores // jobs))
+            if device is None:
+                rank.take_gpu()
             segmenter = load_segmenter(model, adapter, recipe, device, objects)
+            options = {
+                "max_hands": max_hands,
+                "forearm": forearm,
+                "holes": holes.value,
+                "objects": objects,
+            }
             try:
-                with segmenter:
-                    options = {
-                        "max_hands": max_hands,
-                        "forearm": forearm,
-                        "holes": holes.value,
-                        "objects": objects,
-                    }
-                    run.over(todo, segmenter, options, wanted, rows)
+                with ready(segmenter, jobs) as segmenters:
+                    run.over(todo, segmenters, options, wanted, rows)
             finally:
                 results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
                 if rows is not None:
-                    _write(rows)
+                    _merge(rows)
         else:
             results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
-        if run.failed:
+        if run.failed and rank.count == 1:
             raise typer.Exit(FAILED)
 
 
@@ -198,98 +215,9 @@ def _background(value: str) -> tuple[int, int, int] | np.ndarray:
             fail(f"{no_color}; nor is it a picture: {no_picture}")
 
 
-def _write(rows: JsonRows) -> None:
+def _merge(rows: JsonRows) -> None:
     try:
-        rows.write()
-    except OSError as error:
+        rows.merge()
+    except (ValueError, OSError) as error:
         say_failed(f"--json {rows.file}", reason(error))
         raise typer.Exit(FAILED) from error
-
-
-@dataclass(frozen=True, eq=False)
-class _Results:
-    """What is written for each photo; `background` is a colour (r, g, b) or (H, W, 3) uint8."""
-
-    mask: bool
-    objects: bool
-    overlay: bool
-    background: tuple[int, int, int] | np.ndarray | None
-    edge: Edge
-
-    def are_there(self, photo: Photo, rows: JsonRows | None) -> bool:
-        files = [photo.picture]
-        files += [photo.mask] if self.mask else []
-        files += [photo.object_mask] if self.objects else []
-        files += [photo.overlay] if self.overlay else []
-        return all(file.exists() for file in files) and (rows is None or photo.path in rows)
-
-    def write(self, photo: Photo, result: HandSegmentation, rows: JsonRows | None) -> None:
-        from handseg.files import save_image
-
-        if self.background is None:
-            save_image(result.cutout(edge=self.edge), photo.picture)
-        else:
-            save_image(result.composite(self.background, self.edge), photo.picture)
-        if self.mask:
-            save_image(result.mask, photo.mask)
-        if (held := result.object_mask) is not None and self.objects:
-            save_image(held, photo.object_mask)
-        if self.overlay:
-            save_image(result.overlay(), photo.overlay)
-        if rows is not None:
-            rows.add(photo.path, result.to_dict())
-
-
-@dataclass
-class _Run:
-    """How the photos of a run ended; `seconds` is for those done, from file to files."""
-
-    skipped: int
-    done: int = 0
-    without_hand: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-
-    def over(
-        self,
-        photos: list[Photo],
-        segmenter: HandSegmenter,
-        options: dict[str, Any],
-        wanted: _Results,
-        rows: JsonRows | None,
-    ) -> None:
-        with progress_bar() as bar:
-            for photo in bar.track(photos):
-                start = time.perf_counter()
-                try:
-                    result = segmenter.segment(photo.path, **options)
-                    wanted.write(photo, result, rows)
-                except Exception as error:
-                    # Also what nobody planned for: the next photo may do.
-                    self.failed += 1
-                    logger.debug("%s", photo.path, exc_info=True)
-                    why = reason(error)
-                    say(
-                        f"Failed: {why if str(photo.path) in why else f'{photo.path}: {why}'}",
-                        "red",
-                    )
-                    if nothing_can_be_written(error):
-                        break
-                    continue
-                self.done += 1
-                self.seconds += time.perf_counter() - start
-                if not result:
-                    self.without_hand += 1
-                    say(f"No hand found: {photo.path}", "yellow")
-
-    def summary(self) -> str:
-        parts = [f"{self.done} done"]
-        if self.without_hand:
-            parts[0] += f" ({self.without_hand} without a hand)"
-        if self.skipped:
-            parts.append(f"{self.skipped} skipped (done before)")
-        if self.failed:
-            parts.append(f"{self.failed} failed")
-        if self.done:
-            parts.append(f"{self.seconds / self.done:.2f} s a photo")
-        return ", ".join(parts) + "."

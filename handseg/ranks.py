@@ -1,0 +1,69 @@
+"""Which of the processes that `torchrun` or `accelerate launch` started this one is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+_GPUS = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One of `count` processes that share a run, and of `on_machine` on this machine.
+
+    Attributes:
+        number: from 0 to count - 1.
+        count: processes on all machines; 1 without a launcher.
+        number_on_machine: from 0 to on_machine - 1.
+        on_machine: processes on this machine.
+    """
+
+    number: int = 0
+    count: int = 1
+    number_on_machine: int = 0
+    on_machine: int = 1
+
+    @classmethod
+    def of_this_process(cls) -> Rank:
+        """By the variables that launchers set, without torch, which takes seconds to import.
+
+        Raises:
+            ValueError: if they are no numbers, or do not fit each other.
+        """
+        if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+            return cls()
+        rank = cls(
+            _number("RANK"),
+            _number("WORLD_SIZE"),
+            _number("LOCAL_RANK", "0"),
+            _number("LOCAL_WORLD_SIZE", "1"),
+        )
+        if not 0 <= rank.number < rank.count:
+            raise ValueError(
+                f"RANK must be from 0 to WORLD_SIZE - 1, got {rank.number} of {rank.count}"
+            )
+        return rank
+
+    def take_gpu(self, environment: MutableMapping[str, str] = os.environ) -> None:
+        """Leave this process the GPU that has its number on this machine, before CUDA starts.
+
+        Where there are none, or fewer than processes, it changes nothing or leaves it the CPU.
+        """
+        if self.count == 1:
+            return
+        visible = environment.get(_GPUS)
+        if visible is None:
+            environment[_GPUS] = str(self.number_on_machine)
+            return
+        gpus = [gpu for gpu in visible.split(",") if gpu]
+        environment[_GPUS] = ",".join(gpus[self.number_on_machine :][:1])
+
+
+def _number(variable: str, default: str = "") -> int:
+    value = os.environ.get(variable, default)
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{variable} must be a number, got {value!r}") from None

@@ -1,0 +1,36 @@
+"""`handseg` with a segmenter that takes red for hands, as a process of its own.
+
+With RED_LOG, it appends the path of each photo that it begins with to that file; with RED_DELAY,
+each takes so many seconds longer.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from red_hands import RedLandmarker, red_segmenter
+
+from handseg import predictor
+from handseg.cli import main
+from handseg.predictor import HandSegmenter
+from handseg.results import HandSegmentation
+
+_segment = HandSegmenter.segment
+
+
+def _noted(self: HandSegmenter, image: Any, **options: Any) -> HandSegmentation:
+    if log := os.environ.get("RED_LOG"):
+        with Path(log).open("a") as file:
+            file.write(f"{image}\n")
+    time.sleep(float(os.environ.get("RED_DELAY", "0")))
+    return _segment(self, image, **options)
+
+
+if __name__ == "__main__":
+    HandSegmenter.segment = _noted  # type: ignore[method-assign]
+    HandSegmenter.from_pretrained = lambda *_, **__: red_segmenter()  # type: ignore
+    predictor.HandLandmarker = RedLandmarker  # type: ignore
+    main()
