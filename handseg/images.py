@@ -8,7 +8,7 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from handseg.errors import ImageError
+from handseg.jpeg import decode_jpeg, read_plain_jpeg
 
 if TYPE_CHECKING:
     import torch
@@ -32,14 +33,14 @@ ImageSource: TypeAlias = (
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # Their first letters.
 _ROUNDING = 1e-4  # How far floats may lie outside of 0..1: arithmetic in float32 does that.
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: cv2.flip(pixels, 1),
+    3: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_180),
+    4: lambda pixels: cv2.flip(pixels, 0),
+    5: cv2.transpose,
+    6: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda pixels: cv2.flip(cv2.transpose(pixels), -1),
+    8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
 """What undoes each EXIF orientation."""
 
@@ -128,7 +129,10 @@ def _from_file(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
         else:
             register_heif_opener()
     with _identify(file, prefix, name, missing) as image:
-        return _from_pil(image, name, max_pixels)
+        _check_size(image, name, max_pixels)
+        jpeg = _plain_jpeg(file, image)
+        pixels = None if jpeg is None else decode_jpeg(jpeg)
+        return _upright(_decode(image, name) if pixels is None else pixels, image, name)
 
 
 def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.Image:
@@ -155,6 +159,18 @@ def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.
 
 
 def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
+    _check_size(image, name, max_pixels)
+    return _upright(_decode(image, name), image, name)
+
+
+def _plain_jpeg(file: IO[bytes], image: Image.Image) -> bytes | None:
+    """The content of `file` if OpenCV decodes it as Pillow does; CMYK is not among that."""
+    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+        return read_plain_jpeg(file)
+    return None
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
@@ -162,6 +178,11 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
         )
     if width * height == 0:
         raise ImageError(f"{name} has {width} x {height} pixels, expected at least one")
+
+
+def _decode(image: Image.Image, name: str) -> np.ndarray:
+    """The pixels as Pillow decodes them, as they are stored: not turned upright."""
+    width, height = image.size
     try:
         with _without_pillows_limit(width * height):
             image.load()
@@ -184,8 +205,13 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
         # By way of RGBA a palette's transparency goes without a warning; La goes only by LA.
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
+    return np.array(image_rgb)
+
+
+def _upright(pixels: np.ndarray, image: Image.Image, name: str) -> np.ndarray:
+    """`pixels` turned as the EXIF block of `image` says."""
     turn = _UPRIGHT.get(_orientation(image, name))
-    return np.array(image_rgb if turn is None else image_rgb.transpose(turn))
+    return pixels if turn is None else turn(pixels)
 
 
 _limit_lock = threading.Lock()

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from handseg.prompts.anatomy import hand_size
+from handseg.prompts.lean import import_mediapipe
 from handseg.prompts.quiet import native_stderr_silenced
 
 logger = logging.getLogger(__name__)
@@ -92,17 +93,17 @@ class HandLandmarker:
         path = Path(task) if task is not None else BUNDLED_TASK
         if not path.is_file():
             raise ValueError(f"task must be a hand_landmarker.task bundle, no such file: {path}")
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        options = vision.HandLandmarkerOptions(
+        self._mediapipe = import_mediapipe()
+        tasks = self._mediapipe.tasks
+        options = tasks.vision.HandLandmarkerOptions(
             # As bytes: MediaPipe resolves relative paths against its own folder.
-            base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
             num_hands=max_hands,
             min_hand_detection_confidence=min_confidence,
             min_hand_presence_confidence=min_confidence,
         )
         try:
-            self._landmarker = vision.HandLandmarker.create_from_options(options)
+            self._landmarker = tasks.vision.HandLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
         self._closed = False
@@ -152,8 +153,7 @@ class HandLandmarker:
         return drop_doubtful(merge(in_photo))[: self.max_hands]
 
     def _look(self, image: np.ndarray, view: View) -> list[HandLandmarks]:
-        import mediapipe as mp
-
+        mp = self._mediapipe
         square, matrix = _warp_to_square(image, view)
         result = self._landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=square))
         inverse = cv2.invertAffineTransform(matrix)
