@@ -42,7 +42,9 @@ def decode_jpeg(content: bytes, reduction: int = 1) -> np.ndarray | None:
     """
     flags = cv2.IMREAD_COLOR_RGB if reduction == 1 else _REDUCED[reduction]
     try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(
+            np.frombuffer(content, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION
+        )
     except cv2.error:
         return None
     if pixels is None or reduction == 1:
