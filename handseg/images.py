@@ -8,7 +8,7 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from handseg.errors import ImageError
-from handseg.jpeg import decode_jpeg, read_plain_jpeg
+from handseg.jpeg import decode_jpeg, read_plain_jpeg, upright
 
 if TYPE_CHECKING:
     import torch
@@ -33,23 +33,15 @@ ImageSource: TypeAlias = (
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # Their first letters.
 _ROUNDING = 1e-4  # How far floats may lie outside of 0..1: arithmetic in float32 does that.
 
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda pixels: cv2.flip(pixels, 1),
-    3: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_180),
-    4: lambda pixels: cv2.flip(pixels, 0),
-    5: cv2.transpose,
-    6: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE),
-    7: lambda pixels: cv2.flip(cv2.transpose(pixels), -1),
-    8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
-}
-"""What undoes each EXIF orientation."""
+MAX_PIXELS = 200_000_000
+"""`load_image` refuses files of more pixels."""
 
 
 def load_image(
     source: ImageSource,
     *,
     channel_order: Literal["rgb", "bgr"] = "rgb",
-    max_pixels: int = 200_000_000,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Bring any image to RGB.
 
@@ -130,9 +122,10 @@ def _from_file(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
             register_heif_opener()
     with _identify(file, prefix, name, missing) as image:
         _check_size(image, name, max_pixels)
-        jpeg = _plain_jpeg(file, image)
+        jpeg = read_plain_jpeg(file, image)
         pixels = None if jpeg is None else decode_jpeg(jpeg)
-        return _upright(_decode(image, name) if pixels is None else pixels, image, name)
+        pixels = _decode(image, name) if pixels is None else pixels
+        return upright(pixels, _orientation(image, name))
 
 
 def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.Image:
@@ -160,14 +153,7 @@ def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.
 
 def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
     _check_size(image, name, max_pixels)
-    return _upright(_decode(image, name), image, name)
-
-
-def _plain_jpeg(file: IO[bytes], image: Image.Image) -> bytes | None:
-    """The content of `file` if OpenCV decodes it as Pillow does; CMYK is not among that."""
-    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-        return read_plain_jpeg(file)
-    return None
+    return upright(_decode(image, name), _orientation(image, name))
 
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
@@ -206,12 +192,6 @@ def _decode(image: Image.Image, name: str) -> np.ndarray:
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
     return np.array(image_rgb)
-
-
-def _upright(pixels: np.ndarray, image: Image.Image, name: str) -> np.ndarray:
-    """`pixels` turned as the EXIF block of `image` says."""
-    turn = _UPRIGHT.get(_orientation(image, name))
-    return pixels if turn is None else turn(pixels)
 
 
 _limit_lock = threading.Lock()
