@@ -70,6 +70,8 @@ class View:
 VIEW_SIDE = 1280
 """px: larger photos are halved for the views until they are not. MediaPipe's palm detector sees a
 view at 192 px, its landmark model a hand at 224 px."""
+LEAST_SIDE = 8
+"""px: no hand shows in a photo of fewer, and two looks at it say so."""
 AGREED = 0.1
 """Two findings closer than this many hand sizes, on average over the landmarks, agree."""
 NOT_SMALL = 0.12
@@ -168,6 +170,8 @@ class HandLandmarker:
             raise ValueError("the landmarker is closed")
         small, factor = _shrink(image)
         seen = self._look(small, self.views[:2])
+        if min(small.shape[:2]) < LEAST_SIDE and not any(seen):
+            return []
         if self.all_views or not _settled(seen, max(small.shape)):
             seen += self._look(small, self.views[2:])
         if not any(seen):
