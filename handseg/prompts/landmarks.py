@@ -74,11 +74,11 @@ LEAST_SIDE = 8
 """px: no hand shows in a photo of fewer, and two looks at it say so."""
 AGREED = 0.1
 """Two findings closer than this many hand sizes, on average over the landmarks, agree."""
-NOT_SMALL = 0.12
+NOT_SMALL = 0.14
 """Hand sizes over the photo's longer side. Of many smaller hands each view alone misses some."""
 GRAPHS = 2
 """How many views are looked at side by side: MediaPipe works on each in one thread."""
-VIEWS = (View(0, 1.0), View(0, 0.67), View(90, 0.9), View(180, 0.9), View(270, 0.9))
+VIEWS = (View(0, 1.0), View(270, 0.9), View(0, 0.67), View(90, 0.9), View(180, 0.9))
 # What a photo gets in which these views find no hand at all.
 HARD_VIEWS = (View(0, 0.45), View(60, 0.7), View(105, 0.7), View(300, 0.7), View(150, 0.7))
 
@@ -172,11 +172,12 @@ class HandLandmarker:
         seen = self._look(small, self.views[:2])
         if min(small.shape[:2]) < LEAST_SIDE and not any(seen):
             return []
-        if self.all_views or not _settled(seen, max(small.shape)):
+        hands = None if self.all_views else _agreed(seen, max(small.shape[:2]))
+        if hands is None:
             seen += self._look(small, self.views[2:])
-        if not any(seen):
-            seen = self._look(small, self.hard_views)
-        hands = drop_doubtful(merge([hand for view in seen for hand in view]))
+            if not any(seen):
+                seen = self._look(small, self.hard_views)
+            hands = drop_doubtful(merge([hand for view in seen for hand in view]))
         return [hand.resized(factor) for hand in hands[: self.max_hands]]
 
     def _look(self, image: np.ndarray, views: Sequence[View]) -> list[list[HandLandmarks]]:
@@ -220,16 +221,24 @@ def _shrink(image: np.ndarray) -> tuple[np.ndarray, int]:
     return image, 2**times
 
 
-def _settled(seen: Sequence[Sequence[HandLandmarks]], side: int) -> bool:
-    """Whether two views agree on all hands and none is small in a photo of `side` px."""
+def _agreed(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[HandLandmarks] | None:
+    """The hands of a photo of `side` px if two views agree on all of them and none is small.
+
+    Their landmarks are the mean of both views'.
+    """
     if len(seen) != 2 or not seen[0] or len(seen[0]) != len(seen[1]):
-        return False
-    one, other = seen
-    return all(
-        hand_size(hand.points) >= NOT_SMALL * side
-        and min(_distance(hand, there) for there in other) < AGREED
-        for hand in one
-    )
+        return None
+    groups = _groups([*seen[0], *seen[1]])
+    hands = []
+    for group in groups:
+        if len(group) != 2 or _distance(*group) >= AGREED:
+            return None
+        sure, other = group
+        hand = replace(sure, points=(sure.points + other.points) / 2, votes=2)
+        if hand_size(hand.points) < NOT_SMALL * side:
+            return None
+        hands.append(hand)
+    return hands
 
 
 def _warp_to_square(image: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -252,6 +261,18 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
     larger hand's size, or when one box covers most of the other. The finding kept is the one
     nearest to the others of its group (its medoid), the groups come back by votes, then score.
     """
+    merged = []
+    for group in _groups(hands):
+        points = np.stack([hand.points for hand in group])
+        distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
+        medoid = group[int(distances.sum(1).argmin())]
+        score = max(hand.score for hand in group)
+        merged.append(replace(medoid, score=score, votes=len(group)))
+    return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
+
+
+def _groups(hands: Sequence[HandLandmarks]) -> list[list[HandLandmarks]]:
+    """Findings of one hand together, the surest first."""
     groups: list[list[HandLandmarks]] = []
     for hand in sorted(hands, key=lambda found: -found.score):
         for group in groups:
@@ -260,14 +281,7 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
                 break
         else:
             groups.append([hand])
-    merged = []
-    for group in groups:
-        points = np.stack([hand.points for hand in group])
-        distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
-        medoid = group[int(distances.sum(1).argmin())]
-        score = max(hand.score for hand in group)
-        merged.append(replace(medoid, score=score, votes=len(group)))
-    return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
+    return groups
 
 
 def drop_doubtful(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:

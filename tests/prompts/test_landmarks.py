@@ -461,7 +461,7 @@ class TestViewsTaken:
         photo = photos[STEMS[0]]
         height, width = photo.shape[:2]
         apart = cv2.copyMakeBorder(photo, 0, height, 0, width, cv2.BORDER_REPLICATE)
-        views = [View(0, 1), View(0, 0.9), self.TURNED]
+        views = [View(0, 1), View(0, 1), self.TURNED]
         assert self.votes(photo, views=views) == [2]
         assert self.votes(apart, views=views) == [3]
 
