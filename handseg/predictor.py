@@ -204,8 +204,8 @@ class HandSegmenter:
         Args:
             image: a path, bytes, file object, PIL image, RGB array or tensor; see `load_image`. In
                 a JPEG over 2,560 px, given by path or bytes, hands are looked for on a reduced copy
-                while it is decoded: landmarks may lie elsewhere than in its array's, by 0.006 hand
-                sizes in the median and 0.04 in one of 20 hands measured.
+                while it is decoded: landmarks may lie elsewhere than in its array's, by 0.004 hand
+                sizes in the median and 0.025 in one of 20 hands measured.
             boxes: (K, 4) or (4,), xyxy in px.
             points: (K, P, 2) or (P, 2), x, y in px: on the hand where the label is 1, off it where
                 it is 0. With boxes or landmarks, K must be theirs.

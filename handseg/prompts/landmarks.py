@@ -183,8 +183,8 @@ class HandLandmarker:
     def _look(self, image: np.ndarray, views: Sequence[View]) -> list[list[HandLandmarks]]:
         """What each of the views shows, in pixels of `image`."""
         seen: list[list[HandLandmarks]] = []
-        for start in range(0, len(views), GRAPHS):
-            some = views[start : start + GRAPHS]
+        for start in range(0, len(views), len(self._graphs)):
+            some = views[start : start + len(self._graphs)]
             seen += self._pool.map(partial(self._look_once, image), some, self._graphs)
         return seen
 
