@@ -31,12 +31,17 @@ class EmbeddedPhoto:
         for_objects: the same photo as the object stage has encoded it.
     """
 
-    def __init__(self, segmenter: HandSegmenter, image: np.ndarray) -> None:
+    def __init__(
+        self,
+        segmenter: HandSegmenter,
+        image: np.ndarray,
+        found: list[HandLandmarks] | None = None,
+    ) -> None:
         self.image = image
         self._segmenter = segmenter
         self.for_objects = EncodedImage(image)
         self._encoded = EncodedImage(image)
-        self._found: list[HandLandmarks] | None = None
+        self._found = found  # None until hands are looked for
 
     def segment(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from handseg.errors import ImageError
+from handseg.jpeg import decode_jpeg, read_plain_jpeg, upright
 
 if TYPE_CHECKING:
     import torch
@@ -32,23 +33,15 @@ ImageSource: TypeAlias = (
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # Their first letters.
 _ROUNDING = 1e-4  # How far floats may lie outside of 0..1: arithmetic in float32 does that.
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each EXIF orientation."""
+MAX_PIXELS = 200_000_000
+"""`load_image` refuses files of more pixels."""
 
 
 def load_image(
     source: ImageSource,
     *,
     channel_order: Literal["rgb", "bgr"] = "rgb",
-    max_pixels: int = 200_000_000,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Bring any image to RGB.
 
@@ -128,7 +121,11 @@ def _from_file(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
         else:
             register_heif_opener()
     with _identify(file, prefix, name, missing) as image:
-        return _from_pil(image, name, max_pixels)
+        _check_size(image, name, max_pixels)
+        jpeg = read_plain_jpeg(file, image)
+        pixels = None if jpeg is None else decode_jpeg(jpeg)
+        pixels = _decode(image, name) if pixels is None else pixels
+        return upright(pixels, _orientation(image, name))
 
 
 def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.Image:
@@ -155,6 +152,11 @@ def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.
 
 
 def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
+    _check_size(image, name, max_pixels)
+    return upright(_decode(image, name), _orientation(image, name))
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
@@ -162,6 +164,11 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
         )
     if width * height == 0:
         raise ImageError(f"{name} has {width} x {height} pixels, expected at least one")
+
+
+def _decode(image: Image.Image, name: str) -> np.ndarray:
+    """The pixels as Pillow decodes them, as they are stored: not turned upright."""
+    width, height = image.size
     try:
         with _without_pillows_limit(width * height):
             image.load()
@@ -184,8 +191,7 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
         # By way of RGBA a palette's transparency goes without a warning; La goes only by LA.
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
-    turn = _UPRIGHT.get(_orientation(image, name))
-    return np.array(image_rgb if turn is None else image_rgb.transpose(turn))
+    return np.array(image_rgb)
 
 
 _limit_lock = threading.Lock()

@@ -2,22 +2,28 @@
 
 MediaPipe's palm detector looks for a palm that fills a small part of an upright square. It misses
 hands that the frame cuts, that fill the photo, or that hang down, yet finds them on a padded or a
-turned copy. So every photo is looked at in several views and what they find is merged.
+turned copy. So a photo is looked at in several views and what they find is merged; where the first
+two agree on hands that are not small, they are enough.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
 
 from handseg.prompts.anatomy import hand_size
+from handseg.prompts.lean import import_mediapipe
 from handseg.prompts.quiet import native_stderr_silenced
 
 logger = logging.getLogger(__name__)
@@ -34,7 +40,7 @@ class HandLandmarks:
             then four joints a finger from thumb to little finger). May lie outside of the photo.
         handedness: "left" or "right", the anatomical hand in a photo that is not mirrored.
         score: MediaPipe's confidence in the handedness, 0..1.
-        votes: how many of the views found this hand.
+        votes: how many of the views taken found this hand.
     """
 
     points: np.ndarray
@@ -47,6 +53,11 @@ class HandLandmarks:
         """(4,) float32 xyxy px, the tight box of the points."""
         return np.concatenate([self.points.min(0), self.points.max(0)])
 
+    def resized(self, factor: float | np.ndarray) -> HandLandmarks:
+        """This hand in the photo resized by `factor`, a number or (2,) for x and y."""
+        points = ((self.points + 0.5) * factor - 0.5).astype(np.float32)
+        return replace(self, points=points)
+
 
 @dataclass(frozen=True)
 class View:
@@ -56,9 +67,18 @@ class View:
     scale: float
 
 
-VIEW_SIDE = 1024
-"""px: photos are shrunk to it for the views. MediaPipe's landmark model sees a hand at 224 px."""
-VIEWS = (View(0, 1.0), View(0, 0.67), View(90, 0.9), View(180, 0.9), View(270, 0.9))
+VIEW_SIDE = 1280
+"""px: larger photos are halved for the views until they are not. MediaPipe's palm detector sees a
+view at 192 px, its landmark model a hand at 224 px."""
+LEAST_SIDE = 8
+"""px: no hand shows in a photo of fewer, and two looks at it say so."""
+AGREED = 0.1
+"""Two findings closer than this many hand sizes, on average over the landmarks, agree."""
+NOT_SMALL = 0.14
+"""Hand sizes over the photo's longer side. Of many smaller hands each view alone misses some."""
+GRAPHS = 2
+"""How many views are looked at side by side: MediaPipe works on each in one thread."""
+VIEWS = (View(0, 1.0), View(270, 0.9), View(0, 0.67), View(90, 0.9), View(180, 0.9))
 # What a photo gets in which these views find no hand at all.
 HARD_VIEWS = (View(0, 0.45), View(60, 0.7), View(105, 0.7), View(300, 0.7), View(150, 0.7))
 
@@ -72,8 +92,10 @@ class HandLandmarker:
         task: a `hand_landmarker.task` bundle; None takes the one that the package carries.
         max_hands: the most hands a photo can have.
         min_confidence: detection and presence threshold of MediaPipe, 0..1.
-        views: the looks taken at every photo; the more, the higher recall and time.
+        views: the looks at a photo; the more, the higher recall and time.
         hard_views: the looks taken when `views` find nothing.
+        all_views: take all of `views` at every photo. Else the first two are enough where both
+            see the same hands, each within `AGREED`, and of `NOT_SMALL` or larger.
     """
 
     def __init__(
@@ -84,6 +106,7 @@ class HandLandmarker:
         min_confidence: float = 0.3,
         views: Sequence[View] = VIEWS,
         hard_views: Sequence[View] = HARD_VIEWS,
+        all_views: bool = False,
     ) -> None:
         if max_hands < 1:
             raise ValueError(f"max_hands must be at least 1, got {max_hands}")
@@ -92,24 +115,31 @@ class HandLandmarker:
         path = Path(task) if task is not None else BUNDLED_TASK
         if not path.is_file():
             raise ValueError(f"task must be a hand_landmarker.task bundle, no such file: {path}")
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        options = vision.HandLandmarkerOptions(
+        self._mediapipe = import_mediapipe()
+        tasks = self._mediapipe.tasks
+        options = tasks.vision.HandLandmarkerOptions(
             # As bytes: MediaPipe resolves relative paths against its own folder.
-            base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
             num_hands=max_hands,
             min_hand_detection_confidence=min_confidence,
             min_hand_presence_confidence=min_confidence,
         )
+        make = partial(tasks.vision.HandLandmarker.create_from_options, options)
+        self._pool = ThreadPoolExecutor(GRAPHS, "landmarks")
         try:
-            self._landmarker = vision.HandLandmarker.create_from_options(options)
+            self._graphs = [self._pool.submit(make)]
+            self._graphs[0].result()
         except (RuntimeError, ValueError) as error:
+            self._pool.shutdown()
             raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
+        # Meanwhile there is time for others, such as the first photo's decoder.
+        self._graphs += [self._pool.submit(make) for _ in range(GRAPHS - 1)]
         self._closed = False
         self.quiet = False  # see `handseg.prompts.quiet`
         self.max_hands = max_hands
         self.views = tuple(views)
         self.hard_views = tuple(hard_views)
+        self.all_views = all_views
 
     def __enter__(self) -> HandLandmarker:
         return self
@@ -123,9 +153,11 @@ class HandLandmarker:
         self.close()
 
     def close(self) -> None:
-        """Free MediaPipe's graph; it prints a traceback when the interpreter has to do it."""
+        """Free MediaPipe's graphs; they print a traceback when the interpreter has to do it."""
         with native_stderr_silenced() if self.quiet else nullcontext():
-            self._landmarker.close()
+            for graph in self._graphs:
+                graph.result().close()
+        self._pool.shutdown()
         self._closed = True
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
@@ -136,26 +168,30 @@ class HandLandmarker:
         """
         if self._closed:  # MediaPipe would find no hand and say nothing.
             raise ValueError("the landmarker is closed")
-        height, width = image.shape[:2]
-        factor = min(1.0, VIEW_SIDE / max(height, width))
-        # Views sample without averaging: shrink by area first, or fine texture aliases.
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
-        found = [hand for view in self.views for hand in self._look(small, view)]
-        if not found:
-            found = [hand for view in self.hard_views for hand in self._look(small, view)]
-        scale = np.array([width, height], np.float32) / size
-        in_photo = [
-            replace(hand, points=((hand.points + 0.5) * scale - 0.5).astype(np.float32))
-            for hand in found
-        ]
-        return drop_doubtful(merge(in_photo))[: self.max_hands]
+        small, factor = _shrink(image)
+        seen = self._look(small, self.views[:2])
+        if min(small.shape[:2]) < LEAST_SIDE and not any(seen):
+            return []
+        hands = None if self.all_views else _agreed(seen, max(small.shape[:2]))
+        if hands is None:
+            seen += self._look(small, self.views[2:])
+            if not any(seen):
+                seen = self._look(small, self.hard_views)
+            hands = drop_doubtful(merge([hand for view in seen for hand in view]))
+        return [hand.resized(factor) for hand in hands[: self.max_hands]]
 
-    def _look(self, image: np.ndarray, view: View) -> list[HandLandmarks]:
-        import mediapipe as mp
+    def _look(self, image: np.ndarray, views: Sequence[View]) -> list[list[HandLandmarks]]:
+        """What each of the views shows, in pixels of `image`."""
+        seen: list[list[HandLandmarks]] = []
+        for start in range(0, len(views), len(self._graphs)):
+            some = views[start : start + len(self._graphs)]
+            seen += self._pool.map(partial(self._look_once, image), some, self._graphs)
+        return seen
 
+    def _look_once(self, image: np.ndarray, view: View, graph: Future[Any]) -> list[HandLandmarks]:
         square, matrix = _warp_to_square(image, view)
-        result = self._landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=square))
+        mp = self._mediapipe
+        result = graph.result().detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=square))
         inverse = cv2.invertAffineTransform(matrix)
         hands = []
         for landmarks, handedness in zip(result.hand_landmarks, result.handedness, strict=True):
@@ -164,6 +200,45 @@ class HandLandmarker:
             best = handedness[0]
             hands.append(HandLandmarks(points, best.category_name.lower(), best.score))
         return hands
+
+
+def halvings(height: int, width: int) -> int:
+    """How many times a photo is halved for the views."""
+    return max(0, math.ceil(math.log2(max(height, width) / VIEW_SIDE)))
+
+
+def _shrink(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """The photo for the views, and how many of its pixels make one of them, in a row.
+
+    Views sample without averaging: shrunk by area first, fine texture does not alias. OpenCV halves
+    by area many times faster than it shrinks by other factors; odd rows and columns are cut off.
+    """
+    times = halvings(*image.shape[:2])
+    for _ in range(times):
+        height, width = (max(1, side // 2) for side in image.shape[:2])
+        even = image[: 2 * height, : 2 * width]
+        image = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return image, 2**times
+
+
+def _agreed(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[HandLandmarks] | None:
+    """The hands of a photo of `side` px if two views agree on all of them and none is small.
+
+    Their landmarks are the mean of both views'.
+    """
+    if len(seen) != 2 or not seen[0] or len(seen[0]) != len(seen[1]):
+        return None
+    groups = _groups([*seen[0], *seen[1]])
+    hands = []
+    for group in groups:
+        if len(group) != 2 or _distance(*group) >= AGREED:
+            return None
+        sure, other = group
+        hand = replace(sure, points=(sure.points + other.points) / 2, votes=2)
+        if hand_size(hand.points) < NOT_SMALL * side:
+            return None
+        hands.append(hand)
+    return hands
 
 
 def _warp_to_square(image: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -186,6 +261,18 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
     larger hand's size, or when one box covers most of the other. The finding kept is the one
     nearest to the others of its group (its medoid), the groups come back by votes, then score.
     """
+    merged = []
+    for group in _groups(hands):
+        points = np.stack([hand.points for hand in group])
+        distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
+        medoid = group[int(distances.sum(1).argmin())]
+        score = max(hand.score for hand in group)
+        merged.append(replace(medoid, score=score, votes=len(group)))
+    return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
+
+
+def _groups(hands: Sequence[HandLandmarks]) -> list[list[HandLandmarks]]:
+    """Findings of one hand together, the surest first."""
     groups: list[list[HandLandmarks]] = []
     for hand in sorted(hands, key=lambda found: -found.score):
         for group in groups:
@@ -194,14 +281,7 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
                 break
         else:
             groups.append([hand])
-    merged = []
-    for group in groups:
-        points = np.stack([hand.points for hand in group])
-        distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
-        medoid = group[int(distances.sum(1).argmin())]
-        score = max(hand.score for hand in group)
-        merged.append(replace(medoid, score=score, votes=len(group)))
-    return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
+    return groups
 
 
 def drop_doubtful(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
@@ -227,9 +307,14 @@ def _overlap(box: np.ndarray, other: np.ndarray) -> float:
     return float(common.prod() / max((box[2:] - box[:2]).prod(), 1e-6))
 
 
-def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
+def _distance(one: HandLandmarks, other: HandLandmarks) -> float:
+    """How far apart the landmarks lie on average, in sizes of the larger hand."""
     size = max(hand_size(one.points), hand_size(other.points))
-    if np.linalg.norm(one.points - other.points, axis=1).mean() < 0.2 * size:
+    return float(np.linalg.norm(one.points - other.points, axis=1).mean() / size)
+
+
+def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
+    if _distance(one, other) < 0.2:
         return True
     a, b = one.box, other.box
     areas = (a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()

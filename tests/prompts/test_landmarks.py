@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,15 @@ class TestHandLandmarks:
     def test_box_is_tight(self, open_hand: np.ndarray) -> None:
         hand = found(open_hand + np.array([5, 7]))
         np.testing.assert_array_equal(hand.box, [-88, -177, 97, 7])
+
+    def test_resized_with_the_photo(self, open_hand: np.ndarray) -> None:
+        hand = found(open_hand, 0.7, "left", votes=3)
+        larger = hand.resized(np.array([4, 2]))
+        # The middle of the first pixel goes to the middle of the first four by two.
+        np.testing.assert_allclose(larger.points, (open_hand + 0.5) * [4, 2] - 0.5, atol=1e-4)
+        assert larger.points.dtype == np.float32
+        assert (larger.score, larger.handedness, larger.votes) == (0.7, "left", 3)
+        np.testing.assert_allclose(larger.resized(np.array([1 / 4, 1 / 2])).points, open_hand)
 
 
 class TestHandSize:
@@ -360,6 +370,23 @@ class TestDetect:
         expected = (hands[stem][0].points + 0.5) * 4 - 0.5
         assert distance(hand.points, expected) < 0.03
 
+    @pytest.mark.parametrize(("factor", "cut"), [(3, 1), (5, 2), (9, 5)])
+    def test_halving_keeps_places(
+        self,
+        factor: int,
+        cut: int,
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        stem = STEMS[0]
+        size = np.array(photos[stem].shape[1::-1]) * factor
+        enlarged = cv2.resize(photos[stem], size, interpolation=cv2.INTER_LINEAR)
+        (hand,) = landmarker.detect(enlarged[:-cut, :-cut])
+        expected = (hands[stem][0].points + 0.5) * factor - 0.5
+        shift = (hand.points - expected).mean(axis=0)
+        assert np.abs(shift).max() < 0.01 * hand_size(expected)
+
     @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)])
     def test_two_photos_side_by_side(
         self,
@@ -394,6 +421,49 @@ class TestDetect:
             assert [hand.votes for hand in landmarker.detect(photo)] == [2]
         with HandLandmarker(views=[plain], hard_views=[turned]) as landmarker:
             assert [hand.votes for hand in landmarker.detect(photo)] == [1]
+
+
+class TestViewsTaken:
+    """How many of the views are taken, as the votes tell."""
+
+    UNSEEN = View(0, 0.03)  # too small to be found
+    TURNED = View(90, 0.9)
+
+    def votes(self, photo: np.ndarray, **options: Any) -> list[int]:
+        with HandLandmarker(hard_views=(), **options) as landmarker:
+            return [hand.votes for hand in landmarker.detect(photo)]
+
+    def test_two_that_agree_are_enough(self, photos: dict[str, np.ndarray]) -> None:
+        photo = photos[STEMS[0]]
+        assert self.votes(photo) == [2]
+        assert self.votes(photo, all_views=True) == [5]
+
+    def test_all_where_one_of_two_sees_no_hand(self, photos: dict[str, np.ndarray]) -> None:
+        photo = photos[STEMS[0]]
+        views = [View(0, 1), self.UNSEEN, self.TURNED]
+        assert self.votes(photo, views=views) == [2]
+        assert self.votes(photo, views=views[::-1]) == [2]
+
+    def test_all_where_the_first_two_see_no_hand(self, photos: dict[str, np.ndarray]) -> None:
+        views = [self.UNSEEN, self.UNSEEN, View(0, 1), self.TURNED]
+        assert self.votes(photos[STEMS[0]], views=views) == [2]
+
+    def test_all_where_one_of_two_sees_more_hands(self, photos: dict[str, np.ndarray]) -> None:
+        first, second = photos[STEMS[0]], photos[STEMS[1]]
+        pair = np.hstack([first, second])
+        near = View(0, 1)
+        views = [near, near, View(180, 0.9)]
+        assert self.votes(pair, views=views, all_views=True) == [3, 3]
+        # A view that shows the middle of the photo only: one hand at most.
+        assert 3 in self.votes(pair, views=[near, View(0, 2.5), View(180, 0.9), near])
+
+    def test_all_where_a_hand_is_small(self, photos: dict[str, np.ndarray]) -> None:
+        photo = photos[STEMS[0]]
+        height, width = photo.shape[:2]
+        apart = cv2.copyMakeBorder(photo, 0, height, 0, width, cv2.BORDER_REPLICATE)
+        views = [View(0, 1), View(0, 1), self.TURNED]
+        assert self.votes(photo, views=views) == [2]
+        assert self.votes(apart, views=views) == [3]
 
 
 class TestDropDoubtful:
