@@ -18,12 +18,16 @@ from handseg.errors import ModelError
 from handseg.files import write_atomic
 from handseg.models.interface import Embeddings, check_crops, check_prompts, without_padding
 from handseg.prompts.batch import PromptBatch
+from handseg.threads import available_cores, thread_limit
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "handseg"
 """The decoder's metadata property that holds the `Layout` as JSON."""
 CORNERS, PADDING = (2, 3), -1
 """Labels of a box's first and last corner, and of the point that stands for no point."""
+
+MOST_THREADS = 8
+"""So small a model's layers are too short to be shared by more."""
 
 _SAVED = ("*.onnx", "*.onnx.data", "*.safetensors", "config.json", "preprocessor_config.json")
 
@@ -60,7 +64,8 @@ class OnnxMaskModel:
 
     Args:
         folder: with `encoder.onnx` and `decoder.onnx`.
-        threads: that one call runs on; None takes what `handseg.threads` says.
+        threads: that one call runs on; None takes `handseg.threads.limit_threads`' last count, or
+            all cores, at most `MOST_THREADS`.
 
     Raises:
         ModelError: if the graphs cannot be read, or `handseg export` has not written them.
@@ -138,16 +143,11 @@ def has_graphs(folder: Path) -> bool:
     return (folder / ENCODER).is_file() and (folder / DECODER).is_file()
 
 
-def cpu_threads() -> int:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(count or 1, 8)
-
-
 def _open(file: Path, threads: int | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cpu_threads()
+    options.intra_op_num_threads = threads or thread_limit() or min(available_cores(), MOST_THREADS)
     # Idle threads that spin would take the cores from the stages around the model.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

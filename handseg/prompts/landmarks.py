@@ -25,6 +25,7 @@ import numpy as np
 from handseg.prompts.anatomy import hand_size
 from handseg.prompts.lean import import_mediapipe
 from handseg.prompts.quiet import native_stderr_silenced
+from handseg.threads import thread_limit
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,8 @@ class HandLandmarker:
             min_hand_presence_confidence=min_confidence,
         )
         make = partial(tasks.vision.HandLandmarker.create_from_options, options)
-        self._pool = ThreadPoolExecutor(GRAPHS, "landmarks")
+        graphs = min(GRAPHS, thread_limit() or GRAPHS)
+        self._pool = ThreadPoolExecutor(graphs, "landmarks")
         try:
             self._graphs = [self._pool.submit(make)]
             self._graphs[0].result()
@@ -133,7 +135,7 @@ class HandLandmarker:
             self._pool.shutdown()
             raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
         # Meanwhile there is time for others, such as the first photo's decoder.
-        self._graphs += [self._pool.submit(make) for _ in range(GRAPHS - 1)]
+        self._graphs += [self._pool.submit(make) for _ in range(graphs - 1)]
         self._closed = False
         self.quiet = False  # see `handseg.prompts.quiet`
         self.max_hands = max_hands
