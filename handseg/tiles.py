@@ -10,8 +10,8 @@ import numpy as np
 
 Window = tuple[slice, slice]
 
-TILE = 64
-"""px of a tile's side: a filter's planes stay in the processor's cache."""
+TILE = 112
+"""px of a tile's side: filters ran fastest with it, from 0.3 to 12 megapixels."""
 
 
 @dataclass(frozen=True)
