@@ -54,8 +54,14 @@ def test_a_card_in_a_real_hand(
     assert compare_masks(hand.mask, photo_masks[stem]).iou > 0.9
 
 
+_FALSE = pytest.mark.xfail(
+    strict=True,
+    reason="a false object of some 400 px, as on 40 % of real empty hands (see the card)",
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("stem", STEMS[:3])
+@pytest.mark.parametrize("stem", [pytest.param(STEMS[0], marks=_FALSE), *STEMS[1:3]])
 def test_an_empty_hand_holds_nothing(
     stem: str, segmenter: HandSegmenter, photos: dict[str, np.ndarray]
 ) -> None:

@@ -27,7 +27,7 @@ from handseg.files import find_images, write_atomic
 from handseg.images import load_image
 from handseg.metrics import compare_masks
 from handseg.predictor import HandSegmenter
-from handseg.prompts import HandLandmarks
+from handseg.prompts import HandLandmarker, HandLandmarks
 from handseg.prompts.anatomy import wrist_side
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     names = [item.name for item in dataclasses.fields(Thresholds)]
     thresholds = Thresholds(**{name: getattr(options, name) for name in names})
-    with HandSegmenter.from_pretrained(options.model) as segmenter:
+    with (
+        HandLandmarker(all_views=True) as landmarker,  # Each view has a vote.
+        HandSegmenter.from_pretrained(options.model, landmarker=landmarker) as segmenter,
+    ):
         label_folder(segmenter, find_images([options.photos]), options.output, thresholds)
 
 
