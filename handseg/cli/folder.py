@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -19,7 +20,7 @@ from handseg.errors import nothing_can_be_written
 from handseg.files import save_image
 from handseg.pool import map_bounded
 from handseg.predictor import HandSegmenter
-from handseg.prompts.quiet import start_quietly
+from handseg.prompts.quiet import native_stderr_silenced, start_quietly
 from handseg.ranks import Rank
 from handseg.results import Edge, HandSegmentation
 
@@ -63,14 +64,14 @@ class Outputs:
 def ready(segmenter: HandSegmenter, count: int) -> Iterator[list[HandSegmenter]]:
     """`segmenter` and others that share its model, `count` in all; closed at the end."""
     with ExitStack() as stack:
-        segmenters = [stack.enter_context(segmenter)]
-        for _ in range(count - 1):
-            another = stack.enter_context(segmenter.share())
-            if another.takes_prompts:
-                # Here, not on its thread: what other threads say meanwhile would be lost.
-                start_quietly(lambda one=another: one.landmarker)  # type: ignore[misc]
-            segmenters.append(another)
-        yield segmenters
+        others = [segmenter.share() for _ in range(count - 1)]
+        for one in (segmenter, *others):
+            stack.enter_context(one)
+        if others and segmenter.takes_prompts:
+            # Together, as each takes a while; silenced as a whole, as their own silences overlap.
+            with native_stderr_silenced(), ThreadPoolExecutor(len(others)) as pool:
+                list(pool.map(lambda one: start_quietly(lambda: one.landmarker), others))
+        yield [segmenter, *others]
 
 
 @dataclass
