@@ -21,6 +21,9 @@ from handseg.tiles import TILE, tiles_with
 WORKING_SCALE = 6
 """px to a logit for the filters; the coarse ones do with half of it."""
 
+SMALL_SCALE = 4
+"""The same where a photo has no more px to a logit than that."""
+
 COARSE_RADII = (2.0, 1.5, 1.0)
 """Of the filters at half the working scale, in logits."""
 
@@ -30,8 +33,8 @@ RADII = (0.7, 0.5)
 FINE_RADIUS = 0.5
 """Of the last filter, in logits."""
 
-SMOOTHNESS = 3e-4 * 255**2
-"""A filter's epsilon: colours that vary less than by its root, 4.4 of 255, are one colour."""
+SMOOTHNESS = 1.5e-4 * 255**2
+"""A filter's epsilon: colours that vary less than by its root, 3.1 of 255, are one colour."""
 
 COARSE_SMOOTHNESS = SMOOTHNESS / 4
 """At half the resolution: the mean of four pixels has a quarter of their noise's variance."""
@@ -65,16 +68,17 @@ def follow_edges(
         px across the contour.
     """
     size, side = logits.shape[0], region.side
-    work = WORKING_SCALE * size
+    per_logit = WORKING_SCALE if side > SMALL_SCALE * size else SMALL_SCALE
+    work = per_logit * size
     guide = region.crop(image, work)
     half = (work // 2, work // 2)
     coarse = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
     decided = _sigmoid(2 * cv2.resize(logits, half, interpolation=cv2.INTER_CUBIC))
     for radius in COARSE_RADII:
-        decided = _decided(coarse, decided, round(radius * WORKING_SCALE / 2), COARSE_SMOOTHNESS)
+        decided = _decided(coarse, decided, round(radius * per_logit / 2), COARSE_SMOOTHNESS)
     decided = cv2.resize(decided, (work, work), interpolation=cv2.INTER_LINEAR)
     for radius in RADII:
-        decided = _decided(guide, decided, round(radius * WORKING_SCALE), SMOOTHNESS)
+        decided = _decided(guide, decided, round(radius * per_logit), SMOOTHNESS)
     x, y, width, height = _window(decided, image, region, FINE_RADIUS * side / size + abs(outline))
     if work < side:
         # A pixel's centre in the region's `work` px, from its place in the window.
@@ -82,7 +86,7 @@ def follow_edges(
         to_work = np.array([[scale, 0, (x - region.x + 0.5) * scale - 0.5],
                             [0, scale, (y - region.y + 0.5) * scale - 0.5]])  # fmt: skip
         photo = image[y : y + height, x : x + width]
-        fine = _refined(photo, guide, decided, to_work, round(FINE_RADIUS * WORKING_SCALE))
+        fine = _refined(photo, guide, decided, to_work, round(FINE_RADIUS * per_logit))
     else:
         whole = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
         left, top = x - region.x, y - region.y
