@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -210,6 +211,7 @@ def _write(
     optimizer.fold_constants(program.model)
     optimizer.remove_unused_nodes(program.model)
     graph = program.model_proto
+    _merge_pointwise(graph.graph)
     _store_in_half(graph)
     if layout is not None:
         onnx.helper.set_model_props(graph, {METADATA: json.dumps(asdict(layout))})
@@ -221,6 +223,57 @@ def _write(
             onnx.save_model(
                 graph, temporary, save_as_external_data=True, location=weights, size_threshold=1024
             )
+
+
+def _merge_pointwise(graph: Any) -> None:
+    """Make one of two 1 x 1 convolutions where the second alone takes what the first gives.
+
+    The necks of SAM 2 and its kin widen fine features to 256 channels and narrow them again.
+    """
+    from onnx import numpy_helper
+
+    weights = {one.name: one for one in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    takers = Counter(name for node in graph.node for name in node.input)
+    takers.update(output.name for output in graph.output)
+    for second in list(graph.node):
+        first = makers.get(second.input[0]) if second.input else None
+        if first is None or takers[second.input[0]] > 1:
+            continue
+        if not (_is_pointwise(first, weights) and _is_pointwise(second, weights)):
+            continue
+        (inner, inner_bias), (outer, outer_bias) = (
+            [numpy_helper.to_array(weights[name]).astype(np.float64) for name in node.input[1:]]
+            for node in (first, second)
+        )
+        factors = np.tensordot(outer, inner[..., 0, 0], (1, 0)).transpose(0, 3, 1, 2)
+        merged = {
+            f"{second.input[1]}.merged": factors,
+            f"{second.input[2]}.merged": outer[..., 0, 0] @ inner_bias + outer_bias,
+        }
+        for name, values in merged.items():
+            graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+        second.input[:] = [first.input[0], *merged]
+        graph.node.remove(first)
+    used = {name for node in graph.node for name in node.input}
+    for weight in list(graph.initializer):
+        if weight.name not in used:
+            graph.initializer.remove(weight)
+
+
+def _is_pointwise(node: Any, weights: dict[str, Any]) -> bool:
+    """Whether it is a 1 x 1 convolution with a bias, of stride 1, in one group."""
+    return (
+        node.op_type == "Conv"
+        and len(node.input) == 3
+        and all(name in weights for name in node.input[1:])
+        and list(weights[node.input[1]].dims[2:]) == [1, 1]
+        and all(
+            set(one.ints or [one.i]) <= ({0} if one.name == "pads" else {1})
+            for one in node.attribute
+            if one.name != "auto_pad"
+        )
+    )
 
 
 def _store_in_half(graph: Any) -> None:
