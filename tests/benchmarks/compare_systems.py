@@ -25,6 +25,8 @@ from handseg.evaluate import Evaluation, evaluate_pairs
 from handseg.finetune.config import assign, read_yaml
 from handseg.finetune.data.groups import write_groups
 from handseg.finetune.train import parse_settings, train
+from handseg.models import load_mask_model
+from handseg.models.onnx import OnnxMaskModel
 from handseg.pairs import Pair, find_pairs
 from handseg.predictor import HandSegmenter
 
@@ -160,6 +162,8 @@ def run(name: str, values: dict[str, Any], folder: Path) -> None:
 def parameters(segmenter: HandSegmenter) -> int:
     """Of the network alone: MediaPipe's are not counted."""
     model: Any = segmenter.model
+    if isinstance(model, OnnxMaskModel):
+        model = load_mask_model(model.folder, backend="torch")
     network = model.model if segmenter.takes_prompts else model.network
     return sum(parameter.numel() for parameter in network.parameters())
 
