@@ -242,6 +242,22 @@ def test_process_of_a_launcher_does_not_end_the_others_by_its_exit_code(here: Pa
     assert "in/000.png" in err
 
 
+@pytest.mark.parametrize(
+    ("device", "visible"), [("cuda", "3"), (None, "3"), ("cpu", "2,3"), ("cuda:0", "2,3")]
+)
+def test_process_of_a_launcher_has_a_gpu_of_its_own(
+    device: str | None, visible: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_photos(2)
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr("handseg.cli.common._check_device", lambda device: None)
+    done = segment(monkeypatch, "in", *(["--device", device] if device else []))
+    assert done.exit_code == 0, done.output
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+
+
 @pytest.mark.slow
 def test_torchrun_shares_the_photos(here: Path) -> None:
     photos = save_photos(7)

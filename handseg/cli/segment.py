@@ -179,7 +179,7 @@ def segment(
             jobs = min(jobs or cores, len(todo))
             if jobs > 1 or rank.on_machine > 1:
                 limit_threads(max(1, cores // jobs))
-            if device is None:
+            if device in (None, "cuda"):
                 rank.take_gpu()
             segmenter = load_segmenter(model, adapter, recipe, device, objects)
             options = {
