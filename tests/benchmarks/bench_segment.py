@@ -162,15 +162,14 @@ def main() -> None:
     parser.add_argument("--remover-mean", type=float, nargs=3, default=[0.5, 0.5, 0.5])
     parser.add_argument("--remover-std", type=float, nargs=3, default=[1.0, 1.0, 1.0])
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        # First: the memory that a process starts others with counts among theirs.
+        print_cold_starts(Path(temporary))
     remover = None
     if options.remover:
         remover = OnnxRemover(
             options.remover, options.remover_size, options.remover_mean, options.remover_std
         )
-    with tempfile.TemporaryDirectory() as temporary:
-        print_cold_starts(
-            Path(temporary)
-        )  # A process begins with the memory of the one it is from.
     segmenter = HandSegmenter.from_pretrained(device="cpu", backend=options.backend)
     columns, rows = [], defaultdict(list)
     with tempfile.TemporaryDirectory() as temporary, segmenter:
