@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from red_hands import draw_photo, red_segmenter
+from red_hands import RedLandmarker, draw_photo, red_segmenter
 from typer.testing import CliRunner
 
 from handseg.app import downloads
@@ -45,6 +45,7 @@ def test_zip_holds_what_the_command_writes(
     for name in ("a.png", "b.png"):
         Image.fromarray(IMAGE).save(tmp_path / name)
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
+    monkeypatch.setattr("handseg.predictor.HandLandmarker", RedLandmarker)  # of a second job
     monkeypatch.chdir(tmp_path)
     arguments = "segment a.png b.png --output out --mask --overlay --json out/hands.json"
     assert CliRunner().invoke(app, arguments.split()).exit_code == 0
