@@ -13,7 +13,7 @@ from handseg.results import HandSegmentation
 
 @functools.cache
 def default_segmenter() -> HandSegmenter:
-    """The carried model on the best device there is; made at the first call, closed at exit."""
+    """The carried model on the CPU; made at the first call, closed at exit."""
     segmenter = HandSegmenter.from_pretrained()
     atexit.register(segmenter.close)
     return segmenter

@@ -19,7 +19,7 @@ class PageSettings:
         models: hub ids or folders to choose from, the first one at the start.
         adapter: folder or hub id of an adapter for `models`, "" for none.
         recipe: file of a prompt recipe, "" for the models' own.
-        device: torch's name of it, "" for the best there is.
+        device: torch's name of it, "" for the model's default.
         own_models: visitors may name other models, adapters and so folders of this machine.
         max_photos: a visitor may have at once.
         max_megabytes: of one uploaded file.

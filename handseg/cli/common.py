@@ -51,7 +51,10 @@ RecipeOption: TypeAlias = Annotated[
 DeviceOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps; by default a GPU if there is one."
+        "--device",
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps; by default the CPU for handseg-lite and other models with "
+        "ONNX graphs, and for the rest a GPU if there is one.",
     ),
 ]
 MaxHandsOption: TypeAlias = Annotated[

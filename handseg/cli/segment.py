@@ -147,6 +147,7 @@ def segment(
     To share the work among GPUs or machines that see the same DIR, start it as `torchrun
     --nproc-per-node N -m handseg segment ...`, or with `accelerate launch`: each process takes
     every N-th photo and says how its own ended. None ends with 1 then, which would end the others.
+    handseg-lite uses GPUs with --device cuda.
 
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.

@@ -78,8 +78,10 @@ def load_mask_model(
         return SegmentAnythingMaskModel.from_checkpoint(path, device, dtype)
 
     if has_graphs(path) and not (path / "config.json").is_file():
-        asked = f"{' and '.join(wants_torch)} need" if wants_torch else "torch needs"
-        raise ModelError(f"{path}: {asked} the model's weights, the folder has ONNX graphs alone")
+        why = f" for {' and '.join(wants_torch)}" if wants_torch else ""
+        raise ModelError(
+            f"{path}: torch{why} needs the model's weights, the folder has ONNX graphs alone"
+        )
     from handseg.models.transformers_sam import TransformersMaskModel
 
     return TransformersMaskModel.from_pretrained(name_or_path, adapter, device, dtype)

@@ -27,7 +27,7 @@ CORNERS, PADDING = (2, 3), -1
 """Labels of a box's first and last corner, and of the point that stands for no point."""
 
 MOST_THREADS = 8
-"""So small a model's layers are too short to be shared by more."""
+"""Of a call by default. Chosen, not measured: the layers of small models are short."""
 
 _SAVED = ("*.onnx", "*.onnx.data", "*.safetensors", "config.json", "preprocessor_config.json")
 
