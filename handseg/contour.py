@@ -4,7 +4,7 @@ A logit covers 20 px and more of a large photo, so the contour between logits is
 some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) carry it to the edge:
 around each pixel the mask is explained as a linear function of the colours. One filter moves the
 contour by about its radius and leaves the mask soft, so coarse to fine filters take turns with
-a sigmoid that makes it decided again. Only tiles with contour in them are filtered. What the last
+a sigmoid that makes it decided again. Only the box around the contour is filtered. What the last
 filter has found to be the linear function is enlarged and asked about the photo's own pixels (He,
 Sun: Fast Guided Filter, 2015), as the mask before it knows nothing finer.
 `tests/benchmarks/compare_contours.py` has what this and other ways score.
@@ -16,22 +16,17 @@ import cv2
 import numpy as np
 
 from handseg.regions import Region
-from handseg.tiles import TILE, tiles_with
+from handseg.tiles import TILE, box_with, tiles_with
 
-WORKING_SCALE = 6
-"""px to a logit for the filters; the coarse ones do with half of it."""
+LEAST_SCALE, MOST_SCALE = 4, 6
+"""px to a logit for the filters: the photo's own where they lie between. The coarse filters do with
+half of it."""
 
-SMALL_SCALE = 4
-"""The same where a photo has no more px to a logit than that."""
+COARSE_RADIUS = 1.5
+"""Of the three filters at half the scale, in logits."""
 
-COARSE_RADII = (2.0, 1.5, 1.0)
-"""Of the filters at half the working scale, in logits."""
-
-RADII = (0.7, 0.5)
-"""Of the filters that follow, in logits."""
-
-FINE_RADIUS = 0.5
-"""Of the last filter, in logits."""
+RADIUS = 0.7
+"""Of the two filters that follow and of the last one, in logits."""
 
 SMOOTHNESS = 1.5e-4 * 255**2
 """A filter's epsilon: colours that vary less than by its root, 3.1 of 255, are one colour."""
@@ -68,25 +63,25 @@ def follow_edges(
         px across the contour.
     """
     size, side = logits.shape[0], region.side
-    per_logit = WORKING_SCALE if side > SMALL_SCALE * size else SMALL_SCALE
-    work = per_logit * size
+    work = min(max(side, LEAST_SCALE * size), MOST_SCALE * size)
+    radius, coarse_radius = round(RADIUS * work / size), round(COARSE_RADIUS * work / 2 / size)
     guide = region.crop(image, work)
     half = (work // 2, work // 2)
     coarse = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
     decided = _sigmoid(2 * cv2.resize(logits, half, interpolation=cv2.INTER_CUBIC))
-    for radius in COARSE_RADII:
-        decided = _decided(coarse, decided, round(radius * per_logit / 2), COARSE_SMOOTHNESS)
+    for _ in range(3):
+        decided = _decided(coarse, decided, coarse_radius, COARSE_SMOOTHNESS)
     decided = cv2.resize(decided, (work, work), interpolation=cv2.INTER_LINEAR)
-    for radius in RADII:
-        decided = _decided(guide, decided, round(radius * per_logit), SMOOTHNESS)
-    x, y, width, height = _window(decided, image, region, FINE_RADIUS * side / size + abs(outline))
+    for _ in range(2):
+        decided = _decided(guide, decided, radius, SMOOTHNESS)
+    x, y, width, height = _window(decided, image, region, radius * side / work + abs(outline))
     if work < side:
         # A pixel's centre in the region's `work` px, from its place in the window.
         scale = work / side
         to_work = np.array([[scale, 0, (x - region.x + 0.5) * scale - 0.5],
                             [0, scale, (y - region.y + 0.5) * scale - 0.5]])  # fmt: skip
         photo = image[y : y + height, x : x + width]
-        fine = _refined(photo, guide, decided, to_work, round(FINE_RADIUS * per_logit))
+        fine = _refined(photo, guide, decided, to_work, radius)
     else:
         whole = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
         left, top = x - region.x, y - region.y
@@ -125,11 +120,10 @@ def _decided(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float
     What lies far from undecided pixels stays as it is.
     """
     result = mask.copy()
-    for tile in tiles_with(_undecided(mask, radius // 2), TILE, 2 * radius + 2):
-        filtered = cv2.ximgproc.guidedFilter(
-            guide[tile.outer], mask[tile.outer], radius, smoothness
-        )
-        result[tile.inner] = filtered[tile.within]
+    box = box_with(_undecided(mask, radius // 2), 2 * radius + 2)
+    if box is not None:
+        near = guide[box.outer], mask[box.outer]
+        result[box.inner] = cv2.ximgproc.guidedFilter(*near, radius, smoothness)[box.within]
     return _sigmoid(STEEPNESS * (result - 0.5))
 
 
@@ -156,12 +150,14 @@ def _refined(
     """
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     result = cv2.warpAffine(mask, to_mask, photo.shape[1::-1], None, how, cv2.BORDER_REPLICATE)
-    lines = np.zeros((*mask.shape, 4), np.float32)
     around = _undecided(mask, radius // 2)
+    box = box_with(around, 2 * radius + 2)
+    if box is None:
+        return result
+    lines = np.zeros((*mask.shape, 4), np.float32)
     smoothness = SMOOTHNESS + _lost_variance(photo, guide, around, to_mask)
-    for tile in tiles_with(around, TILE, 2 * radius + 2):
-        part = _lines(guide[tile.outer], mask[tile.outer], radius, smoothness)
-        lines[tile.inner] = part[tile.within]
+    near = _lines(guide[box.outer], mask[box.outer], radius, smoothness)
+    lines[box.inner] = near[box.within]
     band = _undecided(result, 2)
     for tile in tiles_with(band, TILE, 0):
         rows, columns = tile.inner
@@ -169,10 +165,10 @@ def _refined(
         corner[:, 2] = to_mask @ [columns.start, rows.start, 1]
         size = (columns.stop - columns.start, rows.stop - rows.start)
         line = cv2.warpAffine(lines, corner, size, None, how, cv2.BORDER_REPLICATE)
-        near = band[tile.inner]
-        line = line[near]
-        by_color = np.einsum("ij,ij->i", photo[tile.inner][near], line[:, :3])
-        result[tile.inner][near] = by_color + line[:, 3]
+        asked = band[tile.inner]
+        line = line[asked]
+        by_color = np.einsum("ij,ij->i", photo[tile.inner][asked], line[:, :3])
+        result[tile.inner][asked] = by_color + line[:, 3]
     return result
 
 
@@ -263,14 +259,25 @@ def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
     distance = np.zeros_like(mask)
     for sign, side in ((1, inside), (-1, 1 - inside)):
         # To the nearest pixel of the other side, and from there to the contour.
-        far, nearest = cv2.distanceTransformWithLabels(
-            side, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        other = side == 0
-        beyond = np.zeros(nearest.max() + 1, np.float32)
-        beyond[nearest[other]] = place[other]
-        distance += side * (sign * far + beyond[nearest])
+        distance += side * (sign * cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_5))
+        # Of pixels that are as near one is taken by the order in which they come: both orders.
+        for order in (1, -1):
+            turned = np.s_[::order, ::order]
+            distance += side * _at_nearest(side[turned], place[turned])[turned] / 2
     return _to_alpha(cv2.GaussianBlur(distance, (0, 0), 1.0) + outline)
+
+
+def _at_nearest(side: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What (h, w) `values` says at the nearest pixel where (h, w) uint8 `side` is 0."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        np.ascontiguousarray(side),
+        cv2.DIST_L2,
+        cv2.DIST_MASK_5,
+        labelType=cv2.DIST_LABEL_PIXEL,
+    )
+    known = np.zeros(nearest.max() + 1, np.float32)
+    known[nearest[side == 0]] = values[side == 0]
+    return known[nearest]
 
 
 def _share(mask: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Work on the part of a large picture that a contour runs through, tile by tile."""
+"""Work on the part of a picture that a contour runs through: tile by tile, or the box around."""
 
 from __future__ import annotations
 
@@ -44,14 +44,22 @@ def tiles_with(band: np.ndarray, size: int, pad: int) -> Iterator[Tile]:
     for top in range(0, height, size):
         row = cv2.reduce(band[top : top + size].view(np.uint8), 0, cv2.REDUCE_MAX)[0]
         for left in columns_at[np.maximum.reduceat(row, columns_at) > 0].tolist():
-            spans = []
-            for start, end in ((top, height), (left, width)):
-                stop = min(end, start + size)
-                first, last = max(0, start - pad), min(end, stop + pad)
-                spans.append((slice(start, stop), slice(first, last), start - first, stop - start))
-            (rows, wide_rows, y, tall), (columns, wide_columns, x, wide) = spans
-            yield Tile(
-                (rows, columns),
-                (wide_rows, wide_columns),
-                (slice(y, y + tall), slice(x, x + wide)),
-            )
+            yield _tile(top, min(height, top + size), left, min(width, left + size), pad, band)
+
+
+def box_with(band: np.ndarray, pad: int) -> Tile | None:
+    """The smallest tile that holds all pixels of `band` (h, w) bool; None if there are none.
+
+    `pad` is the px of surroundings on each side.
+    """
+    left, top, width, height = cv2.boundingRect(band.view(np.uint8))
+    return _tile(top, top + height, left, left + width, pad, band) if width else None
+
+
+def _tile(top: int, bottom: int, left: int, right: int, pad: int, band: np.ndarray) -> Tile:
+    spans = []
+    for start, stop, end in ((top, bottom, band.shape[0]), (left, right, band.shape[1])):
+        first, last = max(0, start - pad), min(end, stop + pad)
+        spans.append((slice(start, stop), slice(first, last), slice(start - first, stop - first)))
+    rows, columns = spans
+    return Tile(*zip(rows, columns, strict=True))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from handseg.contour import COARSE_RADII, SMOOTHNESS, WORKING_SCALE
+from handseg.contour import MOST_SCALE, SMOOTHNESS
 from handseg.hand import Hand
 from handseg.models import MaskModel
 from handseg.pipeline import Request, batch_prompts, predict_hands
@@ -114,10 +114,10 @@ def smooth_upsampled(model: MaskModel, region: Region, request: Request) -> np.n
 
 
 def one_guided_filter(model: MaskModel, region: Region, request: Request) -> np.ndarray:
-    side = WORKING_SCALE * model.mask_size
+    side = MOST_SCALE * model.mask_size
     logits = _resized(smoothed(model, region, request), side, cv2.INTER_CUBIC)
     start, view = 1 / (1 + cv2.exp(-logits)), region.crop(request.photo.image, side)
-    radius = round(COARSE_RADII[0] * WORKING_SCALE)
+    radius = 2 * MOST_SCALE
     filtered = cv2.ximgproc.guidedFilter(view, start, radius, SMOOTHNESS)
     return _resized(filtered, region.side) >= 0.5
 
