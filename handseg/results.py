@@ -98,10 +98,11 @@ class HandSegmentation:
         patch, (x, y), photo = self._edged(edge)
         if not patch.size:
             return Image.new("RGBA", self.image.shape[1::-1])
-        opaque = cv2.insertChannel(patch, cv2.cvtColor(photo, cv2.COLOR_RGB2RGBA), 3)
-        picture = cv2.copyTo(opaque, patch)  # alpha is the mask: what it leaves out stays 0
-        if not crop:
-            picture = paint(picture, (x, y), self.image.shape[:2])
+        picture = np.zeros((*(patch if crop else self.image).shape[:2], 4), np.uint8)
+        part = picture if crop else picture[window(patch, (x, y))]
+        hands = cv2.copyTo(photo, patch)  # alpha is the mask: what it leaves out is 0
+        cv2.cvtColor(hands, cv2.COLOR_RGB2RGBA, part)
+        cv2.insertChannel(patch, part, 3)
         return Image.fromarray(picture)
 
     def composite(

@@ -90,7 +90,12 @@ class OnnxMaskModel:
     def encode(self, crops: np.ndarray) -> OnnxEmbeddings:
         """See `MaskModel.encode`."""
         check_crops(crops, self.input_size)
-        arrays = self._encoder.run(None, {"crops": np.ascontiguousarray(crops)})
+        # One by one: on a CPU a batch takes as long, and memory grows with it.
+        runs = [
+            self._encoder.run(None, {"crops": np.ascontiguousarray(crop)})
+            for crop in np.split(crops, len(crops))
+        ]
+        arrays = (np.concatenate(parts) for parts in zip(*runs, strict=True))
         return OnnxEmbeddings(dict(zip(self._names, arrays, strict=True)))
 
     def decode(self, embeddings: Embeddings, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
