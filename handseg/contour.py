@@ -194,28 +194,33 @@ def _lines(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) 
     size = (2 * radius + 1, 2 * radius + 1)
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(values, -1, size, borderType=cv2.BORDER_REFLECT)
+        return cv2.boxFilter(values, cv2.CV_32F, size, borderType=cv2.BORDER_REFLECT)
 
-    colors = guide.astype(np.float32)
-    red, green, blue = cv2.split(colors)
+    colors = cv2.split(guide)
+    means = [mean(color) for color in colors]
+
+    def covariance(one: int, other: int) -> np.ndarray:
+        product = cv2.multiply(colors[one], colors[other], dtype=cv2.CV_16U)
+        return mean(product) - means[one] * means[other]
+
+    # The colours' covariance matrix is L D L^T, L with ones on its diagonal; L z = y, D L^T x = z.
+    first = covariance(0, 0) + smoothness
+    low_1, low_2 = covariance(0, 1) / first, covariance(0, 2) / first
+    second = covariance(1, 1) + smoothness - low_1 * low_1 * first
+    low_3 = (covariance(1, 2) - low_1 * low_2 * first) / second
+    third = covariance(2, 2) + smoothness - low_2 * low_2 * first - low_3 * low_3 * second
     of_mask = mean(mask)
-    means = mean(colors)
-    r, g, b = cv2.split(means)
-    shared = mean(cv2.multiply(colors, cv2.merge([mask] * 3)))
-    squares = cv2.split(mean(cv2.multiply(colors, colors)))
-    # The colours' covariance, a symmetric matrix, is inverted by its cofactors.
-    rr, gg, bb = (square - m * m + smoothness for square, m in zip(squares, (r, g, b), strict=True))
-    rg, rb, gb = mean(red * green) - r * g, mean(red * blue) - r * b, mean(green * blue) - g * b
-    with_mask = [one - m * of_mask for one, m in zip(cv2.split(shared), (r, g, b), strict=True)]
-    rows = (
-        (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg),
-        (rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb),
-        (rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg),
+    x, y, z = (
+        mean(cv2.multiply(color, mask, dtype=cv2.CV_32F)) - by_color * of_mask
+        for color, by_color in zip(colors, means, strict=True)
     )
-    scale = 1 / (rr * rows[0][0] + rg * rows[0][1] + rb * rows[0][2])
-    factors = [scale * sum(c * w for c, w in zip(row, with_mask, strict=True)) for row in rows]
-    constant = of_mask - sum(f * m for f, m in zip(factors, (r, g, b), strict=True))
-    return mean(cv2.merge([*factors, constant]))
+    y -= low_1 * x
+    z -= low_2 * x + low_3 * y
+    z /= third
+    y = y / second - low_3 * z
+    x = x / first - low_1 * y - low_2 * z
+    constant = of_mask - (x * means[0] + y * means[1] + z * means[2])
+    return mean(cv2.merge([x, y, z, constant]))
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
