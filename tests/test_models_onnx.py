@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from tiny_models import (
@@ -27,7 +28,7 @@ from tiny_models import (
 from handseg.errors import ModelError
 from handseg.models import carried, load_mask_model, onnx_export
 from handseg.models.carried import LITE_FOLDER
-from handseg.models.onnx import OnnxMaskModel
+from handseg.models.onnx import ENCODER, OnnxMaskModel
 from handseg.models.onnx_export import export_onnx
 from handseg.models.transformers_sam import TransformersMaskModel
 from handseg.predictor import HandSegmenter
@@ -88,6 +89,18 @@ class TestEveryFamily:
         logits, _ = found.decode(embeddings[rows], padded(prompts, 2))
         expected, _ = found.decode(found.encode(crops[rows]), prompts)
         np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+    def test_crops_one_by_one_are_those_of_a_batch(self, family: str, graphs: Export) -> None:
+        found = OnnxMaskModel(graphs(family))
+        crops = random_crops(3, found.input_size)
+        encoder = onnxruntime.InferenceSession(
+            graphs(family) / ENCODER, providers=["CPUExecutionProvider"]
+        )
+        names = [output.name for output in encoder.get_outputs()]
+        arrays = found.encode(crops).arrays
+        assert sorted(arrays) == sorted(names)
+        for name, batch in zip(names, encoder.run(None, {"crops": crops}), strict=True):
+            np.testing.assert_allclose(arrays[name], batch, atol=1e-4)
 
 
 class TestCarriedGraphs:

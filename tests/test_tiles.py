@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from handseg.tiles import Tile, Window, tiles_with
+from handseg.tiles import Tile, Window, box_with, tiles_with
 
 BANDS = npst.arrays(
     bool,
@@ -90,3 +90,33 @@ def test_an_empty_band_has_none(shape: tuple[int, int]) -> None:
 def test_one_tile_may_hold_it_all() -> None:
     (tile,) = tiles(np.ones((7, 9), bool), 10, 3)
     assert ends(tile.inner) == ends(tile.outer) == ends(tile.within) == [(0, 7), (0, 9)]
+
+
+@given(BANDS, PADS)
+@settings(deadline=None)
+def test_the_box_is_the_smallest_that_holds_the_band(band: np.ndarray, pad: int) -> None:
+    box = box_with(band, pad)
+    if box is None:
+        assert not band.any()
+        return
+    inside = band[box.inner]
+    assert inside.sum() == band.sum()
+    assert inside.any(axis=1)[[0, -1]].all()
+    assert inside.any(axis=0)[[0, -1]].all()
+    places = np.arange(band.size).reshape(band.shape)
+    np.testing.assert_array_equal(places[box.outer][box.within], places[box.inner])
+    for (start, stop), (first, last), end in zip(
+        ends(box.inner), ends(box.outer), band.shape, strict=True
+    ):
+        assert (first, last) == (max(0, start - pad), min(end, stop + pad))
+
+
+def test_a_box_has_surroundings_only_within_the_picture() -> None:
+    band = np.zeros((20, 30), bool)
+    band[4:7, 25] = True
+    assert box_with(band, 5) == Tile(
+        inner=(slice(4, 7), slice(25, 26)),
+        outer=(slice(0, 12), slice(20, 30)),
+        within=(slice(4, 7), slice(5, 6)),
+    )
+    assert box_with(band & False, 5) is None
