@@ -117,7 +117,7 @@ def _window(
 def _decided(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
     """`mask` (h, w) float32 filtered by `guide` (h, w, 3) uint8 and decided again.
 
-    What lies far from undecided pixels stays as it is.
+    What lies beyond the box around undecided pixels stays as it is.
     """
     result = mask.copy()
     box = box_with(_undecided(mask, radius // 2), 2 * radius + 2)
