@@ -263,18 +263,18 @@ def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
     place = np.clip(_distance(_share(mask)), -1, 1)  # of a pixel beside the contour
     distance = np.zeros_like(mask)
     for sign, side in ((1, inside), (-1, 1 - inside)):
-        # To the nearest pixel of the other side, and from there to the contour.
-        distance += side * (sign * cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_5))
-        # Of pixels that are as near one is taken by the order in which they come: both orders.
+        # To the nearest pixel of the other side, and from there to the contour. Of pixels that are
+        # as near one is taken by the order in which they come: both orders.
         for order in (1, -1):
             turned = np.s_[::order, ::order]
-            distance += side * _at_nearest(side[turned], place[turned])[turned] / 2
+            far, beyond = _nearest(side[turned], place[turned])
+            distance += side * (sign * far + beyond)[turned] / 2
     return _to_alpha(cv2.GaussianBlur(distance, (0, 0), 1.0) + outline)
 
 
-def _at_nearest(side: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """What (h, w) `values` says at the nearest pixel where (h, w) uint8 `side` is 0."""
-    _, nearest = cv2.distanceTransformWithLabels(
+def _nearest(side: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """px to the nearest pixel where (h, w) uint8 `side` is 0, and its `values` (h, w)."""
+    far, nearest = cv2.distanceTransformWithLabels(
         np.ascontiguousarray(side),
         cv2.DIST_L2,
         cv2.DIST_MASK_5,
@@ -282,7 +282,7 @@ def _at_nearest(side: np.ndarray, values: np.ndarray) -> np.ndarray:
     )
     known = np.zeros(nearest.max() + 1, np.float32)
     known[nearest[side == 0]] = values[side == 0]
-    return known[nearest]
+    return far, known[nearest]
 
 
 def _share(mask: np.ndarray) -> np.ndarray:

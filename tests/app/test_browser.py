@@ -306,7 +306,9 @@ def test_clicks_land_where_they_are_made(visit: Visit, paths: dict[str, Path]) -
         before = near(page, told, colour)
         with changing(page, told):
             Canvas(page).click(x, y)
-        new = np.argwhere(near(page, told, colour) & ~before)
+        after = near(page, told, colour)
+        assert after[y, x] > before[y, x]
+        new = np.argwhere(after & ~before)
         assert len(new) > 20
         np.testing.assert_allclose(new.mean(axis=0)[::-1], (x, y), atol=2)
 
