@@ -1,0 +1,1 @@
+"""Pictures of hands made by program, with exact truth."""

@@ -1,0 +1,1 @@
+"""People rendered with exact truth; `python -m handseg.synthetic.rendered --help`."""
