@@ -21,6 +21,10 @@ class TrainingError(HandsegError, ValueError):
     """A training run cannot start or go on."""
 
 
+class RenderingError(HandsegError, ValueError):
+    """Pictures cannot be rendered as asked for."""
+
+
 class MeasurementError(HandsegError, ValueError):
     """A hand or a coin cannot be measured on this photo."""
 

@@ -1,0 +1,91 @@
+"""Render people with exact masks: `python -m handseg.synthetic.rendered OUT --count 2000`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+messages = Console(stderr=True, highlight=False)
+NEEDED = ("bpy", "anny", "OpenEXR")
+
+
+def fail(text: str) -> NoReturn:
+    """Say what is wrong and end the command."""
+    messages.print(f"Error: {text}", style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def check_installed() -> None:
+    """End the command where Blender, the body model or their Python is missing."""
+    if sys.version_info[:2] != (3, 11):
+        fail(f"rendering needs Python 3.11, the one of Blender 5.0; this is {sys.version[:6]}")
+    lacking = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if lacking:
+        fail(f"rendering needs {', '.join(lacking)}: pip install 'handseg[render]'")
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder for the pictures; made, or continued.")],
+    count: Annotated[
+        int, typer.Option(help="Pictures; may grow when a folder is continued.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    scenes: Annotated[str, typer.Option(help="Comma-separated names; all by default.")] = "",
+    size: Annotated[int, typer.Option(help="Width and height in px.")] = 448,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
+    backgrounds: Annotated[
+        Path | None, typer.Option(help="Folder of photos to show behind; plain without.")
+    ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Skins, things and backgrounds kept for validation.")
+    ] = False,
+) -> None:
+    """Render people whose hands do what hands do, with exact masks, landmarks and millimetres."""
+    check_installed()
+    from handseg.errors import HandsegError
+    from handseg.synthetic.rendered.jobs import share
+    from handseg.synthetic.rendered.run import Settings, finish, missing, open_folder
+    from handseg.synthetic.rendered.scenes import SCENES
+
+    try:
+        chosen = tuple(name.strip() for name in scenes.split(",")) if scenes else tuple(SCENES)
+        behind = str(backgrounds.resolve()) if backgrounds else ""
+        settings = Settings(count, seed, size, chosen, behind, held_out)
+        open_folder(out, settings)
+        takes = missing(out, settings)
+    except HandsegError as error:
+        fail(str(error))
+    begun = time.time()
+    redrawn, broken = share(out, settings, takes, jobs, messages)
+    sheet = finish(out, settings)
+    spent = time.time() - begun
+    if takes:
+        rate = len(takes) * settings.count / settings.takes / spent * 3600
+        messages.print(f"{rate:.0f} pictures an hour; {redrawn} draws that no body could do")
+    for scene, (pictures, hands) in sorted(_counts(out).items()):
+        messages.print(f"{scene}: {pictures} pictures, {hands} hands")
+    messages.print(f"Contact sheet: {sheet}", soft_wrap=True)
+    if broken:
+        fail(f"{broken} of {jobs} processes ended early; the same command renders what is missing")
+
+
+def _counts(out: Path) -> dict[str, tuple[int, int]]:
+    pictures: Counter[str] = Counter()
+    hands: Counter[str] = Counter()
+    for path in (out / "truth").glob("*.json"):
+        record = json.loads(path.read_text())
+        pictures[record["scene"]] += 1
+        hands[record["scene"]] += len(record["hands"])
+    return {scene: (pictures[scene], hands[scene]) for scene in pictures}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,95 @@
+"""From what a renderer gives to a photo: exposure, tone curve, background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handseg.images import load_image
+
+
+def to_linear(image: np.ndarray) -> np.ndarray:
+    """(..., 3) float32 linear light 0..1 from uint8 sRGB (IEC 61966-2-1)."""
+    value = image.astype(np.float32) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """uint8 sRGB from (..., 3) float32 linear light; what is brighter than 1 is rolled off."""
+    value = np.maximum(linear, 0)
+    # Straight up to 0.8, then an exponential shoulder that ends at 1.
+    value = np.where(value > 0.8, 0.8 + 0.2 * (1 - np.exp(-(value - 0.8) / 0.2)), value)
+    value = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
+    return np.round(value * 255).astype(np.uint8)
+
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Of linear sRGB (ITU-R BT.709)."""
+
+
+def incident_light(
+    color: np.ndarray, alpha: np.ndarray, channels: dict[str, np.ndarray], albedos: list[float]
+) -> float:
+    """How bright a white surface would be in a rendered picture, as a light meter tells.
+
+    Args:
+        color: (S, S, 3) float32, linear. alpha: (S, S) float32.
+        channels: truth by name; `hand{i}` is skin that reflects the share `albedos[i]` of light.
+    """
+    luminance = color @ LUMINANCE
+    seen = reflected = 0.0
+    for number, albedo in enumerate(albedos):
+        skin = channels[f"hand{number}"] > 0.5
+        seen += float(luminance[skin].sum())
+        reflected += albedo * np.count_nonzero(skin)
+    if reflected < 1.0:  # Less than a few pixels of hand: as if all were of middle grey.
+        seen, reflected = float(luminance.sum()), 0.2 * float(alpha.sum())
+    return max(seen, 1e-6) / max(reflected, 1e-6)
+
+
+def draw_background(
+    photos: list[Path], size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, str]:
+    """A background, (size, size, 3) uint8, and the name of its file or "plain".
+
+    Without photos, and in one picture of eight, it is a soft gradient with grain.
+    """
+    if not photos or rng.random() < 0.12:
+        return _plain(size, rng), "plain"
+    path = photos[int(rng.integers(len(photos)))]
+    image = load_image(path)
+    height, width = image.shape[:2]
+    side = int(min(height, width) * rng.uniform(0.5, 1.0))
+    y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    crop = image[y : y + side, x : x + side]
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    crop = cv2.resize(np.ascontiguousarray(crop), (size, size), interpolation=way)
+    blur = float(rng.choice([0, 0, 1.5, 4, 8])) * size / 448
+    return (cv2.GaussianBlur(crop, (0, 0), blur) if blur else crop), path.name
+
+
+def _plain(size: int, rng: np.random.Generator) -> np.ndarray:
+    ends = rng.uniform(30, 245, (2, 1)) + rng.normal(0, 12, (2, 3))
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    share = np.clip(0.5 + x * np.cos(angle) + y * np.sin(angle), 0, 1)[..., None]
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (size, size, 1)).astype(np.float32), (0, 0), 1.0)
+    picture = ends[0] + share * (ends[1] - ends[0]) + grain[..., None] * rng.uniform(0, 12)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def develop(
+    color: np.ndarray, alpha: np.ndarray, background: np.ndarray, gain: float, behind: float
+) -> np.ndarray:
+    """The photo, (S, S, 3) uint8.
+
+    Args:
+        color: (S, S, 3) float32, linear, premultiplied by alpha (S, S) float32.
+        background: (S, S, 3) uint8 sRGB.
+        gain, behind: factors on linear light, of what was rendered and of the background.
+    """
+    return to_srgb(gain * color + behind * (1 - alpha[..., None]) * to_linear(background))

@@ -1,0 +1,66 @@
+"""Several processes that share the takes of a folder."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Sequence
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from handseg.synthetic.rendered.run import Settings
+
+
+def share(
+    folder: Path, settings: Settings, takes: Sequence[int], jobs: int, console: Console
+) -> tuple[int, int]:
+    """Render takes in `jobs` processes, with a bar where somebody watches.
+
+    Returns:
+        how many draws no body could do, and how many processes ended early.
+    """
+    context = multiprocessing.get_context("spawn")
+    done: Queue[tuple[int, int]] = context.Queue()
+    threads = 1 if jobs > 1 else os.cpu_count() or 1
+    workers: list[SpawnProcess] = []
+    for job in range(min(jobs, len(takes))):
+        arguments = (folder, settings, takes[job::jobs], threads, done)
+        workers.append(context.Process(target=_work, args=arguments, daemon=True))
+        workers[-1].start()
+    redrawn = 0
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        poses = bar.add_task("", total=len(takes))
+        while any(worker.is_alive() for worker in workers) or not done.empty():
+            try:
+                _, attempts = done.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            redrawn += attempts
+            bar.advance(poses)
+    for worker in workers:
+        worker.join()
+    return redrawn, sum(worker.exitcode != 0 for worker in workers)
+
+
+def _work(
+    folder: Path,
+    settings: Settings,
+    takes: Sequence[int],
+    threads: int,
+    done: Queue[tuple[int, int]],
+) -> None:
+    # Blender prints a line a picture on the file descriptor itself.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # Not above: `bpy` changes the module path, which new processes would inherit.
+    from handseg.synthetic.rendered.worker import render_takes
+
+    for finished in render_takes(folder, settings, takes, threads):
+        done.put(finished)

@@ -1,0 +1,23 @@
+"""Scenes: what people do with their hands. To add one, copy a module and list it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from handseg.synthetic.rendered.scenes import desk, face, far, hold, pair, palm, sign
+from handseg.synthetic.rendered.scenes.common import Cast
+from handseg.synthetic.rendered.take import Take
+
+SCENES: dict[str, Callable[[np.random.Generator, Cast], Take]] = {
+    "face": face.draw,
+    "desk": desk.draw,
+    "hold": hold.draw,
+    "pair": pair.draw,
+    "palm": palm.draw,
+    "sign": sign.draw,
+    "far": far.draw,
+}
+"""By name, what draws a pose with its views. It raises `UnreachableError` where a body cannot do
+what was drawn; the next draw of the same generator is another."""

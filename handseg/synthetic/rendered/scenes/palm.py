@@ -1,0 +1,189 @@
+"""Palm or back of a hand to the camera, flat or nearly so, with a coin or a card as the scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from handseg.synthetic.rendered.bodies import topology
+from handseg.synthetic.rendered.fingers import measure, ring_frame, section
+from handseg.synthetic.rendered.posing import Losses, Posed, require, solve
+from handseg.synthetic.rendered.props.worn import bracelet, coin, id_card, ring, watch
+from handseg.synthetic.rendered.scene import Part
+from handseg.synthetic.rendered.scenes.common import (
+    Cast,
+    Errand,
+    draw_side,
+    errand_losses,
+    unit,
+    views_around,
+)
+from handseg.synthetic.rendered.scenes.table import above, table_item, turn
+from handseg.synthetic.rendered.take import Item, Take
+
+
+def draw(rng: np.random.Generator, cast: Cast) -> Take:
+    """See `scenes.SCENES`."""
+    person = cast.person(0, rng, gloves=False)
+    side = draw_side(rng)
+    palm_up = rng.random() < 0.65
+    for each in "LR":
+        person.shape_hand(each, "relaxed", rng)
+    person.shape_hand(side, str(rng.choice(["open", "flat", "flat_thumb_out", "open"])), rng)
+    person.figure.free_arm(side)
+    _, trunk = person.surfaces()
+    begin = person.start()
+    shoulder = begin.bone(f"upperarm01.{side}")
+    length = float((begin.bone(f"wrist.{side}") - shoulder).norm())
+    out = 1.0 if side == "L" else -1.0
+    spot = np.array(
+        [out * rng.uniform(-0.2, 0.3), -rng.uniform(0.65, 0.85), -rng.uniform(0.3, 0.55)]
+    )
+    towards = torch.tensor(spot * length, dtype=torch.float32)
+    up = unit(np.array([0, 0, 1.0 if palm_up else -1.0]) + rng.normal(0, 0.06, 3))
+    fingers = unit(np.array([-out * rng.uniform(-0.3, 0.8), -1, rng.normal(0, 0.08)]))
+    errands = {side: Errand(shoulder + towards, up, fingers, 0.05)}
+    on_table = rng.random() < 0.6
+
+    def goals(posed: list[Posed]) -> Losses:
+        (one,) = posed
+        losses = errand_losses(one, errands, trunk)
+        losses[f"normal {side}"] = 4 * losses[f"normal {side}"]
+        if on_table:
+            # Forearm and elbow stay above the hand's lowest point, where the table comes.
+            low = one.hand_points(side)[:, 2].min().detach()
+            losses["table"] = 0.3 * above(one.forearm_points(side), float(low))
+        return losses
+
+    (posed,), losses = solve([person.figure], goals)
+    require(losses, **{f"reach {side}": 4.0, f"trunk {side}": 2.0, f"normal {side}": 0.6})
+    hand = posed.hand(side)
+    items = person.items(posed, {"L": 0, "R": 1})
+    surface = float(posed.hand_points(side)[:, 2].min()) - 0.0015
+    palm = hand.palm.numpy()
+    notes: dict[str, object] = {"fingers_mm": measure(posed, side), "palm_up": palm_up}
+    if on_table:
+        items.append(table_item(np.array([*palm[:2], surface]), rng))
+    items += _scale(posed, side, palm_up, surface if on_table else None, notes, rng)
+    items += _jewellery(posed, side, rng)
+    hands = {"L": 0, "R": 1}
+    views = views_around(
+        palm + 0.025 * hand.along.numpy(),
+        rng,
+        3,
+        distance=(0.25, 0.6),
+        focal=(0.9, 1.7),
+        turn=(0.0, 0.5),
+        rise=(1.25, 0.2),
+        off_centre=0.05,
+        roll=0.8,
+    )
+    own = {each: notes if each == side else {} for each in hands}
+    return Take(
+        tuple(items),
+        tuple(person.hand(posed, each, **own[each]) for each in hands),
+        views,
+        notes=notes,
+    )
+
+
+def _scale(
+    posed: Posed,
+    side: str,
+    palm_up: bool,
+    table: float | None,
+    notes: dict[str, object],
+    rng: np.random.Generator,
+) -> list[Item]:
+    """A coin or a card on the palm or on the table beside the hand, or none."""
+    kind = str(rng.choice(["coin", "card", "none"], p=[0.6, 0.2, 0.2]))
+    hand = posed.hand(side)
+    on_palm = palm_up and (table is None or rng.random() < 0.6)
+    if kind == "none" or not (on_palm or table is not None):
+        return []
+    part: Part
+    if kind == "coin":
+        part, diameter = coin(rng)
+        notes["coin_mm"] = diameter
+    else:
+        part = id_card(rng)
+        notes["card_mm"] = [85.60, 53.98]
+    low = float(part.mesh.vertices[:, 2].min())
+    spin = turn(float(rng.uniform(0, 2 * np.pi)))
+    if on_palm:
+        normal = hand.normal.numpy()
+        rotation = _basis(normal, hand.along.numpy()) @ spin
+        spread = 0.006 if kind == "card" else 0.012
+        place = hand.palm.numpy() + rng.normal(0, spread, 3)
+        place = place + normal * (_rise(posed, side, place, normal, part, rotation) - low)
+        return [Item(part.moved(rotation, place), {"object": 1.0})]
+    assert table is not None
+    points = posed.hand_points(side).numpy()
+    for _ in range(20):
+        place = hand.palm.numpy()[:2] + rng.uniform(-0.14, 0.14, 2)
+        away = np.linalg.norm(points[:, :2] - place, axis=1).min()
+        if away > (0.052 if kind == "card" else 0.02):
+            return [Item(part.moved(spin, np.array([*place, table - low])), {"object": 1.0})]
+    for name in ("coin_mm", "card_mm"):
+        notes.pop(name, None)
+    return []
+
+
+def _basis(normal: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation whose z axis is `normal` and whose y axis is as near to `along` as can be."""
+    y = along - normal * (along @ normal)
+    y /= np.linalg.norm(y)
+    return np.stack([np.cross(y, normal), y, normal], 1)
+
+
+def _rise(
+    posed: Posed, side: str, place: np.ndarray, normal: np.ndarray, part: Part, rotation: np.ndarray
+) -> float:
+    """How far along the palm's normal a flat thing at `place` has to go to lie on the skin."""
+    skin = posed.vertices().numpy()[
+        topology().weight_of("metacarpal", "finger", "wrist", side=side) > 0.5
+    ]
+    local = (skin - place) @ rotation
+    half = part.mesh.vertices.max(0) + 0.002
+    under = (np.abs(local[:, 0]) < half[0]) & (np.abs(local[:, 1]) < half[1])
+    facing = local[:, 2] > -0.02
+    chosen = local[under & facing][:, 2]
+    return float(np.quantile(chosen, 0.9)) if len(chosen) else 0.0
+
+
+def _jewellery(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
+    """Rings, a watch or a bracelet, on some hands."""
+    found: list[Item] = []
+    number = {"L": 0, "R": 1}[side]
+    if rng.random() < 0.35:
+        for finger in rng.choice([2, 3, 4, 5], int(rng.integers(1, 3)), replace=False):
+            points = section(posed, side, int(finger))
+            place, frame = ring_frame(posed, side, int(finger))
+            middle = (points.max(0) + points.min(0)) / 2
+            radius = float(np.linalg.norm(points - middle, axis=1).max()) + 0.0002
+            place = place + frame[:, :2] @ middle
+            rotation = frame if np.linalg.det(frame) > 0 else frame * [-1, 1, 1]
+            labels: dict[str, float | np.ndarray] = {"worn": 1.0, "core": 1.0, f"hand{number}": 1.0}
+            found += [Item(part.moved(rotation, place), labels) for part in ring(radius, rng)]
+    if rng.random() < 0.25:
+        found += _on_wrist(posed, side, rng)
+    return found
+
+
+def _on_wrist(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
+    wrist, elbow = (posed.bone(f"{bone}.{side}").numpy() for bone in ("wrist", "lowerarm01"))
+    along = (wrist - elbow) / np.linalg.norm(wrist - elbow)
+    place = wrist - 0.025 * along
+    palmwards = posed.hand(side).normal.numpy()
+    back = palmwards - along * (along @ palmwards)
+    back /= np.linalg.norm(back)
+    rotation = np.stack([np.cross(back, along), back, along], 1)
+    arm = topology().weight_of("lowerarm", "wrist", side=side) > 0.5
+    local = (posed.vertices().numpy()[arm] - place) @ rotation
+    near = local[np.abs(local[:, 2]) < 0.012]
+    low, high = near.min(0), near.max(0)
+    place = place + rotation[:, :2] @ ((low + high) / 2)[:2]
+    half = (high - low)[:2] / 2 + 0.001
+    draw = watch if rng.random() < 0.6 else bracelet
+    parts = draw((float(half[0]), float(half[1])), rng)
+    return [Item(part.moved(rotation, place), {"worn": 1.0}) for part in parts]

@@ -1,0 +1,62 @@
+"""Tables: the surface, what lies on it, and hands that stay above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from handseg.synthetic.rendered.posing import outside
+from handseg.synthetic.rendered.props import Prop
+from handseg.synthetic.rendered.props.ground import ground
+from handseg.synthetic.rendered.scenes.common import Cast
+from handseg.synthetic.rendered.take import Item
+
+
+def table_item(place: np.ndarray, rng: np.random.Generator) -> Item:
+    """A table top whose surface's middle is at `place` (3,) metres."""
+    angle = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.05)
+    return Item(ground(rng).moved(turn(angle), np.asarray(place, float)))
+
+
+def turn(angle: float) -> np.ndarray:
+    """(3, 3): a turn by `angle` radians about z."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
+def above(points: torch.Tensor, height: float) -> torch.Tensor:
+    """How far (N, 3) points reach below a table at z = `height`, as `posing.outside`."""
+    return outside(points[:, 2] - height, 0.001)
+
+
+def scatter(
+    rng: np.random.Generator,
+    cast: Cast,
+    count: int,
+    centre: np.ndarray,
+    spread: tuple[float, float],
+    keep_off: np.ndarray,
+    kinds: Sequence[str] = (),
+) -> list[Prop]:
+    """Things lying on a table, none in another or in a hand.
+
+    Args:
+        count: how many are tried. centre: (3,) metres on the table's surface.
+        spread: half width and half depth of the area, metres.
+        keep_off: (N, 3) points, as of hands and arms, that things keep 8 mm away from.
+    """
+    placed: list[Prop] = []
+    taken = torch.as_tensor(keep_off, dtype=torch.float32)
+    for _ in range(count):
+        prop = cast.prop(rng, *kinds)
+        place = rng.uniform(-1, 1, 2) * spread
+        rested = prop.resting(float(rng.uniform(0, 2 * np.pi)), tuple(place))
+        moved = rested.moved(np.eye(3), np.asarray(centre, float))
+        if float(moved.solid.distance(taken).min()) < 0.008:
+            continue
+        placed.append(moved)
+        own = torch.as_tensor(moved.vertices()[::5], dtype=torch.float32)
+        taken = torch.cat([taken, own])
+    return placed

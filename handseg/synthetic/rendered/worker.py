@@ -1,0 +1,47 @@
+"""What one process does: pose, render, develop, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from handseg.synthetic.rendered.develop import develop, draw_background, incident_light
+from handseg.synthetic.rendered.run import VIEWS, Settings, draw_take, numbers_of, write_picture
+from handseg.synthetic.rendered.stage import Rendered, Stage
+from handseg.synthetic.rendered.take import Take
+from handseg.synthetic.rendered.truth import make_truth
+
+
+def render_takes(
+    folder: Path, settings: Settings, takes: Sequence[int], threads: int
+) -> Iterator[tuple[int, int]]:
+    """Render these takes and write them; yields the take's number and its draws in vain."""
+    torch.set_num_threads(1)  # Fitting a pose is many small steps: more threads only wait.
+    stage, photos = Stage(threads=threads), settings.photos()
+    for take in takes:
+        shown, attempts = draw_take(settings, take)
+        stage.set(shown)
+        for number in numbers_of(settings, take):
+            view = shown.views[number - take * VIEWS]
+            rendered = stage.render(view, settings.size)
+            rng = np.random.default_rng([settings.seed, number, 7])
+            image, noted = _develop(shown, rendered, photos, rng)
+            truth = make_truth(shown, view, rendered.channels, rendered.depth)
+            write_picture(folder, settings, number, image, truth, shown, noted)
+        yield take, attempts
+
+
+def _develop(
+    take: Take, rendered: Rendered, photos: list[Path], rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, Any]]:
+    background, name = draw_background(photos, len(rendered.alpha), rng)
+    albedos = [hand.albedo for hand in take.hands]
+    light = incident_light(rendered.color, rendered.alpha, rendered.channels, albedos)
+    white = float(np.exp(rng.normal(np.log(0.85), 0.28)))
+    behind = float(np.exp(rng.normal(-0.15, 0.3)))
+    image = develop(rendered.color, rendered.alpha, background, white / light, behind)
+    return image, {"background": name, "white": round(white, 3)}
