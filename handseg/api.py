@@ -6,9 +6,9 @@ import atexit
 import functools
 from typing import Any
 
-from handseg.images import ImageSource
-from handseg.predictor import HandSegmenter
+from handseg.io.images import ImageSource
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 
 @functools.cache

@@ -10,10 +10,10 @@ import pytest
 from made_hands import LANDMARKS, SOFT, make_hand, make_photo
 from red_hands import LEFT, RIGHT, save_pair
 
-from handseg.images import load_image
-from handseg.predictor import HandSegmenter
-from handseg.prompts import HandLandmarker
+from handseg.io.images import load_image
+from handseg.landmarks import HandLandmarker
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 DATA = Path(__file__).parent / "data"
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from handseg.prompts import HandLandmarker, HandLandmarks, PromptBatch
+from handseg.landmarks import HandLandmarker, HandLandmarks
+from handseg.prompts import PromptBatch
 from handseg.results import Hand
 
 SKIN = (230, 60, 40)

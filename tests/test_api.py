@@ -11,9 +11,9 @@ from tiny_models import save_tiny_model
 
 import handseg
 from handseg import api
-from handseg.models import carried
-from handseg.predictor import HandSegmenter
+from handseg.models import bundled
 from handseg.prompts import PromptRecipe
+from handseg.segmenter import HandSegmenter
 
 
 class TestModule:
@@ -66,7 +66,7 @@ class TestModule:
     ) -> None:
         save_tiny_model("edgetam", tmp_path)
         PromptRecipe(box_reach=0.4).save(tmp_path)
-        monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path)
+        monkeypatch.setattr(bundled, "LITE_FOLDER", tmp_path)
         assert HandSegmenter.from_pretrained(device="cpu").recipe.box_reach == 0.4
         named = HandSegmenter.from_pretrained("handseg-lite", device="cpu")
         assert named.recipe.box_reach == 0.4

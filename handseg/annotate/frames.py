@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from handseg.errors import ImageError
-from handseg.files import find_images, save_image, write_atomic
-from handseg.images import load_image
+from handseg.io.files import find_images, save_image, write_atomic
+from handseg.io.images import load_image
 
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 

@@ -13,8 +13,8 @@ import handseg
 from handseg.annotate.frames import Frames, PhotoFolder, Video, is_video
 from handseg.annotate.sequence import check_camera, read_camera
 from handseg.annotate.shards import Shards
-from handseg.files import write_atomic
-from handseg.models.carried import home
+from handseg.io.files import write_atomic
+from handseg.models.bundled import home
 
 SHARDS = "shards"
 RUN_FILE = "run.json"

@@ -9,14 +9,14 @@ import numpy as np
 
 from handseg.annotate.frames import Frame
 from handseg.annotate.shards import Record
-from handseg.hand import Hand, window
-from handseg.prompts.anatomy import hand_size
-from handseg.refine import cut_at_wrist
+from handseg.landmarks.anatomy import hand_size
+from handseg.postprocess.cleanup import cut_at_wrist
 from handseg.results import HandSegmentation
+from handseg.results.hand import Hand, window
 
 if TYPE_CHECKING:
-    from handseg.predictor import EmbeddedPhoto
     from handseg.prompts import PromptRecipe
+    from handseg.segmenter import EmbeddedPhoto
 
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
 """What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
@@ -91,7 +91,7 @@ def agreement(
     a box alone gives, `wider` times the recipe's, around which the model sees more of the photo.
 
     It takes one more encoding. Without it, in the same region, handseg-lite gives nearly the same
-    mask for any prompts, right or wrong: `tests/benchmarks/compare_doubts.py`.
+    mask for any prompts, right or wrong: `benchmarks/compare_doubts.py`.
 
     None where the hand has no landmarks: there is nothing to make the box of.
     """

@@ -13,9 +13,9 @@ from handseg.annotate.job import SHARDS, Job
 from handseg.annotate.review import THUMBNAIL
 from handseg.annotate.shards import Record, Shards
 from handseg.errors import nothing_can_be_written, reason
-from handseg.files import save_image, write_atomic
-from handseg.predictor import HandSegmenter
+from handseg.io.files import save_image, write_atomic
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from handseg.app.settings import PageSettings
 from handseg.app.sidebar import Options, show_sidebar
 from handseg.app.workspace import Photo, Workspace
 from handseg.cli.common import reason
-from handseg.files import IMAGE_SUFFIXES
+from handseg.io.files import IMAGE_SUFFIXES
 
 EXAMPLES = {
     "Open hand": "open_hand.jpg",

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from handseg.images import load_image
-from handseg.predictor import EmbeddedPhoto, HandSegmenter
-from handseg.prompts import HandLandmarks, HandPrompts
-from handseg.prompts.own import own_prompts
+from handseg.io.images import load_image
+from handseg.landmarks import HandLandmarks
+from handseg.prompts import HandPrompts
+from handseg.prompts.user import own_prompts
 from handseg.results import Hand, HandSegmentation
+from handseg.segmenter import EmbeddedPhoto, HandSegmenter
 
 
 @dataclass(frozen=True, eq=False)

@@ -191,8 +191,8 @@ def _work(job: Job, todo: Plan, state: PartialState, device: str | None) -> floa
     from handseg.annotate.job import start_job
     from handseg.annotate.run import device_of
     from handseg.annotate.work import Worker
-    from handseg.ranks import Rank
-    from handseg.threads import available_cores, limit_threads
+    from handseg.runtime.ranks import Rank
+    from handseg.runtime.threads import available_cores, limit_threads
 
     if (processes := Rank.of_this_process().on_machine) > 1:
         limit_threads(max(1, available_cores() // processes))

@@ -64,7 +64,7 @@ def app(
         from streamlit.web.cli import main as streamlit
 
         from handseg.app import settings
-        from handseg.models.carried import LITE
+        from handseg.models.bundled import LITE
 
         page = settings.PageSettings(
             tuple(models or [LITE]),

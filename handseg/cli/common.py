@@ -21,7 +21,7 @@ from rich.text import Text
 from handseg.errors import reason as reason
 
 if TYPE_CHECKING:
-    from handseg.predictor import HandSegmenter
+    from handseg.segmenter import HandSegmenter
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 """Exit codes; 130 is what a shell reports of a command that Ctrl-C ended."""
@@ -119,8 +119,8 @@ def load_segmenter(
     """
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
-    from handseg.predictor import HandSegmenter
-    from handseg.prompts.quiet import start_quietly
+    from handseg.landmarks.quiet import start_quietly
+    from handseg.segmenter import HandSegmenter
 
     if device not in (None, "cpu"):
         _check_device(device)

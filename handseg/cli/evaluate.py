@@ -31,9 +31,9 @@ from handseg.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from handseg.comparison import Systems
-    from handseg.pairs import LabelledPhoto
-    from handseg.predictor import HandSegmenter
+    from handseg.data.image_mask import LabelledPhoto
+    from handseg.evaluation.comparison import Systems
+    from handseg.segmenter import HandSegmenter
 
 
 class Prompts(str, Enum):
@@ -144,9 +144,9 @@ def evaluate(
         except (ValueError, OSError) as error:
             fail(reason(error))
 
-        from handseg.environment import versions
-        from handseg.evaluate import MASK, MEDIAPIPE
-        from handseg.report import write_report
+        from handseg.evaluation.report import write_report
+        from handseg.evaluation.run import MASK, MEDIAPIPE
+        from handseg.runtime.environment import versions
 
         sources = [MEDIAPIPE, MASK] if prompts is Prompts.both else [prompts.value]
         with ExitStack() as stack:
@@ -193,10 +193,10 @@ def _find_photos(
 ) -> Sequence[LabelledPhoto]:
     grouped = group_pattern is not None or (Path(data) / "groups.csv").is_file()
     if layout == "folder" and splits is None and not grouped:
-        from handseg.pairs import find_pairs
+        from handseg.data.image_mask import find_pairs
 
         return find_pairs(data)
-    from handseg.finetune.data import LabelledPhotos, Splits, load_data
+    from handseg.data import LabelledPhotos, Splits, load_data
     from handseg.finetune.settings import OFFICIAL
 
     options = {} if group_pattern is None else {"group_pattern": group_pattern}
@@ -216,7 +216,7 @@ def _measure(
     max_hands: int,
     seed: int,
 ) -> Systems:
-    from handseg.evaluate import NONE, evaluate_pairs, sources_of
+    from handseg.evaluation.run import NONE, evaluate_pairs, sources_of
 
     with progress_bar() as bar:
         return {
@@ -249,8 +249,13 @@ def _say_failures(systems: Systems) -> None:
 
 
 def _print(systems: Systems, output: Path) -> None:
-    from handseg.comparison import SOURCE_TITLES, compare_with_first, result_rows, with_hits
-    from handseg.report import PAGE_FILE
+    from handseg.evaluation.comparison import (
+        SOURCE_TITLES,
+        compare_with_first,
+        result_rows,
+        with_hits,
+    )
+    from handseg.evaluation.report import PAGE_FILE
 
     systems = with_hits(systems)
     for name, evaluations in systems.items():

@@ -21,7 +21,7 @@ from handseg.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from handseg.predictor import HandSegmenter
+    from handseg.segmenter import HandSegmenter
 
 
 class Format(str, Enum):
@@ -68,7 +68,7 @@ def export(
     """
     with ending_on_ctrl_c():
         from handseg.models.adapters import is_adapter
-        from handseg.predictor import HandSegmenter
+        from handseg.segmenter import HandSegmenter
 
         if (adapter is not None or is_adapter(Path(model))) and not merge:
             fail("an adapter is exported with its model only: add --merge")
@@ -92,7 +92,7 @@ def export(
 
 def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
     if form is Format.SEGMENT_ANYTHING:
-        from handseg.models.export import save_segment_anything
+        from handseg.models.export.original import save_segment_anything
 
         save_segment_anything(segmenter.model, output)
         return
@@ -100,7 +100,7 @@ def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
     with TemporaryDirectory(dir=output.parent, prefix=".exporting-") as temporary:
         whole = Path(temporary) / output.name
         if form is Format.ONNX:
-            from handseg.models.onnx_export import export_onnx
+            from handseg.models.export.onnx import export_onnx
 
             whole.mkdir()
             export_onnx(segmenter.model, whole)

@@ -104,8 +104,8 @@ def finetune(
     }
     with ending_on_ctrl_c():
         from handseg.errors import HandsegError
-        from handseg.finetune.config import assign, parse_assignments, read_yaml
         from handseg.finetune.train import parse_settings, train
+        from handseg.runtime.config import assign, parse_assignments, read_yaml
 
         given = {key: value for key, value in options.items() if value is not None}
         try:
@@ -118,7 +118,7 @@ def finetune(
             fail(reason(error))
         from accelerate import PartialState
 
-        from handseg.finetune.adapter import push_to_hub
+        from handseg.finetune.lora.adapter import push_to_hub
 
         try:
             train(settings, output)

@@ -15,14 +15,14 @@ import numpy as np
 
 from handseg.cli.common import progress_bar, reason, say
 from handseg.cli.outputs import Photo
-from handseg.cli.rows import JsonRows
 from handseg.errors import nothing_can_be_written
-from handseg.files import save_image
-from handseg.pool import map_bounded
-from handseg.predictor import HandSegmenter
-from handseg.prompts.quiet import native_stderr_silenced, start_quietly
-from handseg.ranks import Rank
+from handseg.io.files import save_image
+from handseg.landmarks.quiet import native_stderr_silenced, start_quietly
 from handseg.results import Edge, HandSegmentation
+from handseg.runtime.journal import JsonRows
+from handseg.runtime.pool import map_bounded
+from handseg.runtime.ranks import Rank
+from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ def info() -> None:
     with ending_on_ctrl_c():
         from huggingface_hub import constants
 
-        from handseg.environment import versions
-        from handseg.models.carried import LITE_FOLDER
+        from handseg.models.bundled import LITE_FOLDER
+        from handseg.runtime.environment import versions
 
         for name, version in versions().items():
             _line(name, version)
@@ -48,7 +48,7 @@ def _devices() -> Iterator[str]:
 def _weights(folder: Path) -> Iterator[tuple[str, str]]:
     from safetensors import SafetensorError
 
-    from handseg.models.onnx import DECODER, ENCODER, has_graphs
+    from handseg.models.sam.onnx import DECODER, ENCODER, has_graphs
     from handseg.prompts import PromptRecipe
 
     file = folder / "model.safetensors"

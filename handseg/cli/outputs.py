@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handseg.errors import ImageError
-from handseg.files import IMAGE_SUFFIXES, find_images
+from handseg.io.files import IMAGE_SUFFIXES, find_images
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from handseg.cli.common import (
     say,
     say_failed,
 )
-from handseg.finetune.thresholds import Thresholds
+from handseg.prepare.thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from handseg.finetune.prepare import Prepared
+    from handseg.prepare.run import Prepared
 
 _DATA, _LIMITS = "Data", "Thresholds"
 
@@ -148,11 +148,11 @@ def prepare(
     command cannot run as it was given; 130 interrupted.
     """
     with ending_on_ctrl_c():
-        from handseg.finetune.config import parse_assignments
-        from handseg.finetune.data.splits import parse_ratios
-        from handseg.finetune.prepare import prepare as run
-        from handseg.prompts import HandLandmarker
-        from handseg.prompts.quiet import start_quietly
+        from handseg.data.splits import parse_ratios
+        from handseg.landmarks import HandLandmarker
+        from handseg.landmarks.quiet import start_quietly
+        from handseg.prepare.run import prepare as run
+        from handseg.runtime.config import parse_assignments
 
         given = {
             "groups": groups,

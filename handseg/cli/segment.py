@@ -27,7 +27,7 @@ from handseg.cli.common import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from handseg.cli.rows import JsonRows
+    from handseg.runtime.journal import JsonRows
 
 
 # Enumerations, as the values live in modules that take seconds to import.
@@ -155,9 +155,9 @@ def segment(
     with ending_on_ctrl_c():
         from handseg.cli.folder import Outputs, Run, ready
         from handseg.cli.outputs import find_photos
-        from handseg.cli.rows import JsonRows
-        from handseg.ranks import Rank
-        from handseg.threads import available_cores, limit_threads
+        from handseg.runtime.journal import JsonRows
+        from handseg.runtime.ranks import Rank
+        from handseg.runtime.threads import available_cores, limit_threads
 
         wanted = Outputs(
             mask,
@@ -204,8 +204,8 @@ def segment(
 
 def _background(value: str) -> tuple[int, int, int] | np.ndarray:
     """The colour or picture that `value` names; made once, not for every photo."""
-    from handseg.draw import parse_color
-    from handseg.images import load_image
+    from handseg.io.images import load_image
+    from handseg.results.overlay import parse_color
 
     try:
         return parse_color(value, "--background")

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from handseg.finetune.hands import HAND, TARGETS
-from handseg.finetune.lora import LoraSettings
+from handseg.finetune.lora.augment import Augmentation
+from handseg.finetune.lora.hands import HAND, TARGETS
+from handseg.finetune.lora.lora import LoraSettings
 from handseg.finetune.losses import LossWeights
 from handseg.finetune.step import PromptChances
-from handseg.finetune.views import Augmentation
 from handseg.prompts import PromptRecipe
 
 CONFIG_FILE = "config.yaml"
@@ -29,7 +29,7 @@ class DataSettings:
         source: a folder, or for layout "hub" also a data set's id.
         layout: "folder", "aitaca", "coco", "hub", "freihand", "ho3d", "egohos", "egohands" or
             "mix".
-        options: further arguments of the layout's loader, see `handseg.finetune.data.load_data`.
+        options: further arguments of the layout's loader, see `handseg.data.load_data`.
         splits: file of a split made before, such as by `handseg prepare`; "official" takes that of
             the data set's publisher, with "val" out of "train" where it has none; None splits by
             group.

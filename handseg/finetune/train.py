@@ -21,11 +21,11 @@ from torch.utils.data import DataLoader, Dataset
 from handseg.errors import TrainingError
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
-from handseg.finetune.config import from_mapping, read_yaml, save_yaml, to_mapping
-from handseg.finetune.features import Item, RunOrder, collate
-from handseg.finetune.plan import Plan
-from handseg.finetune.progress import watched
+from handseg.finetune.lora.features import Item, RunOrder, collate
+from handseg.finetune.schedule import Plan
 from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig, RunSettings
+from handseg.runtime.config import from_mapping, read_yaml, save_yaml, to_mapping
+from handseg.runtime.progress import watched
 
 
 class Task(Protocol):
@@ -198,7 +198,7 @@ def _task(config: RunSettings, output: Path, accelerator: Any) -> Task:
         from handseg.finetune.baselines.task import BaselineTask
 
         return BaselineTask(config, output, accelerator)
-    from handseg.finetune.tuning import TuningTask
+    from handseg.finetune.lora.task import TuningTask
 
     assert isinstance(config, FinetuneConfig)
     return TuningTask(config, output, accelerator)

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handseg.files import write_atomic
-from handseg.prompts.anatomy import (
+from handseg.io.files import write_atomic
+from handseg.landmarks.anatomy import (
     BONES,
     JOINTS,
     PALM,

@@ -9,8 +9,8 @@ import pytest
 
 from handseg.annotate.frames import PhotoFolder, Video, is_video
 from handseg.errors import ImageError
-from handseg.files import save_image
-from handseg.images import load_image
+from handseg.io.files import save_image
+from handseg.io.images import load_image
 
 SIZE = (64, 48)  # width, height
 

@@ -16,8 +16,8 @@ from handseg.annotate.records import (
     with_masks,
 )
 from handseg.models import MaskModel
-from handseg.predictor import HandSegmenter
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 SHAPE = (100, 140)
 

@@ -20,16 +20,16 @@ from tiny_models import save_tiny_model
 from typer.testing import CliRunner
 
 from handseg.cli import app
+from handseg.data import Splits
 from handseg.errors import TrainingError
+from handseg.evaluation.metrics import compare_masks
 from handseg.finetune import train as loop
-from handseg.finetune import tuning
-from handseg.finetune.config import from_mapping
-from handseg.finetune.data import Splits
+from handseg.finetune.lora import task as tuning
 from handseg.finetune.settings import FinetuneConfig
-from handseg.images import load_image
-from handseg.metrics import compare_masks
-from handseg.predictor import HandSegmenter
+from handseg.io.images import load_image
 from handseg.prompts import PromptRecipe
+from handseg.runtime.config import from_mapping
+from handseg.segmenter import HandSegmenter
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "adapter_model.safetensors"

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from handseg.models.carried import LITE_OBJECT_FOLDER
-from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe, draw_skeleton
-from handseg.prompts.anatomy import JOINTS, PALM, hand_size, palm_axis
+from handseg.landmarks.anatomy import JOINTS, PALM, draw_skeleton, hand_size, palm_axis
+from handseg.models.bundled import LITE_OBJECT_FOLDER
+from handseg.models.region import Region
+from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe
 from handseg.prompts.recipe import HandPrompts
-from handseg.regions import Region
 
 HEIGHT, WIDTH = 480, 640
 EVERYTHING = PromptRecipe(skeleton=True)

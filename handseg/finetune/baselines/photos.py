@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from handseg.data.schema import PhotoRow
 from handseg.finetune.baselines.settings import PhotoAugmentation
-from handseg.finetune.data.schema import PhotoRow
-from handseg.finetune.features import Item
-from handseg.models.networks import NetworkConfig
-from handseg.models.preprocess import preprocess
-from handseg.models.semantic import OBJECT, stretch
+from handseg.finetune.lora.features import Item
+from handseg.models.semantic.model import OBJECT, stretch
+from handseg.models.semantic.networks import NetworkConfig
+from handseg.models.semantic.preprocess import preprocess
 
 
 class PhotoViews(Dataset[Item]):

@@ -12,14 +12,14 @@ from handseg.finetune.baselines.encoders import freeze_encoder, load_encoder
 from handseg.finetune.baselines.photos import PhotoViews, class_weights
 from handseg.finetune.baselines.report import report_baseline
 from handseg.finetune.baselines.settings import BaselineConfig
-from handseg.finetune.features import Item, RunOrder
-from handseg.finetune.lite import freeze_batch_norms
+from handseg.finetune.lora.data import load_photos, weighted_passes
+from handseg.finetune.lora.features import Item, RunOrder
 from handseg.finetune.losses import batch_iou
-from handseg.finetune.progress import tracked
-from handseg.finetune.run_data import load_photos, weighted_passes
+from handseg.finetune.pretrain.lite import freeze_batch_norms
 from handseg.finetune.settings import TRAIN, VALIDATION
-from handseg.models.networks import build_network
-from handseg.models.semantic import SemanticModel, is_semantic
+from handseg.models.semantic.model import SemanticModel, is_semantic
+from handseg.models.semantic.networks import build_network
+from handseg.runtime.progress import tracked
 
 
 class BaselineTask:

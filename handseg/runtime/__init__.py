@@ -1,0 +1,1 @@
+"""Processes, threads, run folders and the versions that a result comes from."""

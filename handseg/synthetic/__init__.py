@@ -1,0 +1,1 @@
+"""Pictures of hands with exact masks, made for training."""
