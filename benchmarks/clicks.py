@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from handseg.data.image_mask import find_pairs
+from handseg.landmarks.anatomy import share_inside
 from handseg.segmenter import HandSegmenter
-from handseg.synthetic.pasted.sources import share_inside
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 CLICKS = 4

@@ -20,7 +20,7 @@ from rich.table import Table
 from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.data.image_mask import LabelledPhoto, find_pairs
 from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
-from handseg.finetune.settings import FinetuneConfig
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.train import train
 from handseg.runtime.config import assign, from_mapping, parse_assignments, read_yaml
 from handseg.segmenter import HandSegmenter

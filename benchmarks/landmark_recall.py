@@ -24,7 +24,7 @@ from handseg.data.image_mask import find_pairs
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker, HandLandmarks
 from handseg.landmarks.anatomy import PALM
-from handseg.landmarks.landmarker import HARD_VIEWS, VIEWS, View
+from handseg.landmarks.views import HARD_VIEWS, VIEWS, View
 
 STAGES = {
     "one view": {"views": VIEWS[:1], "hard_views": ()},

@@ -16,7 +16,7 @@ from handseg.errors import ModelError
 from handseg.io.images import ImageSource, load_image
 from handseg.io.preview import load_with_preview
 from handseg.landmarks import HandLandmarker
-from handseg.landmarks.landmarker import VIEW_SIDE
+from handseg.landmarks.views import VIEW_SIDE
 from handseg.models import Backend, MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.bundled import LITE, home

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from handseg.models.semantic.config import NetworkConfig
 from handseg.models.semantic.model import SemanticModel
-from handseg.models.semantic.networks import NetworkConfig
 
 
 class Redness(nn.Module):

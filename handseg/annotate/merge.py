@@ -19,7 +19,7 @@ from handseg.annotate.shards import Record, Shards
 from handseg.annotate.tracks import Tracker
 from handseg.annotate.work import THUMBNAILS
 from handseg.annotate.yolo import data_yaml
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 COCO, YOLO, REVIEW, FRAMES = "coco.json", "data.yaml", "review.html", "frames"
 

@@ -12,7 +12,7 @@ import jinja2
 
 from handseg.annotate.frames import Frames
 from handseg.annotate.shards import Record
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 SHOWN = 200
 """The most frames on the page."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from handseg.annotate.frames import Video
+from handseg.annotate.frames import VideoFrames
 from handseg.annotate.job import Job, check_job
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def plan(job: Job) -> Plan:
     shards = job.shards(len(frames))
     shards.reopen_failed()
     note = ""
-    if isinstance(frames, Video) and len(frames) < frames.promised:
+    if isinstance(frames, VideoFrames) and len(frames) < frames.promised:
         note = (
             f"{job.source}: {len(frames)} frames can be read, its header promises {frames.promised}"
         )

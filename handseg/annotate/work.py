@@ -13,8 +13,9 @@ from handseg.annotate.job import SHARDS, Job
 from handseg.annotate.review import THUMBNAIL
 from handseg.annotate.shards import Record, Shards
 from handseg.errors import nothing_can_be_written, reason
-from handseg.io.files import save_image, write_atomic
+from handseg.io.files import save_image
 from handseg.results import HandSegmentation
+from handseg.runtime.files import write_atomic
 from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)

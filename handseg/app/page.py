@@ -15,7 +15,7 @@ from handseg.app import panels
 from handseg.app.settings import PageSettings
 from handseg.app.sidebar import Options, show_sidebar
 from handseg.app.workspace import Photo, Workspace
-from handseg.cli.common import reason
+from handseg.errors import reason
 from handseg.io.files import IMAGE_SUFFIXES
 
 EXAMPLES = {

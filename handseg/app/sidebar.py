@@ -12,7 +12,7 @@ from handseg.app.settings import PageSettings
 from handseg.app.workspace import Model, Photo
 from handseg.errors import HandsegError
 from handseg.io.images import load_image
-from handseg.landmarks.quiet import start_quietly
+from handseg.landmarks import start_quietly
 from handseg.results import EDGES, Edge
 from handseg.segmenter import HandSegmenter
 

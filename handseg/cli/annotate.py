@@ -12,21 +12,25 @@ from rich.text import Text
 from handseg.cli.common import (
     FAILED,
     MISUSED,
-    AdapterOption,
-    DeviceOption,
-    MaxHandsOption,
-    ModelOption,
-    RecipeOption,
     ending_on_ctrl_c,
     fail,
     load_segmenter,
     progress_bar,
-    reason,
     results,
     say,
     say_failed,
 )
-from handseg.cli.segment import HolesChoice
+from handseg.cli.options import (
+    AdapterOption,
+    DeviceOption,
+    ForearmOption,
+    HolesChoice,
+    HolesOption,
+    MaxHandsOption,
+    ModelOption,
+    RecipeOption,
+)
+from handseg.errors import reason
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -86,23 +90,8 @@ def annotate(
             "second time, from a wider box alone.",
         ),
     ] = False,
-    forearm: Annotated[
-        bool | None,
-        typer.Option(
-            "--forearm/--no-forearm",
-            help="Take in a bare forearm, or end at the wrist; by default as the model's recipe "
-            "says.",
-            show_default=False,
-        ),
-    ] = None,
-    holes: Annotated[
-        HolesChoice,
-        typer.Option(
-            "--holes",
-            help="fill: coins, rings and watches on the hand belong to it; gaps between fingers "
-            "stay.",
-        ),
-    ] = HolesChoice.keep,
+    forearm: ForearmOption = None,
+    holes: HolesOption = HolesChoice.keep,
     shard_size: Annotated[
         int,
         typer.Option(

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import DeviceOption, RecipeOption, ending_on_ctrl_c, fail, say
+from handseg.cli.common import ending_on_ctrl_c, fail, say
+from handseg.cli.options import DeviceOption, RecipeOption
 
 
 def app(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from handseg.errors import reason as reason
+from handseg.errors import reason
 
 if TYPE_CHECKING:
     from handseg.segmenter import HandSegmenter
@@ -26,41 +26,6 @@ if TYPE_CHECKING:
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 """Exit codes; 130 is what a shell reports of a command that Ctrl-C ended."""
 
-ModelOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help='"handseg-lite" (carried by the package), a Hugging Face id or folder of a SAM-family '
-        "model, an original segment-anything .pth, an adapter that names its model, or a baseline "
-        "that `handseg finetune` trained.",
-    ),
-]
-AdapterOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--adapter", metavar="DIR", help="PEFT adapter to put on top of the model."),
-]
-RecipeOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--recipe",
-        metavar="FILE",
-        help="Prompt recipe, YAML or JSON, in place of the one saved with the model.",
-    ),
-]
-DeviceOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="cpu, cuda, cuda:1, mps; by default the CPU for handseg-lite and other models with "
-        "ONNX graphs, and for the rest a GPU if there is one.",
-    ),
-]
-MaxHandsOption: TypeAlias = Annotated[
-    int,
-    typer.Option("--max-hands", metavar="N", min=1, max=10, help="The most hands in a photo."),
-]
 
 results = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -119,7 +84,7 @@ def load_segmenter(
     """
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
-    from handseg.landmarks.quiet import start_quietly
+    from handseg.landmarks import start_quietly
     from handseg.segmenter import HandSegmenter
 
     if device not in (None, "cpu"):

@@ -16,19 +16,16 @@ from rich.text import Text
 
 from handseg.cli.common import (
     FAILED,
-    AdapterOption,
-    DeviceOption,
-    MaxHandsOption,
-    RecipeOption,
     ending_on_ctrl_c,
     fail,
     load_segmenter,
     progress_bar,
-    reason,
     results,
     say,
     say_failed,
 )
+from handseg.cli.options import AdapterOption, DeviceOption, MaxHandsOption, RecipeOption
+from handseg.errors import reason
 
 if TYPE_CHECKING:
     from handseg.data.image_mask import LabelledPhoto
@@ -197,7 +194,7 @@ def _find_photos(
 
         return find_pairs(data)
     from handseg.data import LabelledPhotos, Splits, load_data
-    from handseg.finetune.settings import OFFICIAL
+    from handseg.data.splits import OFFICIAL
 
     options = {} if group_pattern is None else {"group_pattern": group_pattern}
     dataset = load_data(data, layout, **options)

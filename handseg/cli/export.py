@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handseg.cli.common import (
-    FAILED,
-    AdapterOption,
-    ModelOption,
-    ending_on_ctrl_c,
-    fail,
-    reason,
-    say,
-    say_failed,
-)
+from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, say, say_failed
+from handseg.cli.options import AdapterOption, ModelOption
+from handseg.errors import reason
 
 if TYPE_CHECKING:
     from handseg.segmenter import HandSegmenter

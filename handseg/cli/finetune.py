@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, reason, say
+from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, say
+from handseg.errors import reason
 
 
 def finetune(
@@ -86,7 +87,7 @@ def finetune(
     The output folder becomes an adapter for `handseg segment --adapter`. Beside it are the settings
     of the run, the split, a report of base and adapter side by side, TensorBoard logs, and a
     checkpoint: the same command goes on where the run was stopped. On several devices, start it
-    with `accelerate launch -m handseg.finetune.train` in place of `handseg finetune`.
+    with `accelerate launch -m handseg.finetune` in place of `handseg finetune`.
 
     Exit codes: 0 done; 1 the run failed; 2 the command cannot run as it was given; 130 interrupted.
     """
@@ -130,5 +131,5 @@ def finetune(
 
 
 def main() -> None:
-    """`python -m handseg.finetune.train`."""
+    """`python -m handseg.finetune`."""
     typer.run(finetune)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from handseg.cli.common import progress_bar, reason, say
+from handseg.cli.common import progress_bar, say
 from handseg.cli.outputs import Photo
-from handseg.errors import nothing_can_be_written
+from handseg.errors import nothing_can_be_written, reason
 from handseg.io.files import save_image
-from handseg.landmarks.quiet import native_stderr_silenced, start_quietly
+from handseg.landmarks import start_quietly
+from handseg.landmarks._mediapipe import native_stderr_silenced
 from handseg.results import Edge, HandSegmentation
 from handseg.runtime.journal import JsonRows
 from handseg.runtime.pool import map_bounded

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from handseg.cli.common import ending_on_ctrl_c, reason, results
+from handseg.cli.common import ending_on_ctrl_c, results
+from handseg.errors import reason
 
 
 def info() -> None:

@@ -15,11 +15,11 @@ from handseg.cli.common import (
     ending_on_ctrl_c,
     fail,
     progress_bar,
-    reason,
     results,
     say,
     say_failed,
 )
+from handseg.errors import reason
 from handseg.prepare.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def prepare(
     """
     with ending_on_ctrl_c():
         from handseg.data.splits import parse_ratios
-        from handseg.landmarks import HandLandmarker
-        from handseg.landmarks.quiet import start_quietly
+        from handseg.landmarks import HandLandmarker, start_quietly
         from handseg.prepare.run import prepare as run
         from handseg.runtime.config import parse_assignments
 

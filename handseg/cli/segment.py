@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from handseg.cli.common import (
-    FAILED,
+from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, load_segmenter, results, say_failed
+from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
+    EdgeChoice,
+    EdgeOption,
+    ForearmOption,
+    HolesChoice,
+    HolesOption,
     MaxHandsOption,
     ModelOption,
     RecipeOption,
-    ending_on_ctrl_c,
-    fail,
-    load_segmenter,
-    reason,
-    results,
-    say_failed,
 )
+from handseg.errors import reason
 
 if TYPE_CHECKING:
     import numpy as np
 
     from handseg.runtime.journal import JsonRows
-
-
-# Enumerations, as the values live in modules that take seconds to import.
-class EdgeChoice(str, Enum):
-    soft = "soft"
-    hard = "hard"
-    matte = "matte"
-
-
-class HolesChoice(str, Enum):
-    keep = "keep"
-    fill = "fill"
 
 
 def segment(
@@ -74,31 +61,9 @@ def segment(
             "composite, without transparency.",
         ),
     ] = None,
-    edge: Annotated[
-        EdgeChoice,
-        typer.Option(
-            "--edge",
-            help="Of cut-outs and composites: soft, hard (each pixel in or out), or matte (as soft "
-            "as the photo).",
-        ),
-    ] = EdgeChoice.soft,
-    forearm: Annotated[
-        bool | None,
-        typer.Option(
-            "--forearm/--no-forearm",
-            help="Take in a bare forearm, or end at the wrist; by default as the model's recipe "
-            "says.",
-            show_default=False,
-        ),
-    ] = None,
-    holes: Annotated[
-        HolesChoice,
-        typer.Option(
-            "--holes",
-            help="fill: coins, rings and watches on the hand belong to it; gaps between fingers "
-            "stay.",
-        ),
-    ] = HolesChoice.keep,
+    edge: EdgeOption = EdgeChoice.soft,
+    forearm: ForearmOption = None,
+    holes: HolesOption = HolesChoice.keep,
     json_file: Annotated[
         Path | None,
         typer.Option(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 GROUPS_FILE = "groups.csv"
 

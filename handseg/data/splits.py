@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handseg.data.drawing import draw_groups
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     import datasets
 
-PARTS = ("train", "val", "test")
+TRAIN, VALIDATION, TEST = PARTS = ("train", "val", "test")
+OFFICIAL = "official"
+"""In place of a file of a split: the one of the data set's publisher."""
 
 
 def parse_ratios(text: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from handseg.results import overlay
+from handseg.postprocess.outline import trace
 
 SIDE_BY_SIDE = 3
 """Pictures in a row."""
@@ -71,7 +71,7 @@ def draw_case(
         canvas[where] = (1 - opacity) * canvas[where] + opacity * np.array(color)
     # The lower line is the wider one: both are seen where they coincide.
     for alpha, color, width in zip(alphas, (TRUTH, PREDICTION), (4, 2), strict=True):
-        outlines = [np.rint(line * 16).astype(np.int32) for line in overlay.trace(alpha)]
+        outlines = [np.rint(line * 16).astype(np.int32) for line in trace(alpha)]
         cv2.polylines(canvas, outlines, True, color, width, cv2.LINE_AA, shift=4)
     return Case(name, iou, Image.fromarray(photo), Image.fromarray(canvas))
 

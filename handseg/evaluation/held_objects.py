@@ -7,20 +7,34 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from handseg.evaluation.metrics import compare_masks
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handseg.finetune.lora.hands import TrainingPhoto
     from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
+
+
+class PhotoWithObjects(Protocol):
+    """What is asked of a photo: `handseg.data.LabelledPhotos` holds such."""
+
+    @property
+    def id(self) -> str: ...
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """The photo, (H, W, 3) uint8 RGB, and the mask of all its hands, (H, W) bool."""
+        ...
+
+    def load_object_mask(self) -> np.ndarray | None:
+        """What its hands hold, (H, W) bool; None where that is not labelled."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,8 +96,8 @@ class ObjectEvaluation:
 
 def evaluate_objects(
     segmenter: HandSegmenter,
-    photos: Sequence[TrainingPhoto],
-    progress: Callable[[Sequence[TrainingPhoto]], Iterable[TrainingPhoto]] = iter,
+    photos: Sequence[PhotoWithObjects],
+    progress: Callable[[Sequence[PhotoWithObjects]], Iterable[PhotoWithObjects]] = iter,
 ) -> ObjectEvaluation:
     """Segment photos with what their hands hold and compare it with their object masks.
 

@@ -26,7 +26,8 @@ from handseg.evaluation.contact_sheet import COLOURS, SIDE_BY_SIDE, Case, draw_s
 from handseg.evaluation.plots import color_of, draw_plots
 from handseg.evaluation.run import HITS, Evaluation, PhotoScore
 from handseg.evaluation.summary import CONFIDENCE, RESAMPLES, matlab_scores
-from handseg.io.files import save_image, write_atomic
+from handseg.io.files import save_image
+from handseg.runtime.files import write_atomic
 
 SUMMARY_FILE, PER_PHOTO_FILE = "summary.json", "per_photo.csv"
 PAGE_FILE, WORST_FILE = "report.html", "worst.jpg"

@@ -1,6 +1,6 @@
 """The training loop: optimiser, schedule, checkpoints, logs; a `Task` brings what it trains.
 
-    accelerate launch -m handseg.finetune.train --config finetune/aitaca.yaml --output runs/aitaca
+    accelerate launch -m handseg.finetune --config finetune/aitaca.yaml --output runs/aitaca
 
 is `handseg finetune` on several devices or machines.
 """
@@ -22,8 +22,9 @@ from handseg.errors import TrainingError
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
 from handseg.finetune.lora.features import Item, RunOrder, collate
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.schedule import Plan
-from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig, RunSettings
+from handseg.finetune.settings import CONFIG_FILE, RunSettings
 from handseg.runtime.config import from_mapping, read_yaml, save_yaml, to_mapping
 from handseg.runtime.progress import watched
 
@@ -271,10 +272,3 @@ def _check_same_run(config: RunSettings, output: Path) -> None:
             f"the run in {output} has other settings of {', '.join(differing)}: go on with "
             f"its own ({path}), or choose another output"
         )
-
-
-if __name__ == "__main__":
-    # The command line is at home in handseg.cli; `accelerate launch -m` needs a module of its own.
-    from handseg.cli.finetune import main
-
-    main()

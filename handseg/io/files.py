@@ -5,9 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import os
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -15,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from handseg.errors import ImageError
+from handseg.runtime.files import write_atomic
 
 IMAGE_SUFFIXES = frozenset((
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png",
@@ -66,29 +65,6 @@ def _images_in(folder: Path, recursive: bool) -> list[Path]:
 
 def _only_images(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-
-
-@contextmanager
-def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file whole or not at all.
-
-    Yields a path that does not exist yet, in the same folder and with the same suffix as `path`,
-    which the body writes. It is moved to `path` at the end, or deleted if the body raises. Missing
-    folders are made.
-
-    Raises:
-        ImageError: if `path` is a folder or another thing that a file must not replace.
-    """
-    target = Path(path)
-    if target.exists() and not target.is_file():
-        raise ImageError(f"cannot write to {target}: it exists and is not a file")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) -> None:

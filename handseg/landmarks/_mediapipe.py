@@ -1,11 +1,15 @@
-"""MediaPipe without the parts that no hand needs."""
+"""MediaPipe without the parts that no hand needs, and without its log."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -44,3 +48,22 @@ def import_mediapipe() -> ModuleType:
         finally:
             sys.meta_path.remove(finder)
     return mediapipe
+
+
+@contextmanager
+def native_stderr_silenced() -> Iterator[None]:
+    """Send what native code writes to stderr nowhere."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # It is closed, and so already silent.
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

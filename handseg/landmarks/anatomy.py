@@ -110,3 +110,11 @@ def draw_body(landmarks: np.ndarray, shape: tuple[int, ...], thickness: float = 
         ends = (pixels[start].tolist(), pixels[end].tolist())
         cv2.line(canvas, *ends, color=1, thickness=width, shift=shift)
     return canvas
+
+
+def share_inside(points: np.ndarray, mask: np.ndarray) -> float:
+    """The share of `points` (N, 2) x, y that lie on `mask` (H, W); none off the photo does."""
+    height, width = mask.shape
+    x, y = np.round(points).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return float(mask[y[inside], x[inside]].sum() / max(1, len(points)))

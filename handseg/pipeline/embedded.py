@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from handseg.models.semantic.model import SemanticModel
 from handseg.pipeline.held_objects import add_objects
 from handseg.pipeline.run import EncodedImage, Holes, Request, check_holes, predict_hands
 from handseg.pipeline.semantic import label_photo
+from handseg.pipeline.stages import Stages
 from handseg.prompts import PromptRecipe
 from handseg.prompts.user import own_prompts
 from handseg.results import HandSegmentation
-
-if TYPE_CHECKING:
-    from handseg.segmenter import HandSegmenter
 
 
 class EmbeddedPhoto:
@@ -34,12 +32,12 @@ class EmbeddedPhoto:
 
     def __init__(
         self,
-        segmenter: HandSegmenter,
+        stages: Stages,
         image: np.ndarray,
         found: list[HandLandmarks] | None = None,
     ) -> None:
         self.image = image
-        self._segmenter = segmenter
+        self._stages = stages
         self.for_objects = EncodedImage(image)
         self._encoded = EncodedImage(image)
         self._found = found  # None until hands are looked for
@@ -63,19 +61,19 @@ class EmbeddedPhoto:
         """
         check_max_hands(max_hands)
         check_holes(holes)
-        segmenter = self._segmenter
-        if isinstance(segmenter.model, SemanticModel):
+        stages = self._stages
+        if isinstance(stages.model, SemanticModel):
             own = {"boxes": boxes, "points": points, "labels": labels, "landmarks": landmarks}
             _check_no_prompts(forearm=forearm, holes=None if holes == "keep" else holes, **own)
-            hands = label_photo(segmenter.model, self.image, objects)
+            hands = label_photo(stages.model, self.image, objects)
             return HandSegmentation(self.image, tuple(hands))
         if objects and landmarks is None and not (boxes is None and points is None):
             raise ValueError(
                 "objects needs landmarks: boxes and points do not say how a hand holds; give "
                 "landmarks, too, or no prompts at all"
             )
-        stage = segmenter.object_stage if objects else None
-        recipe = segmenter.recipe.with_forearm(forearm)
+        stage = stages.object_stage if objects else None
+        recipe = stages.recipe.with_forearm(forearm)
         if all(value is None for value in (boxes, points, labels, landmarks)):
             requests = self.requests(recipe, max_hands)
         else:
@@ -90,14 +88,14 @@ class EmbeddedPhoto:
                 landmarks=landmarks,
             )
             requests = [Request(self._encoded, one) for one in prompts]
-        hands = predict_hands(segmenter.model, recipe, requests, holes)
+        hands = predict_hands(stages.model, recipe, requests, holes)
         if stage is not None:
             hands = add_objects(stage, [self.for_objects] * len(hands), hands)
         return HandSegmentation(self.image, tuple(hands))
 
     def requests(self, recipe: PromptRecipe, max_hands: int) -> list[Request]:
         """What there is to segment, by MediaPipe's findings."""
-        landmarker = self._segmenter.landmarker
+        landmarker = self._stages.landmarker
         if max_hands > (most := landmarker.max_hands):
             raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
         if self._found is None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from handseg.errors import ModelError
-from handseg.models.semantic.model import OBJECT, SemanticModel
+from handseg.models.semantic.config import OBJECT
+from handseg.models.semantic.model import SemanticModel
 from handseg.results.hand import Hand, shrink_to_photo
 
 _STEEPNESS = 4.0

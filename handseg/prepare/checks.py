@@ -10,9 +10,16 @@ import numpy as np
 
 from handseg.data.schema import Labels
 from handseg.landmarks import HandLandmarker, HandLandmarks
-from handseg.landmarks.anatomy import BONES, PALM, WRIST, hand_size, palm_axis, wrist_side
+from handseg.landmarks.anatomy import (
+    BONES,
+    PALM,
+    WRIST,
+    hand_size,
+    palm_axis,
+    share_inside,
+    wrist_side,
+)
 from handseg.prepare.thresholds import Thresholds
-from handseg.synthetic.pasted.sources import share_inside
 
 _SIDE = 1024  # px: masks are shrunk to it to be compared with landmarks.
 _AROUND = 0.5  # Hand sizes around the landmarks that a hand reaches at most.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 KEPT, REPAIRED, REJECTED = "kept", "repaired", "rejected"
 

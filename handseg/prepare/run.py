@@ -27,13 +27,14 @@ from handseg.data import Candidate, Splits, list_photos
 from handseg.data.fitting import sides_within
 from handseg.data.groups import GROUPS_FILE, write_groups
 from handseg.data.loaders.folder import IMAGES, MASKS, OTHER_MASKS
-from handseg.io.files import save_image, write_atomic
+from handseg.io.files import save_image
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker
 from handseg.prepare.checks import check_labels
 from handseg.prepare.report_csv import KEPT, REJECTED, REPAIRED, REPORT_FILE, Outcome, Report
 from handseg.prepare.sheet import PICTURES, draw_flagged, write_pages
 from handseg.prepare.thresholds import Thresholds
+from handseg.runtime.files import write_atomic
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handseg.io.files import write_atomic
 from handseg.landmarks.anatomy import (
     BONES,
     JOINTS,
@@ -26,6 +25,7 @@ from handseg.landmarks.anatomy import (
     palm_axis,
 )
 from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
+from handseg.runtime.files import write_atomic
 
 RECIPE_FILE = "prompt_recipe.json"
 OBJECT_POSITIVES = ("beyond_tips", "grip")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from handseg.results import overlay
+from handseg.postprocess.outline import trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +146,7 @@ class Hand:
             the one that encloses most first. As the photo is seen, outer outlines run
             counter-clockwise and the outlines of holes clockwise. Empty for an empty mask.
         """
-        return [
-            polygon + np.array(self.offset, np.float32) for polygon in overlay.trace(self.patch)
-        ]
+        return [polygon + np.array(self.offset, np.float32) for polygon in trace(self.patch)]
 
 
 def shrink_to_photo(

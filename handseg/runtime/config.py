@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 T = TypeVar("T")
 

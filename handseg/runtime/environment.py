@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
-from handseg import __version__
+from handseg._version import __version__
 
 _OPENCV_BUILDS = ("opencv-contrib-python", "opencv-contrib-python-headless", "opencv-python",
                   "opencv-python-headless")  # fmt: skip

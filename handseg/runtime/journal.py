@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from handseg.io.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 
 class JsonRows:

@@ -18,8 +18,9 @@ from typer.testing import CliRunner, Result
 from handseg.annotate.job import RUN_FILE
 from handseg.cli import app
 from handseg.data import load_data
+from handseg.models.semantic.config import NetworkConfig
 from handseg.models.semantic.model import SemanticModel
-from handseg.models.semantic.networks import NetworkConfig, build_network
+from handseg.models.semantic.networks import build_network
 from handseg.segmenter import HandSegmenter
 
 Run = Callable[..., Result]
@@ -42,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def holding(run: Run, monkeypatch: pytest.MonkeyPatch) -> HoldingSegmenter:
     made = HoldingSegmenter()
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: made)
-    monkeypatch.setattr("handseg.landmarks.quiet.start_quietly", lambda make: None)
+    monkeypatch.setattr("handseg.landmarks.start_quietly", lambda make: None)
     return made
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from handseg.data.loaders.mix import read_mix
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.pretrain.samples import DataConfig
 from handseg.finetune.pretrain.task import PretrainConfig
-from handseg.finetune.settings import FinetuneConfig
 from handseg.prompts import PromptRecipe
 from handseg.runtime.config import (
     assign,

@@ -25,7 +25,7 @@ from handseg.errors import TrainingError
 from handseg.evaluation.metrics import compare_masks
 from handseg.finetune import train as loop
 from handseg.finetune.lora import task as tuning
-from handseg.finetune.settings import FinetuneConfig
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.io.images import load_image
 from handseg.prompts import PromptRecipe
 from handseg.runtime.config import from_mapping
@@ -64,7 +64,7 @@ def command(settings: dict[str, Any], folder: Path, output: str, *launcher: str)
     (folder / "run.yaml").write_text(yaml.safe_dump(settings))
     # fmt: off
     return [
-        sys.executable, *launcher, "-m", "handseg.finetune.train",
+        sys.executable, *launcher, "-m", "handseg.finetune",
         "--config", str(folder / "run.yaml"), "--output", str(folder / output),
     ]
     # fmt: on

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from handseg.errors import ImageError
-from handseg.io.files import IMAGE_SUFFIXES, encode_image, find_images, save_image, write_atomic
+from handseg.io.files import IMAGE_SUFFIXES, encode_image, find_images, save_image
 from handseg.io.images import load_image
+from handseg.runtime.files import write_atomic
 
 PHOTO = np.array(
     [

@@ -12,14 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.landmarks import HandLandmarker, HandLandmarks
-from handseg.landmarks.landmarker import (
-    BUNDLED_TASK,
-    View,
-    _warp_to_square,
-    drop_doubtful,
-    hand_size,
-    merge,
-)
+from handseg.landmarks.anatomy import hand_size
+from handseg.landmarks.landmarker import BUNDLED_TASK
+from handseg.landmarks.views import View, drop_doubtful, merge, warp_to_square
 
 STEMS = ("2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043")
 HANDEDNESS = dict(zip(STEMS, ("right", "right", "left", "right"), strict=True))
@@ -192,7 +187,7 @@ class TestWarpToSquare:
         self, height: int, width: int, angle: float, scale: float
     ) -> None:
         photo = np.zeros((height, width, 3), np.uint8)
-        square, matrix = _warp_to_square(photo, View(angle, scale))
+        square, matrix = warp_to_square(photo, View(angle, scale))
         side = max(192, height, width)
         assert square.shape == (side, side, 3)
 
@@ -212,7 +207,7 @@ class TestWarpToSquare:
     def test_matrix_says_where_the_pixels_went(self, height: int, width: int, view: View) -> None:
         y, x = np.mgrid[:height, :width]
         photo = np.stack([x, y, (x + y) / 2], axis=-1) * (255 / 300)
-        square, matrix = _warp_to_square(photo.round().astype(np.uint8), view)
+        square, matrix = warp_to_square(photo.round().astype(np.uint8), view)
         points = np.random.default_rng(0).uniform(0.1, 0.9, (20, 2)) * [width - 1, height - 1]
         there = (points @ matrix[:, :2].T + matrix[:, 2]).round().astype(int)
         inside = ((there >= 0) & (there < len(square))).all(axis=1)
@@ -226,7 +221,7 @@ class TestWarpToSquare:
     @settings(deadline=None)
     def test_quarter_turns_lose_nothing(self, height: int, width: int, quarters: int) -> None:
         photo = np.full((height, width, 3), 255, np.uint8)
-        square, matrix = _warp_to_square(photo, View(90 * quarters, 0.9))
+        square, matrix = warp_to_square(photo, View(90 * quarters, 0.9))
         corners = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])
         corners = corners @ matrix[:, :2].T + matrix[:, 2]
         assert corners.min() >= -0.5

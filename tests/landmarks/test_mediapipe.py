@@ -15,7 +15,7 @@ def test_a_landmarker_loads_no_plots_sound_or_torch() -> None:
     code = """
 import sys
 import numpy as np
-from handseg.prompts import HandLandmarker
+from handseg.landmarks import HandLandmarker
 with HandLandmarker() as landmarker:
     landmarker.detect(np.zeros((64, 64, 3), np.uint8))
 print([n for n in ("matplotlib", "sounddevice", "torch", "transformers") if n in sys.modules])

@@ -19,13 +19,9 @@ from handseg.data.image_mask import find_pairs
 from handseg.errors import ModelError
 from handseg.evaluation.report import write_report
 from handseg.evaluation.run import NONE, evaluate_pairs
+from handseg.models.semantic.config import NetworkConfig
 from handseg.models.semantic.model import SemanticModel, is_semantic
-from handseg.models.semantic.networks import (
-    NetworkConfig,
-    SmallResidualNet,
-    build_network,
-    statistics,
-)
+from handseg.models.semantic.networks import SmallResidualNet, build_network, statistics
 from handseg.models.semantic.preprocess import STEPS, preprocess
 from handseg.segmenter import HandSegmenter
 

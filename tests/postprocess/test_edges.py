@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handseg.models.region import Region
 from handseg.postprocess import edges
 from handseg.postprocess.edges import SOFTNESS
-from handseg.results.overlay import trace
+from handseg.postprocess.outline import trace
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """The distance to the contour, positive inside, at x, y; all in sides of the region."""

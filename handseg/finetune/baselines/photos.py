@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from handseg.data.schema import PhotoRow
 from handseg.finetune.baselines.settings import PhotoAugmentation
 from handseg.finetune.lora.features import Item
-from handseg.models.semantic.model import OBJECT, stretch
-from handseg.models.semantic.networks import NetworkConfig
+from handseg.models.semantic.config import OBJECT, NetworkConfig
+from handseg.models.semantic.model import stretch
 from handseg.models.semantic.preprocess import preprocess
 
 

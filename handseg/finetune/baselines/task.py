@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from handseg.data.splits import TRAIN, VALIDATION
 from handseg.errors import ModelError, TrainingError
 from handseg.finetune.baselines.encoders import freeze_encoder, load_encoder
 from handseg.finetune.baselines.photos import PhotoViews, class_weights
@@ -16,7 +17,6 @@ from handseg.finetune.lora.data import load_photos, weighted_passes
 from handseg.finetune.lora.features import Item, RunOrder
 from handseg.finetune.losses import batch_iou
 from handseg.finetune.pretrain.lite import freeze_batch_norms
-from handseg.finetune.settings import TRAIN, VALIDATION
 from handseg.models.semantic.model import SemanticModel, is_semantic
 from handseg.models.semantic.networks import build_network
 from handseg.runtime.progress import tracked

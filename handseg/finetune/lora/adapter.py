@@ -15,10 +15,10 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from handseg.errors import ModelError
-from handseg.finetune.lora.hands import HAND, OBJECT
 from handseg.finetune.lora.lora import LoraSettings
 from handseg.models.adapters import ADAPTER_CONFIG, is_adapter
 from handseg.models.bundled import LITE
+from handseg.models.semantic.config import HAND, OBJECT
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import RECIPE_FILE
 

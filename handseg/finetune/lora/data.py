@@ -12,18 +12,13 @@ import torch
 
 from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.data.loaders.mix import mix_weights
+from handseg.data.splits import OFFICIAL, TRAIN, VALIDATION
 from handseg.errors import TrainingError
 from handseg.finetune.lora.features import FeatureCache, Item, RunOrder, Views, signature
 from handseg.finetune.lora.hands import FoundHands, TrainingHand, find_hands
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.sampler import WeightedPasses
-from handseg.finetune.settings import (
-    OFFICIAL,
-    TRAIN,
-    VALIDATION,
-    DataSettings,
-    FinetuneConfig,
-    RunSettings,
-)
+from handseg.finetune.settings import DataSettings, RunSettings
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
 from handseg.prompts import PromptRecipe

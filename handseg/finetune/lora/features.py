@@ -20,8 +20,8 @@ from handseg.finetune.lora.augment import Augmentation, plain_view, varied_view
 from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.pretrain.samples import to_tensors
 from handseg.finetune.sampler import WeightedPasses
-from handseg.io.files import write_atomic
 from handseg.prompts import PromptRecipe
+from handseg.runtime.files import write_atomic
 
 SIGNATURE_FILE = "signature.json"
 SHARD = 64

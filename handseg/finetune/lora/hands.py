@@ -13,16 +13,14 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from handseg.io.files import write_atomic
-from handseg.landmarks import HandLandmarker
-from handseg.landmarks.quiet import start_quietly
+from handseg.landmarks import HandLandmarker, start_quietly
+from handseg.landmarks.anatomy import share_inside
+from handseg.models.semantic.config import HAND, OBJECT
 from handseg.prompts.from_mask import prompts_from_mask
-from handseg.synthetic.pasted.sources import share_inside
+from handseg.runtime.files import write_atomic
 
 logger = logging.getLogger(__name__)
 
-HAND, OBJECT = TARGETS = ("hand", "object")
-"""Which mask is learned: of the hand, or of what it holds."""
 ON_MASK = 0.7
 """Share of a found hand's landmarks that must lie on the mask: others are hands beside it."""
 SHARED = 5
@@ -57,7 +55,7 @@ class TrainingHand:
         landmarks: (21, 2) float32 x, y px; None where MediaPipe finds no hand on the mask and the
             prompts have to be drawn from the mask.
         others: landmarks of the other hands on the mask.
-        target: which mask is learned, one of `TARGETS`.
+        target: which mask is learned, "hand" or "object".
     """
 
     photo: TrainingPhoto

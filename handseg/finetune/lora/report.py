@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from handseg.data import LabelledPhotos
+from handseg.data.splits import TEST, TRAIN, VALIDATION
 from handseg.evaluation.held_objects import evaluate_objects
 from handseg.evaluation.report import write_report
 from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
 from handseg.finetune.lora.adapter import CARD, model_card
-from handseg.finetune.lora.hands import OBJECT, TrainingHand
+from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.lora.outline import measure_outline
-from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION, FinetuneConfig
-from handseg.io.files import write_atomic
-from handseg.landmarks.quiet import start_quietly
+from handseg.finetune.lora.settings import FinetuneConfig
+from handseg.finetune.settings import CONFIG_FILE
+from handseg.landmarks import start_quietly
+from handseg.models.semantic.config import OBJECT
 from handseg.prompts import PromptRecipe
 from handseg.runtime.environment import versions
+from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
 from handseg.segmenter import HandSegmenter
 

@@ -13,16 +13,16 @@ from handseg.errors import TrainingError
 from handseg.finetune.lora.adapter import save_adapter
 from handseg.finetune.lora.data import prepare_data
 from handseg.finetune.lora.features import Item
-from handseg.finetune.lora.hands import HAND
 from handseg.finetune.lora.lora import add_lora, format_trainable, trainable_parameters
 from handseg.finetune.lora.report import find_outline, report_run
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.pretrain.lite import depthwise_in_float32, freeze_batch_norms
-from handseg.finetune.settings import FinetuneConfig
 from handseg.finetune.step import PromptMix, forward_loss
 from handseg.models import load_mask_model
 from handseg.models.bundled import home
 from handseg.models.sam.transformers import TransformersMaskModel
+from handseg.models.semantic.config import HAND
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
 

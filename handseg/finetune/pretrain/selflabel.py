@@ -24,10 +24,11 @@ from PIL import Image
 
 from handseg.errors import ImageError
 from handseg.evaluation.metrics import compare_masks
-from handseg.io.files import find_images, write_atomic
+from handseg.io.files import find_images
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker, HandLandmarks
 from handseg.landmarks.anatomy import wrist_side
+from handseg.runtime.files import write_atomic
 from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)

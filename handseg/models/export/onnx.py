@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from handseg.errors import ModelError
-from handseg.io.files import write_atomic
 from handseg.models.sam.onnx import DECODER, ENCODER, METADATA, Layout, OnnxMaskModel
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
 from handseg.prompts.batch import PromptBatch
+from handseg.runtime.files import write_atomic
 
 TOLERANCE = 1e-3
 """How far logits may lie from torch's."""

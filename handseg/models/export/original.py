@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from handseg.errors import ModelError
-from handseg.io.files import write_atomic
 from handseg.models.sam.transformers import TransformersMaskModel
+from handseg.runtime.files import write_atomic
 
 _ORIGINAL_NAMES = (
     (r"^shared_image_embedding\.|^prompt_encoder\.shared_embedding\.", "prompt_encoder.pe_layer."),

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from handseg.errors import ModelError
-from handseg.io.files import write_atomic
 from handseg.models.interface import Embeddings, check_crops, check_prompts, without_padding
 from handseg.prompts.batch import PromptBatch
+from handseg.runtime.files import write_atomic
 from handseg.runtime.threads import available_cores, thread_limit
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"

@@ -13,16 +13,13 @@ import cv2
 import numpy as np
 
 from handseg.errors import ModelError
+from handseg.models.semantic.config import NetworkConfig
 
 if TYPE_CHECKING:
     import torch
 
-    from handseg.models.semantic.networks import NetworkConfig
-
 MODEL_TYPE = "handseg-semantic"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-HAND, OBJECT = "hand", "object"
-"""What an output channel may show."""
 
 
 def stretch(picture: np.ndarray, side: int) -> np.ndarray:
@@ -76,7 +73,7 @@ class SemanticModel:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from handseg.models.semantic.networks import NetworkConfig, build_network
+        from handseg.models.semantic.networks import build_network
         from handseg.models.torch_common import pick_device, pick_dtype
 
         folder = Path(folder)

@@ -24,10 +24,10 @@ from PIL import Image
 from handseg.data.groups import GROUPS_FILE, write_groups
 from handseg.data.image_mask import find_pairs
 from handseg.data.loaders.folder import IMAGES, MASKS, OTHER_MASKS
-from handseg.data.splits import Splits
+from handseg.data.splits import TRAIN, VALIDATION, Splits
 from handseg.errors import HandsegError, TrainingError
-from handseg.finetune.settings import TRAIN, VALIDATION
-from handseg.io.files import IMAGE_SUFFIXES, write_atomic
+from handseg.io.files import IMAGE_SUFFIXES
+from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
 from handseg.synthetic.pasted.held_compositor import HeldComposer, HeldSample
 from handseg.synthetic.pasted.sources import add_landmarks

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from handseg.data.image_mask import Pair
-from handseg.io.files import write_atomic
 from handseg.landmarks import HandLandmarker
+from handseg.landmarks.anatomy import share_inside
+from handseg.runtime.files import write_atomic
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +79,6 @@ def _landmarks_on_mask(landmarker: HandLandmarker, pair: Pair) -> list | None:
         if share >= best_share:
             best, best_share = hand.points, share
     return None if best is None else np.round(best, 2).tolist()
-
-
-def share_inside(points: np.ndarray, mask: np.ndarray) -> float:
-    """The share of `points` (N, 2) x, y that lie on `mask` (H, W); none off the photo does."""
-    height, width = mask.shape
-    x, y = np.round(points).astype(int).T
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    return float(mask[y[inside], x[inside]].sum() / max(1, len(points)))
 
 
 def _write_json(path: Path, values: object) -> None:

@@ -15,7 +15,7 @@ from red_hands import draw_photo, is_red, save_photo
 from handseg.data import LabelledPhotos, load_data
 from handseg.finetune.baselines.photos import PhotoViews, class_weights, vary
 from handseg.finetune.baselines.settings import PhotoAugmentation
-from handseg.models.semantic.networks import NetworkConfig
+from handseg.models.semantic.config import NetworkConfig
 
 BOTH = NetworkConfig("small_resnet", None, ("hand", "object"), image_size=64)
 STRONG = PhotoAugmentation(
