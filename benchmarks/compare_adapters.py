@@ -30,7 +30,7 @@ ROWS = (
     "lora.rank=4",
     "lora.rank=16",
     "lora.rank=32",
-    "lora.whole=[]",
+    "lora.modules_to_save=[]",
     "cache=false lora.placement=decoder+neck epochs=4",
     "cache=false lora.placement=all epochs=8",
 )

@@ -50,7 +50,7 @@ from handseg.errors import MeasurementError
 from handseg.evaluation.metrics import compare_masks
 from handseg.measure import measure_hand
 from handseg.measure.coin import find_coin
-from handseg.pipeline.run import EncodedImage, Request
+from handseg.pipeline.run import RegionEmbeddings, Request
 from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
 from handseg.segmenter import HandSegmenter
@@ -109,7 +109,7 @@ class Comparison:
         self.not_found += not requests
         if exact is not None:
             prompts = self._segmenter.recipe.prompts(exact.landmarks, *image.shape[:2])
-            requests = [Request(EncodedImage(image), prompts)]
+            requests = [Request(RegionEmbeddings(image), prompts)]
         for name, scores in self.scores.items():
             start = time.perf_counter()
             hands, mask = self.run(name, image, requests)
@@ -124,7 +124,7 @@ class Comparison:
         """The hands and their common mask; nothing is kept from another way's run."""
         if name == ONNX and self._remover is not None:
             return [], self._remover(image)
-        fresh = EncodedImage(image)
+        fresh = RegionEmbeddings(image)
         new = [dataclasses.replace(request, photo=fresh) for request in requests]
         hands = WAYS[name](self._segmenter.model, self._segmenter.recipe, new)
         return hands, HandSegmentation(image, tuple(hands)).mask

@@ -31,7 +31,7 @@ def draw_prompts(segmenter: HandSegmenter, photo: np.ndarray, name: str) -> np.n
     side = 320
     hand = segmenter.landmarker.detect(photo)[0]
     prompts = segmenter.recipe.prompts(hand.points, *photo.shape[:2])
-    region = Region.around(prompts.extent, segmenter.recipe.region_margin)
+    region = Region.around(prompts.roi_box, segmenter.recipe.region_margin)
     picture = region.crop(photo, side)
     if prompts.skeleton and prompts.landmarks is not None:
         bones = draw_skeleton(region.to_crop(prompts.landmarks, side), side) > 0

@@ -22,7 +22,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 
 from handseg.data.groups import write_groups
-from handseg.data.image_mask import Pair, find_pairs
+from handseg.data.image_mask import ImageMaskPair, find_pairs
 from handseg.evaluation.run import Evaluation, evaluate_pairs
 from handseg.finetune.train import parse_settings, train
 from handseg.models import load_mask_model
@@ -123,16 +123,18 @@ def gather(source: Path, target: Path, count: int) -> Path:
     return target
 
 
-def sample(pairs: Sequence[Pair], count: int, rng: np.random.Generator) -> list[Pair]:
+def sample(
+    pairs: Sequence[ImageMaskPair], count: int, rng: np.random.Generator
+) -> list[ImageMaskPair]:
     places = rng.choice(len(pairs), min(count, len(pairs)), replace=False)
     return [pairs[place] for place in sorted(places)]
 
 
-def person_of(pair: Pair) -> str:
+def person_of(pair: ImageMaskPair) -> str:
     return pair.image_path.stem.partition("_")[0]
 
 
-def bursts(pairs: Sequence[Pair]) -> np.ndarray:
+def bursts(pairs: Sequence[ImageMaskPair]) -> np.ndarray:
     """The number of the burst that each photo is of; file names do not tell."""
     small = np.stack(
         [
@@ -168,7 +170,9 @@ def parameters(segmenter: HandSegmenter) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def time_all(segmenters: dict[str, HandSegmenter], pairs: Sequence[Pair]) -> dict[str, float]:
+def time_all(
+    segmenters: dict[str, HandSegmenter], pairs: Sequence[ImageMaskPair]
+) -> dict[str, float]:
     """Median milliseconds of `segment`, all systems in turn on each photo, on two threads."""
     torch.set_num_threads(2)
     times: dict[str, list[float]] = {name: [] for name in segmenters}

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from handseg.evaluation.metrics import compare_masks
-from handseg.finetune.pretrain.samples import load_data
+from handseg.finetune.pretrain.samples import load_samples
 from handseg.finetune.pretrain.task import PretrainConfig
 from handseg.models import load_mask_model
 from handseg.models.bundled import LITE_FOLDER
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=60)
     options = parser.parse_args()
     config = load_yaml(PretrainConfig, CONFIG)
-    _, composer = load_data(config.data, config.recipe, options.data, options.run)
+    _, composer = load_samples(config.data, config.recipe, options.data, options.run)
     composer.scene_share = 0  # only pasted hands have exact masks
     model = load_mask_model(LITE_FOLDER, backend="torch")
     side = 2 * model.input_size

@@ -40,7 +40,7 @@ def second_pass(model: MaskModel, recipe: PromptRecipe, requests: Sequence[Reque
     again = []
     for request, hand in zip(requests, predict_hands(model, recipe, requests), strict=True):
         box = None if request.prompts.box is None else hand.box
-        prompts = dataclasses.replace(request.prompts, box=box, extent=hand.box)
+        prompts = dataclasses.replace(request.prompts, box=box, roi_box=hand.box)
         again.append(dataclasses.replace(request, prompts=prompts))
     return predict_hands(model, dataclasses.replace(recipe, region_margin=0.1), again)
 
@@ -58,7 +58,7 @@ def by_region(way: RegionWay) -> Way:
         hands = []
         for request in requests:
             prompts = request.prompts
-            region = Region.around(prompts.extent, recipe.region_margin)
+            region = Region.around(prompts.roi_box, recipe.region_margin)
             alpha = way(model, region, request).astype(np.uint8) * np.uint8(255)
             cut_at_wrist(alpha, _landmarks(prompts) - [region.x, region.y])
             shape = request.photo.image.shape[:2]
@@ -67,7 +67,7 @@ def by_region(way: RegionWay) -> Way:
                     alpha,
                     (region.x, region.y),
                     shape,
-                    prompt_box=prompts.extent,
+                    prompt_box=prompts.roi_box,
                     predicted_iou=0.0,
                     landmarks=prompts.landmarks,
                 )
@@ -141,7 +141,7 @@ def grab_cut(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     landmarks = region.to_crop(_landmarks(prompts), side)
     # The palm's edge may lie outside of the box, which is drawn around landmarks.
     reach = NEAR * hand_size(landmarks) * np.array([[-1], [1]])
-    corners = region.to_crop(prompts.extent.reshape(2, 2), side) + reach
+    corners = region.to_crop(prompts.roi_box.reshape(2, 2), side) + reach
     left, top, right, bottom = np.rint(corners).clip(0).astype(int).ravel()
     trimap[top : bottom + 1, left : right + 1] = cv2.GC_PR_BGD
     trimap[draw_body(landmarks, trimap.shape).view(bool)] = cv2.GC_PR_FGD

@@ -1,4 +1,4 @@
-"""The carried model's ONNX graphs in half precision and in 8 bits: time and IoU.
+"""The bundled model's ONNX graphs in half precision and in 8 bits: time and IoU.
 
     python benchmarks/onnx_variants.py --calibrate DATA/train/massey_asl PAIRS [PAIRS ...]
 
@@ -59,7 +59,7 @@ class Crops(CalibrationDataReader):
                 image, _ = pair.load()
                 for hand in landmarker.detect(image)[:1]:
                     prompts = recipe.prompts(hand.points, *image.shape[:2])
-                    region = Region.around(prompts.extent, recipe.region_margin)
+                    region = Region.around(prompts.roi_box, recipe.region_margin)
                     yield {"crops": region.crop(image, size)[None]}
 
     def get_next(self) -> dict[str, np.ndarray] | None:

@@ -79,18 +79,18 @@ class HandSegmenter:
         """Load a model, its recipe and, if given, an adapter.
 
         Args:
-            name_or_path: "handseg-lite" (carried by the package), a hub id or local folder of any
+            name_or_path: "handseg-lite" (bundled with the package), a hub id or local folder of any
                 SAM-family model, an original `segment-anything` `.pth`, an adapter folder, or the
                 folder of a baseline that `handseg finetune` trained.
             adapter: folder or hub id of a PEFT adapter to put on top of the model.
-            device: None takes the CPU for a model with ONNX graphs, as the carried one, and for
+            device: None takes the CPU for a model with ONNX graphs, as the bundled one, and for
                 others a GPU where there is one. "cuda" takes torch and the GPU.
             dtype: of the weights, such as "bfloat16"; None keeps float32.
             recipe: None takes the one saved beside the adapter or the model, else the default.
             landmarker: None takes the default one.
             object_adapter: folder or hub id of an adapter for the same model that cuts out what
                 hands hold, see `segment`; it is loaded when it is first needed. None takes what
-                was saved beside the model, or for handseg-lite the one that the package carries.
+                was saved beside the model, or for handseg-lite the bundled one.
             backend: "onnx" or "torch"; None takes ONNX Runtime where the folder has graphs and
                 nothing above asks for torch.
 

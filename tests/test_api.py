@@ -61,7 +61,7 @@ class TestModule:
         finally:
             api.default_segmenter.cache_clear()
 
-    def test_lite_is_the_carried_model(
+    def test_lite_is_the_bundled_model(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         save_tiny_model("edgetam", tmp_path)

@@ -45,16 +45,19 @@ class TestFoundHands:
         assert len(result) == 2
         for hand, mark, mask in zip(result, hands, masks, strict=True):
             np.testing.assert_array_equal(hand.landmarks, mark.points)
-            assert (hand.handedness, hand.score) == (mark.handedness, mark.score)
+            assert (hand.handedness, hand.handedness_score) == (mark.handedness, mark.score)
             assert iou(hand.mask, mask) > 0.9
         np.testing.assert_array_equal(result.image, photo)
 
     def test_at_most_max_hands(self, make: Any) -> None:
         photo, hands, _ = make(400, 3)
         segmenter = HandSegmenter(StubModel(), None, StubLandmarker({400: hands}))
-        assert [hand.score for hand in segmenter.segment(photo, max_hands=2)] == [0.9, 0.8]
+        assert [hand.handedness_score for hand in segmenter.segment(photo, max_hands=2)] == [
+            0.9,
+            0.8,
+        ]
         (batch,) = segmenter.segment_batch([photo], max_hands=1)
-        assert [hand.score for hand in batch] == [0.9]
+        assert [hand.handedness_score for hand in batch] == [0.9]
 
     def test_more_than_the_landmarker_finds_is_refused(self, make: Any) -> None:
         photo, hands, _ = make(400, 1)

@@ -150,7 +150,7 @@ class TestFromPretrained:
             self.ADAPTER.save(adapter)
         assert self.load(adapter).recipe == (self.ADAPTER if with_own else self.MODEL)
 
-    def test_adapter_of_the_carried_model(
+    def test_adapter_of_the_bundled_model(
         self, model: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.MODEL.save(model)

@@ -30,7 +30,7 @@ class TestOwnPrompts:
         np.testing.assert_allclose(hand.box, box, atol=1)
         assert hand.landmarks is None
         assert hand.handedness is None
-        assert hand.score is None
+        assert hand.handedness_score is None
         assert 0 < hand.predicted_iou < 1
 
     def test_reach_the_model_in_its_own_pixels(self, scene: tuple[np.ndarray, np.ndarray]) -> None:
@@ -64,13 +64,13 @@ class TestOwnPrompts:
         (hand,) = segmenter.segment(photo, landmarks=landmarks)
         assert iou(hand.mask, mask) > 0.97
         np.testing.assert_array_equal(hand.landmarks, landmarks)
-        assert (hand.handedness, hand.score) == (None, None)
+        assert (hand.handedness, hand.handedness_score) == (None, None)
         (batch,) = model.batches
         assert batch.points.shape == (1, 26, 2)
         assert batch.boxes is not None
         assert batch.masks is not None
         prompts = segmenter.recipe.prompts(landmarks, 300, 400)
-        region = Region.around(prompts.extent, 0.25)
+        region = Region.around(prompts.roi_box, 0.25)
         in_mask = region.to_crop(landmarks, 64)
         np.testing.assert_array_equal(batch.masks[0], draw_skeleton(in_mask, 64))
 
@@ -157,7 +157,7 @@ class TestBatchPrompts:
             recipe.prompts(open_hand * scale + [x, 200], 300, 400)
             for scale, x in ((0.5, 100), (0.8, 350))
         ]
-        regions = [Region.around(one.extent, 0.25) for one in prompts]
+        regions = [Region.around(one.roi_box, 0.25) for one in prompts]
         batch = batch_prompts(prompts, regions, 128, 32)
         assert batch.boxes is not None
         assert batch.masks is not None
@@ -165,7 +165,7 @@ class TestBatchPrompts:
         for row, (one, region) in enumerate(zip(prompts, regions, strict=True)):
             np.testing.assert_array_equal(batch.points[row], region.to_crop(one.points, 128))
             np.testing.assert_array_equal(batch.labels[row], one.labels)
-            corners = region.to_crop(one.extent.reshape(2, 2), 128)
+            corners = region.to_crop(one.roi_box.reshape(2, 2), 128)
             np.testing.assert_array_equal(batch.boxes[row], corners.ravel())
         assert (batch.labels == IGNORED).any()
         assert (batch.labels == POSITIVE).any()

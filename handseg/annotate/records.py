@@ -69,7 +69,7 @@ def joint_confidences(hand: Hand) -> list[float] | None:
     inside = ((points >= -0.5) & (points < (width - 0.5, height - 0.5))).all(axis=1)
     on_mask = np.array([_near_mask(hand, point) for point in points])
     factors = np.where(inside, np.where(on_mask, 1.0, OFF_MASK), OFF_PHOTO)
-    score = 1.0 if hand.score is None else hand.score
+    score = 1.0 if hand.handedness_score is None else hand.handedness_score
     return (score * factors).round(4).tolist()
 
 
@@ -97,7 +97,7 @@ def agreement(
     """
     if hand.landmarks is None:
         return None
-    box = recipe.prompts(hand.landmarks, *hand.image_shape).extent.reshape(2, 2)
+    box = recipe.prompts(hand.landmarks, *hand.image_shape).roi_box.reshape(2, 2)
     centre = box.mean(axis=0)
     box = (box - centre) * wider + centre
     (other,) = photo.segment(boxes=box.reshape(4), forearm=recipe.forearm > 0)
@@ -145,7 +145,7 @@ def _shrunk(hand: Hand, factor: float, size: tuple[int, int]) -> Hand:
         predicted_iou=hand.predicted_iou,
         landmarks=None if hand.landmarks is None else hand.landmarks * factor,
         handedness=hand.handedness,
-        score=hand.score,
+        handedness_score=hand.handedness_score,
     )
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Plan:
+class AnnotationPlan:
     """What there is to do.
 
     Attributes:
@@ -34,7 +34,7 @@ class Plan:
     note: str
 
 
-def plan(job: Job) -> Plan:
+def plan(job: Job) -> AnnotationPlan:
     """Look at the input and at what an earlier run has done; frames that failed are to do again.
 
     Raises:
@@ -49,7 +49,7 @@ def plan(job: Job) -> Plan:
         note = (
             f"{job.source}: {len(frames)} frames can be read, its header promises {frames.promised}"
         )
-    return Plan(identity, len(frames), shards.missing(), shards.all_done, note)
+    return AnnotationPlan(identity, len(frames), shards.missing(), shards.all_done, note)
 
 
 def agree(state: PartialState, call: Callable[[], T]) -> T:

@@ -45,10 +45,10 @@ class Worker:
     failed: Callable[[Frame, str], None]
     advanced: Callable[[int], None]
 
-    def run(self, *, to_the_end: bool) -> None:
+    def run(self, *, wait_for_others: bool) -> None:
         """Do each shard that is not done and that nobody else works on.
 
-        With `to_the_end`, wait for the shards of others, and do those whose process has ended.
+        With `wait_for_others`, wait for the shards of others, and do those whose process has ended.
 
         Raises:
             OSError: if nothing can be written any more.
@@ -66,7 +66,7 @@ class Worker:
                             continue
                         self._do_shard(number)
                 known.add(number)
-            if not to_the_end or len(known) == len(self.shards):
+            if not wait_for_others or len(known) == len(self.shards):
                 return
             time.sleep(_POLL)
 

@@ -26,7 +26,7 @@ EXAMPLES = {
 HERE = Path(__file__).parent
 
 
-class Example:
+class ExampleFile:
     """A photo of the package, as `Workspace.update` takes files."""
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +86,7 @@ def _files(settings: PageSettings) -> dict[str, Any]:
         if shot is not None:
             files[shot.file_id] = shot
     if example is not None:
-        files[f"example-{EXAMPLES[example]}"] = Example(HERE / "examples" / EXAMPLES[example])
+        files[f"example-{EXAMPLES[example]}"] = ExampleFile(HERE / "examples" / EXAMPLES[example])
     if len(files) > settings.max_photos:
         st.warning(f"{len(files)} photos, of which the first {settings.max_photos} are taken.")
     return dict(list(files.items())[: settings.max_photos])

@@ -173,7 +173,7 @@ def _marked(result: HandSegmentation, entries: list[HandEntry]) -> Image.Image:
             np.array(entry.points, np.float32).reshape(-1, 2),
             np.array(entry.labels, np.int64),
             box=None if entry.box is None else np.array(entry.box, np.float32),
-            extent=np.zeros(4, np.float32),
+            roi_box=np.zeros(4, np.float32),
         )
         for entry in entries
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarks
 from handseg.prompts import HandPrompts
-from handseg.prompts.user import own_prompts
+from handseg.prompts.user import user_prompts
 from handseg.results import Hand, HandSegmentation
 from handseg.segmenter import EmbeddedPhoto, HandSegmenter
 
@@ -174,7 +174,7 @@ class Workspace:
         """What the model was told of a hand, in px of the photo."""
         assert photo.size is not None
         width, height = photo.size
-        (prompts,) = own_prompts(height, width, model.segmenter.recipe, **entry.prompts())
+        (prompts,) = user_prompts(height, width, model.segmenter.recipe, **entry.prompts())
         return prompts
 
     def _embed(self, photo: Photo, model: Model) -> EmbeddedPhoto:
@@ -188,7 +188,7 @@ class Workspace:
 
 def _entry(rank: int, hand: Hand) -> HandEntry:
     assert hand.landmarks is not None
-    landmarks = HandLandmarks(hand.landmarks, hand.handedness or "", hand.score or 0.0)
+    landmarks = HandLandmarks(hand.landmarks, hand.handedness or "", hand.handedness_score or 0.0)
     return HandEntry(landmarks, rank)
 
 
@@ -198,5 +198,8 @@ def _cut(embedded: EmbeddedPhoto, entry: HandEntry) -> Hand:
         return hand
     found = entry.landmarks
     return replace(
-        hand, landmarks=found.points, handedness=found.handedness or None, score=found.score
+        hand,
+        landmarks=found.points,
+        handedness=found.handedness or None,
+        handedness_score=found.score,
     )

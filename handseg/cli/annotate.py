@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
     from handseg.annotate.job import Job
-    from handseg.annotate.merge import Outcome
-    from handseg.annotate.run import Plan
+    from handseg.annotate.merge import DatasetSummary
+    from handseg.annotate.run import AnnotationPlan
 
 
 def annotate(
@@ -155,7 +155,7 @@ def annotate(
             state.destroy_process_group()
 
 
-def _run(job: Job, todo: Plan, state: PartialState, device: str | None) -> None:
+def _run(job: Job, todo: AnnotationPlan, state: PartialState, device: str | None) -> None:
     from handseg.annotate.merge import merge
 
     seconds = 0.0
@@ -175,7 +175,7 @@ def _run(job: Job, todo: Plan, state: PartialState, device: str | None) -> None:
         raise typer.Exit(FAILED)
 
 
-def _work(job: Job, todo: Plan, state: PartialState, device: str | None) -> float:
+def _work(job: Job, todo: AnnotationPlan, state: PartialState, device: str | None) -> float:
     """Do what this process can get of the work; returns its seconds without loading the model."""
     from handseg.annotate.job import start_job
     from handseg.annotate.run import device_of
@@ -200,11 +200,11 @@ def _work(job: Job, todo: Plan, state: PartialState, device: str | None) -> floa
             segmenter,
             failed=lambda frame, why: say_failed(frame.source, why),
             advanced=lambda count: bar.update(task, advance=count),
-        ).run(to_the_end=state.is_main_process)
+        ).run(wait_for_others=state.is_main_process)
         return time.perf_counter() - begun
 
 
-def _summary(outcome: Outcome, todo: Plan, seconds: float) -> str:
+def _summary(outcome: DatasetSummary, todo: AnnotationPlan, seconds: float) -> str:
     parts = [f"{outcome.done} done"]
     if outcome.without_hand:
         parts[0] += f" ({outcome.without_hand} without a hand)"

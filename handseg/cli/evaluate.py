@@ -60,7 +60,7 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME",
-            help='"handseg-lite" (carried by the package, the default), a Hugging Face id or '
+            help='"handseg-lite" (bundled with the package, the default), a Hugging Face id or '
             "folder of a SAM-family model, an original segment-anything .pth, an adapter that "
             "names its model, or a baseline of `handseg finetune`. Give it again for another "
             "model: the report shows all side by side, and how each compares with the first.",

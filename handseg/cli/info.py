@@ -1,4 +1,4 @@
-"""`handseg info`: what is installed, what it runs on, which weights it carries."""
+"""`handseg info`: what is installed, what it runs on, which weights are bundled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handseg.errors import reason
 
 
 def info() -> None:
-    """Show versions, devices and the carried weights."""
+    """Show versions, devices and the bundled weights."""
     with ending_on_ctrl_c():
         from huggingface_hub import constants
 
@@ -54,7 +54,7 @@ def _weights(folder: Path) -> Iterator[tuple[str, str]]:
 
     file = folder / "model.safetensors"
     if not file.is_file():
-        yield "weights", f"none carried: {file} is missing; name a model with --model"
+        yield "weights", f"none bundled: {file} is missing; name a model with --model"
         return
     yield "weights", str(file)
     try:

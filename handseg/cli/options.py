@@ -26,9 +26,9 @@ ModelOption: TypeAlias = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help='"handseg-lite" (carried by the package), a Hugging Face id or folder of a SAM-family '
-        "model, an original segment-anything .pth, an adapter that names its model, or a baseline "
-        "that `handseg finetune` trained.",
+        help='"handseg-lite" (bundled with the package), a Hugging Face id or folder of a '
+        "SAM-family model, an original segment-anything .pth, an adapter that names its model, or "
+        "a baseline that `handseg finetune` trained.",
     ),
 ]
 AdapterOption: TypeAlias = Annotated[

@@ -26,7 +26,7 @@ from handseg.errors import reason
 if TYPE_CHECKING:
     import numpy as np
 
-    from handseg.runtime.journal import JsonRows
+    from handseg.runtime.journal import JsonJournal
 
 
 def segment(
@@ -120,7 +120,7 @@ def segment(
     with ending_on_ctrl_c():
         from handseg.cli.folder import Outputs, Run, ready
         from handseg.cli.outputs import find_photos
-        from handseg.runtime.journal import JsonRows
+        from handseg.runtime.journal import JsonJournal
         from handseg.runtime.ranks import Rank
         from handseg.runtime.threads import available_cores, limit_threads
 
@@ -134,7 +134,7 @@ def segment(
         try:
             rank = Rank.of_this_process()
             photos = find_photos(inputs, output, recursive)[rank.number :: rank.count]
-            rows = None if json_file is None else JsonRows(json_file)
+            rows = None if json_file is None else JsonJournal(json_file)
             output.mkdir(parents=True, exist_ok=True)
         except (ValueError, OSError) as error:
             fail(reason(error))
@@ -181,7 +181,7 @@ def _background(value: str) -> tuple[int, int, int] | np.ndarray:
             fail(f"{no_color}; nor is it a picture: {no_picture}")
 
 
-def _merge(rows: JsonRows) -> None:
+def _merge(rows: JsonJournal) -> None:
     try:
         rows.merge()
     except (ValueError, OSError) as error:

@@ -33,7 +33,7 @@ class LabelledPhoto(Protocol):
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImageMaskPair:
     """A photo and the mask of all hands in it.
 
     Attributes:
@@ -81,7 +81,7 @@ def to_mask(values: np.ndarray, name: str) -> np.ndarray:
     return values > 127
 
 
-def find_pairs(folder: str | Path) -> list[Pair]:
+def find_pairs(folder: str | Path) -> list[ImageMaskPair]:
     """Every photo in `<folder>/images` whose mask is in `<folder>/masks` under the same stem.
 
     Photos without a mask are logged.
@@ -96,7 +96,7 @@ def find_pairs(folder: str | Path) -> list[Pair]:
         logger.warning("%s has no mask in %s", images[stem], folder / "masks")
     name = os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119
     pairs = [
-        Pair(f"{name}/{stem}", images[stem], masks[stem])
+        ImageMaskPair(f"{name}/{stem}", images[stem], masks[stem])
         for stem in sorted(images.keys() & masks.keys())
     ]
     if not pairs:

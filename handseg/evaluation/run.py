@@ -16,9 +16,9 @@ from handseg.evaluation.contact_sheet import SIDE_BY_SIDE, Case, draw_case
 from handseg.evaluation.metrics import MaskMetrics, compare_masks
 from handseg.evaluation.summary import MetricsSummary, summarise
 from handseg.models.semantic.model import SemanticModel
-from handseg.pipeline.run import EncodedImage, Request, predict_hands
+from handseg.pipeline.run import RegionEmbeddings, Request, predict_hands
 from handseg.prompts.from_mask import prompts_from_mask
-from handseg.prompts.user import own_prompts
+from handseg.prompts.user import user_prompts
 from handseg.results import HandSegmentation
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def _segment_from_mask(
     if not len(boxes):
         return HandSegmentation(image)
     height, width = image.shape[:2]
-    prompts = own_prompts(height, width, segmenter.recipe, boxes=boxes, points=points)
-    photo = EncodedImage(image)
+    prompts = user_prompts(height, width, segmenter.recipe, boxes=boxes, points=points)
+    photo = RegionEmbeddings(image)
     # The model is judged by what it makes of them: they are no clicks that must be obeyed.
     requests = [Request(photo, replace(one, clicks=0)) for one in prompts]
     return HandSegmentation(image, tuple(predict_hands(model, segmenter.recipe, requests)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 
-class WeightedPasses:
+class WeightedEpochSampler:
     """Passes over hands in which each set has its share, however many hands it has.
 
     A set's hands are gone through in an order of its own, all once before one comes again, and in

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchSchedule:
     """The arithmetic of a run; samples are numbered from 0 in the order they are shown.
 
     Attributes:

@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 from handseg.errors import TrainingError
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
-from handseg.finetune.lora.features import Item, RunOrder, collate
+from handseg.finetune.lora.features import EpochSampler, Item, collate
 from handseg.finetune.lora.settings import FinetuneConfig
-from handseg.finetune.schedule import Plan
+from handseg.finetune.schedule import BatchSchedule
 from handseg.finetune.settings import CONFIG_FILE, RunSettings
 from handseg.runtime.config import from_mapping, read_yaml, save_yaml, to_mapping
 from handseg.runtime.progress import watched
@@ -40,7 +40,7 @@ class Task(Protocol):
     """
 
     @property
-    def training(self) -> RunOrder: ...
+    def training(self) -> EpochSampler: ...
     @property
     def validation(self) -> Dataset[Item]: ...
     @property
@@ -114,7 +114,7 @@ def train(config: RunSettings, output: Path) -> State:
         accelerator.print(f"going on after {state.step} steps")
     accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
 
-    plan = Plan(
+    plan = BatchSchedule(
         task.training.hands,
         config.epochs,
         config.batch_size,
@@ -199,10 +199,10 @@ def _task(config: RunSettings, output: Path, accelerator: Any) -> Task:
         from handseg.finetune.baselines.task import BaselineTask
 
         return BaselineTask(config, output, accelerator)
-    from handseg.finetune.lora.task import TuningTask
+    from handseg.finetune.lora.task import LoraTask
 
     assert isinstance(config, FinetuneConfig)
-    return TuningTask(config, output, accelerator)
+    return LoraTask(config, output, accelerator)
 
 
 def _optimizer(config: RunSettings, module: torch.nn.Module) -> torch.optim.Optimizer:

@@ -44,13 +44,14 @@ class HandLandmarker:
     Close it, or use it in a `with` block. It is not safe to share between threads.
 
     Args:
-        task: a `hand_landmarker.task` bundle; None takes the one that the package carries.
+        task: a `hand_landmarker.task` bundle; None takes the bundled one.
         max_hands: the most hands a photo can have.
         min_confidence: detection and presence threshold of MediaPipe, 0..1.
         views: the looks at a photo; the more, the higher recall and time.
         hard_views: the looks taken when `views` find nothing.
         all_views: take all of `views` at every photo. Else the first two are enough where both
-            see the same hands, each within `AGREED`, and of `NOT_SMALL` or larger.
+            see the same hands, each within `AGREEMENT_TOLERANCE`, and of `MIN_HAND_FRACTION` or
+            larger.
     """
 
     def __init__(

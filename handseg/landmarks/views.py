@@ -32,9 +32,9 @@ VIEW_SIDE = 1280
 view at 192 px, its landmark model a hand at 224 px."""
 LEAST_SIDE = 8
 """px: no hand shows in a photo of fewer, and two looks at it say so."""
-AGREED = 0.1
+AGREEMENT_TOLERANCE = 0.1
 """Two findings closer than this many hand sizes, on average over the landmarks, agree."""
-NOT_SMALL = 0.14
+MIN_HAND_FRACTION = 0.14
 """Hand sizes over the photo's longer side. Of many smaller hands each view alone misses some."""
 VIEWS = (View(0, 1.0), View(270, 0.9), View(0, 0.67), View(90, 0.9), View(180, 0.9))
 # What a photo gets in which these views find no hand at all.
@@ -70,11 +70,11 @@ def agreed_hands(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[Han
     groups = _groups([*seen[0], *seen[1]])
     hands = []
     for group in groups:
-        if len(group) != 2 or _distance(*group) >= AGREED:
+        if len(group) != 2 or _distance(*group) >= AGREEMENT_TOLERANCE:
             return None
         sure, other = group
         hand = replace(sure, points=(sure.points + other.points) / 2, votes=2)
-        if hand_size(hand.points) < NOT_SMALL * side:
+        if hand_size(hand.points) < MIN_HAND_FRACTION * side:
             return None
         hands.append(hand)
     return hands

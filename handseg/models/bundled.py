@@ -1,4 +1,4 @@
-"""The weights that the package carries."""
+"""The weights that come with the package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ LITE_OBJECT_FOLDER = LITE_FOLDER.with_name("handseg-lite-object")
 
 
 def home(name_or_path: str | os.PathLike[str]) -> str | Path:
-    """The carried model's folder in place of its name; anything else as it is."""
+    """The bundled model's folder in place of its name; anything else as it is."""
     name = os.fspath(name_or_path)
     return LITE_FOLDER if name == LITE else name

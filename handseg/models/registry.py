@@ -27,13 +27,13 @@ def load_mask_model(
 ) -> MaskModel:
     """Load a SAM-family model for inference.
 
-    A folder with the graphs that `handseg export --format onnx` writes, as the carried model's, is
+    A folder with the graphs that `handseg export --format onnx` writes, as the bundled model's, is
     run by ONNX Runtime on the CPU, unless another device, a dtype or an adapter is asked for: that
     takes torch, and the weights in the same folder.
 
     Args:
-        name_or_path: "handseg-lite", carried by the package; id of a Hugging Face Hub repository or
-            a local folder, of a model that transformers' AutoModelForMaskGeneration offers; a
+        name_or_path: "handseg-lite", bundled with the package; id of a Hugging Face Hub repository
+            or a local folder, of a model that transformers' AutoModelForMaskGeneration offers; a
             checkpoint file of the original segment-anything package; or the folder of a PEFT
             adapter that names its base model.
         adapter: hub id or folder of a PEFT adapter for the model or its mask decoder.

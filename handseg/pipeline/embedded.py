@@ -9,11 +9,11 @@ import numpy as np
 from handseg.landmarks import HandLandmarks
 from handseg.models.semantic.model import SemanticModel
 from handseg.pipeline.held_objects import add_objects
-from handseg.pipeline.run import EncodedImage, Holes, Request, check_holes, predict_hands
+from handseg.pipeline.run import Holes, RegionEmbeddings, Request, check_holes, predict_hands
 from handseg.pipeline.semantic import label_photo
 from handseg.pipeline.stages import Stages
 from handseg.prompts import PromptRecipe
-from handseg.prompts.user import own_prompts
+from handseg.prompts.user import user_prompts
 from handseg.results import HandSegmentation
 
 
@@ -38,8 +38,8 @@ class EmbeddedPhoto:
     ) -> None:
         self.image = image
         self._stages = stages
-        self.for_objects = EncodedImage(image)
-        self._encoded = EncodedImage(image)
+        self.for_objects = RegionEmbeddings(image)
+        self._encoded = RegionEmbeddings(image)
         self._found = found  # None until hands are looked for
 
     def segment(
@@ -78,7 +78,7 @@ class EmbeddedPhoto:
             requests = self.requests(recipe, max_hands)
         else:
             height, width = self.image.shape[:2]
-            prompts = own_prompts(
+            prompts = user_prompts(
                 height,
                 width,
                 recipe,

@@ -19,13 +19,13 @@ from handseg.models.bundled import LITE_FOLDER, LITE_OBJECT_FOLDER
 from handseg.models.region import Region
 from handseg.pipeline.run import (
     ENCODER_BATCH,
-    EncodedImage,
+    RegionEmbeddings,
     Request,
     batch_prompts,
     decode_regions,
-    encode_regions,
+    embed_regions,
 )
-from handseg.postprocess.cleanup import keep_touching, smooth_logits
+from handseg.postprocess.cleanup import drop_detached, smooth_logits
 from handseg.postprocess.edges import follow_edges
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import RECIPE_FILE
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 OBJECT_FOLDER = "object"
 """In the folder of a saved segmenter, the model of its object stage."""
-SURER = 1.0
+OBJECT_MARGIN = 1.0
 """A logit that an object must reach to take a pixel from the hand.
 
 With 0, 1 and 3, and where the hand keeps all it claims, objects have a mean IoU of 0.352, 0.341,
@@ -93,7 +93,7 @@ def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> O
     Args:
         model: folder or hub id of the base, as it is without an adapter.
         adapter: folder or hub id of an object adapter for it; None takes what is saved beside the
-            model, or for handseg-lite the one that the package carries.
+            model, or for handseg-lite the bundled one.
 
     Raises:
         ModelError: if `adapter` is no folder and cannot be fetched.
@@ -108,7 +108,7 @@ def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> O
 
 
 def add_objects(
-    stage: ObjectStage, photos: Sequence[EncodedImage], hands: Sequence[Hand]
+    stage: ObjectStage, photos: Sequence[RegionEmbeddings], hands: Sequence[Hand]
 ) -> list[Hand]:
     """`hands`, which have landmarks, with what each holds.
 
@@ -122,7 +122,7 @@ def add_objects(
 
 
 def _add_to_chunk(
-    stage: ObjectStage, photos: Sequence[EncodedImage], hands: Sequence[Hand]
+    stage: ObjectStage, photos: Sequence[RegionEmbeddings], hands: Sequence[Hand]
 ) -> list[Hand]:
     model, recipe = stage.model, stage.recipe
     size, mask_size = model.input_size, model.mask_size
@@ -131,15 +131,15 @@ def _add_to_chunk(
         assert hand.landmarks is not None
         prompts = recipe.prompts(hand.landmarks, *hand.image_shape)
         requests.append(Request(photo, prompts))
-    regions = [Region.around(one.prompts.extent, recipe.region_margin) for one in requests]
-    encode_regions(model, requests, regions)
+    regions = [Region.around(one.prompts.roi_box, recipe.region_margin) for one in requests]
+    embed_regions(model, requests, regions)
     batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
     logits, _ = decode_regions(model, requests, regions, batch)
     done = []
     for index, (region, hand) in enumerate(zip(regions, hands, strict=True)):
         mask = _shrunk(hand, region, mask_size)
         holding = mask & _before_wrist(hand, region, mask_size)
-        touching = keep_touching(logits[index] - SURER * mask, holding)
+        touching = drop_detached(logits[index] - OBJECT_MARGIN * mask, holding)
         alpha, offset = follow_edges(smooth_logits(touching), photos[index].image, region)
         alpha = _without_specks(alpha, hand)
         done.append(_cut_out(hand, *shrink_to_photo(alpha, offset, hand.image_shape)))
@@ -194,6 +194,6 @@ def _cut_out(hand: Hand, patch: np.ndarray, offset: tuple[int, int]) -> Hand:
         predicted_iou=hand.predicted_iou,
         landmarks=hand.landmarks,
         handedness=hand.handedness,
-        score=hand.score,
+        handedness_score=hand.handedness_score,
     )
     return replace(rest, object_patch=patch, object_offset=offset)

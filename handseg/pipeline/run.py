@@ -12,8 +12,13 @@ from handseg.landmarks import HandLandmarks
 from handseg.landmarks.anatomy import draw_skeleton, hand_size, past_wrist
 from handseg.models.interface import Embeddings, MaskModel
 from handseg.models.region import Region
-from handseg.postprocess.cleanup import clean_logits, cut_at_wrist, fill_on_hand, smooth_logits
-from handseg.postprocess.clicks import heed_clicks
+from handseg.postprocess.cleanup import (
+    clean_logits,
+    cut_at_wrist,
+    fill_holes_on_hand,
+    smooth_logits,
+)
+from handseg.postprocess.clicks import apply_clicks
 from handseg.postprocess.edges import follow_edges
 from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptBatch, PromptRecipe
 from handseg.results.hand import Hand
@@ -26,7 +31,7 @@ ENCODER_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedImage:
+class RegionEmbeddings:
     """A photo and what the encoder has made of regions of it.
 
     Attributes:
@@ -42,7 +47,7 @@ class EncodedImage:
 class Request:
     """One hand to segment: the photo, its prompts, and the finding that they were made of."""
 
-    photo: EncodedImage
+    photo: RegionEmbeddings
     prompts: HandPrompts
     found: HandLandmarks | None = None
 
@@ -69,23 +74,23 @@ def _predict_chunk(
     model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request], holes: Holes
 ) -> list[Hand]:
     size, mask_size = model.input_size, model.mask_size
-    regions = [Region.around(one.prompts.extent, recipe.region_margin) for one in requests]
-    encode_regions(model, requests, regions)
+    regions = [Region.around(one.prompts.roi_box, recipe.region_margin) for one in requests]
+    embed_regions(model, requests, regions)
     batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
     logits, scores = decode_regions(model, requests, regions, batch)
     hands = []
     for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
         places, labels = (batch.points[index] + 0.5) * mask_size / size - 0.5, batch.labels[index]
         clicks = slice(len(labels) - request.prompts.clicks, None)
-        heeded = logits[index]
+        clicked = logits[index]
         if request.prompts.clicks:
             view = region.crop(request.photo.image, size)
-            heeded = heed_clicks(heeded, view, places[clicks], labels[clicks])
+            clicked = apply_clicks(clicked, view, places[clicks], labels[clicks])
         off = places[clicks][labels[clicks] == NEGATIVE]
-        cleaned = clean_logits(heeded, places[labels == POSITIVE], off)
+        cleaned = clean_logits(clicked, places[labels == POSITIVE], off)
         landmarks = request.prompts.landmarks
         if holes == "fill" and landmarks is not None:
-            cleaned = fill_on_hand(cleaned, region.to_crop(landmarks, mask_size))
+            cleaned = fill_holes_on_hand(cleaned, region.to_crop(landmarks, mask_size))
         outline = recipe.outline * _size(request.prompts)
         alpha, (x, y) = follow_edges(smooth_logits(cleaned), request.photo.image, region, outline)
         if landmarks is not None and recipe.forearm == 0:
@@ -97,11 +102,11 @@ def _predict_chunk(
                 alpha,
                 (x, y),
                 request.photo.image.shape[:2],
-                prompt_box=request.prompts.extent,
+                prompt_box=request.prompts.roi_box,
                 predicted_iou=float(scores[index]),
                 landmarks=landmarks,
                 handedness=request.found.handedness if request.found else None,
-                score=request.found.score if request.found else None,
+                handedness_score=request.found.score if request.found else None,
             )
         )
     return hands
@@ -111,14 +116,12 @@ def _size(prompts: HandPrompts) -> float:
     """Of the hand, px: by its landmarks, or as an open hand fills its box."""
     if prompts.landmarks is not None:
         return hand_size(prompts.landmarks)
-    return float((prompts.extent[2:] - prompts.extent[:2]).max()) / 2
+    return float((prompts.roi_box[2:] - prompts.roi_box[:2]).max()) / 2
 
 
-def encode_regions(
-    model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]
-) -> None:
+def embed_regions(model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]) -> None:
     """Encode what is new, all in one batch."""
-    new: dict[tuple[int, Region], EncodedImage] = {}
+    new: dict[tuple[int, Region], RegionEmbeddings] = {}
     for request, region in zip(requests, regions, strict=True):
         if region not in request.photo.regions:
             new[id(request.photo), region] = request.photo

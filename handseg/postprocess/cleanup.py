@@ -51,7 +51,7 @@ def clean_logits(
     return result
 
 
-def keep_touching(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.ndarray:
+def drop_detached(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.ndarray:
     """Drop islands that do not come near the hand: it does not hold them.
 
     Args:
@@ -70,7 +70,7 @@ def keep_touching(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.nd
     return result
 
 
-def fill_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float = 0.1) -> np.ndarray:
+def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float = 0.1) -> np.ndarray:
     """Fill what lies on the hand: a coin or a watch, a ring's band across a finger.
 
     Filled are holes that lie on the palm or on the bones for the greater part, and notches there up

@@ -16,7 +16,7 @@ _ITERATIONS = 3
 _FEWEST = 50  # px of hand or background that GrabCut can learn colours from.
 
 
-def heed_clicks(
+def apply_clicks(
     logits: np.ndarray, view: np.ndarray, points: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """Change sides of the part of a mask around each click that it disagrees with.

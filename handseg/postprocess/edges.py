@@ -4,7 +4,7 @@ A logit covers 20 px and more of a large photo, so the contour between logits is
 some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) carry it to the edge:
 around each pixel the mask is explained as a linear function of the colours. One filter moves the
 contour by about its radius and leaves the mask soft, so coarse to fine filters take turns with
-a sigmoid that makes it decided again. Only the box around the contour is filtered. What the last
+a sigmoid that makes it sharp again. Only the box around the contour is filtered. What the last
 filter has found to be the linear function is enlarged and asked about the photo's own pixels (He,
 Sun: Fast Guided Filter, 2015), as the mask before it knows nothing finer.
 `benchmarks/compare_contours.py` has what this and other ways score.
@@ -68,22 +68,22 @@ def follow_edges(
     guide = region.crop(image, work)
     half = (work // 2, work // 2)
     coarse = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
-    decided = _sigmoid(2 * cv2.resize(logits, half, interpolation=cv2.INTER_CUBIC))
+    mask = _sigmoid(2 * cv2.resize(logits, half, interpolation=cv2.INTER_CUBIC))
     for _ in range(3):
-        decided = _decided(coarse, decided, coarse_radius, COARSE_SMOOTHNESS)
-    decided = cv2.resize(decided, (work, work), interpolation=cv2.INTER_LINEAR)
+        mask = _sharpen(coarse, mask, coarse_radius, COARSE_SMOOTHNESS)
+    mask = cv2.resize(mask, (work, work), interpolation=cv2.INTER_LINEAR)
     for _ in range(2):
-        decided = _decided(guide, decided, radius, SMOOTHNESS)
-    x, y, width, height = _window(decided, image, region, radius * side / work + abs(outline))
+        mask = _sharpen(guide, mask, radius, SMOOTHNESS)
+    x, y, width, height = _window(mask, image, region, radius * side / work + abs(outline))
     if work < side:
         # A pixel's centre in the region's `work` px, from its place in the window.
         scale = work / side
         to_work = np.array([[scale, 0, (x - region.x + 0.5) * scale - 0.5],
                             [0, scale, (y - region.y + 0.5) * scale - 0.5]])  # fmt: skip
         photo = image[y : y + height, x : x + width]
-        fine = _refined(photo, guide, decided, to_work, radius)
+        fine = _refined(photo, guide, mask, to_work, radius)
     else:
-        whole = cv2.resize(decided, (side, side), interpolation=cv2.INTER_AREA)
+        whole = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)
         left, top = x - region.x, y - region.y
         fine = np.ascontiguousarray(whole[top : top + height, left : left + width])
     _drop_specks(fine, _SPECK * (side / size) ** 2)
@@ -91,14 +91,14 @@ def follow_edges(
 
 
 def _window(
-    decided: np.ndarray, image: np.ndarray, region: Region, margin: float
+    mask: np.ndarray, image: np.ndarray, region: Region, margin: float
 ) -> tuple[int, int, int, int]:
     """x, y, width and height of the part of the photo that holds the hand, `margin` px around it.
 
-    `decided` is the mask of the region. Without a hand it is a pixel or so at the region's corner.
+    `mask` is the mask of the region. Without a hand it is a pixel or so at the region's corner.
     """
-    scale = region.side / decided.shape[0]
-    left, top, width, height = cv2.boundingRect((decided > 0.02).astype(np.uint8))
+    scale = region.side / mask.shape[0]
+    left, top, width, height = cv2.boundingRect((mask > 0.02).astype(np.uint8))
     margin = margin + 2 * scale + SOFTNESS + 4
     span = []
     for start, length, first, limit in (
@@ -114,20 +114,20 @@ def _window(
     return x, y, wide, tall
 
 
-def _decided(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
-    """`mask` (h, w) float32 filtered by `guide` (h, w, 3) uint8 and decided again.
+def _sharpen(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
+    """`mask` (h, w) float32 filtered by `guide` (h, w, 3) uint8 and sharpened again.
 
     What lies beyond the box around undecided pixels stays as it is.
     """
     result = mask.copy()
-    box = box_with(_undecided(mask, radius // 2), 2 * radius + 2)
+    box = box_with(_transition_band(mask, radius // 2), 2 * radius + 2)
     if box is not None:
         near = guide[box.outer], mask[box.outer]
         result[box.inner] = cv2.ximgproc.guidedFilter(*near, radius, smoothness)[box.within]
     return _sigmoid(STEEPNESS * (result - 0.5))
 
 
-def _undecided(mask: np.ndarray, reach: int) -> np.ndarray:
+def _transition_band(mask: np.ndarray, reach: int) -> np.ndarray:
     """Where `mask` (h, w) float32 is undecided, and up to `reach` px from there: (h, w) bool."""
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return cv2.dilate(cv2.inRange(mask, 0.05, 0.95), square).view(bool)
@@ -150,7 +150,7 @@ def _refined(
     """
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     result = cv2.warpAffine(mask, to_mask, photo.shape[1::-1], None, how, cv2.BORDER_REPLICATE)
-    around = _undecided(mask, radius // 2)
+    around = _transition_band(mask, radius // 2)
     box = box_with(around, 2 * radius + 2)
     if box is None:
         return result
@@ -158,7 +158,7 @@ def _refined(
     smoothness = SMOOTHNESS + _lost_variance(photo, guide, around, to_mask)
     near = _lines(guide[box.outer], mask[box.outer], radius, smoothness)
     lines[box.inner] = near[box.within]
-    band = _undecided(result, 2)
+    band = _transition_band(result, 2)
     for tile in tiles_with(band, TILE, 0):
         rows, columns = tile.inner
         corner = to_mask.copy()

@@ -34,7 +34,7 @@ _BETWEEN = " | "  # reasons
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReportRow:
     """How a pair came out, a row of the report.
 
     Attributes:
@@ -64,14 +64,14 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: dict[str, Outcome] = {}
+        self.rows: dict[str, ReportRow] = {}
         self.photos: dict[str, str] = {}
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         # A kill may have cut the last row; its pair is done again.
         whole = text[: text.rfind("\n") + 1]
         for row in csv.DictReader(io.StringIO(whole)):
             self._keep(
-                Outcome(
+                ReportRow(
                     row["id"],
                     row["status"],
                     tuple(filter(None, row["reasons"].split(_BETWEEN))),
@@ -91,7 +91,7 @@ class Report:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, row: Outcome) -> None:
+    def add(self, row: ReportRow) -> None:
         line = io.StringIO()
         writer = csv.DictWriter(line, _FIELDS, restval="", lineterminator="\n")
         writer.writerow(
@@ -108,7 +108,7 @@ class Report:
         self._file.flush()
         self._keep(row)
 
-    def _keep(self, row: Outcome) -> None:
+    def _keep(self, row: ReportRow) -> None:
         self.rows[row.id] = row
         if row.status != REJECTED and "sha256" in row.values:
             self.photos[row.values["sha256"]] = row.id

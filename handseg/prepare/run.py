@@ -31,7 +31,7 @@ from handseg.io.files import save_image
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker
 from handseg.prepare.checks import check_labels
-from handseg.prepare.report_csv import KEPT, REJECTED, REPAIRED, REPORT_FILE, Outcome, Report
+from handseg.prepare.report_csv import KEPT, REJECTED, REPAIRED, REPORT_FILE, Report, ReportRow
 from handseg.prepare.sheet import PICTURES, draw_flagged, write_pages
 from handseg.prepare.thresholds import Thresholds
 from handseg.runtime.files import write_atomic
@@ -54,7 +54,7 @@ class Prepared:
         splits: of what was kept, where they were asked for.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ReportRow, ...]
     skipped: int
     splits: Splits | None
 
@@ -213,7 +213,7 @@ class _Run:
     landmarker: HandLandmarker | None
     report: Report
 
-    def do(self, candidate: Candidate, name: str) -> Outcome:
+    def do(self, candidate: Candidate, name: str) -> ReportRow:
         """Check a pair and write what there is to write of it."""
         draft = _Draft(values={"stamp": candidate.stamp()})
         try:
@@ -231,7 +231,7 @@ class _Run:
         reasons = tuple(
             " ".join(text.replace(self.root, "").split()) for text in draft.faults or draft.repairs
         )
-        return Outcome(candidate.id, status, reasons, candidate.group, name, draft.values)
+        return ReportRow(candidate.id, status, reasons, candidate.group, name, draft.values)
 
     def _look_at(self, candidate: Candidate, draft: _Draft) -> None:
         try:

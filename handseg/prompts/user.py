@@ -12,7 +12,7 @@ from handseg.prompts.batch import POSITIVE
 from handseg.prompts.recipe import HandPrompts, PromptRecipe
 
 
-def own_prompts(
+def user_prompts(
     height: int,
     width: int,
     recipe: PromptRecipe,
@@ -74,20 +74,20 @@ def _with_clicks(
     hand: HandPrompts, points: np.ndarray, labels: np.ndarray, recipe: PromptRecipe, frame: Any
 ) -> HandPrompts:
     """`hand` with more points; those on the hand widen what is looked at until it holds them."""
-    extent, on_it = hand.extent, points[labels == POSITIVE]
+    roi_box, on_it = hand.roi_box, points[labels == POSITIVE]
     # As far past a click as past a landmark: a finger is wider than the point on it. And a click
     # no further outside is held by the region, which has room around the box.
     reach = 0.0 if hand.landmarks is None else recipe.box_reach * hand_size(hand.landmarks)
-    if (on_it < extent[:2] - reach).any() or (on_it > extent[2:] + reach).any():
-        low = np.minimum(extent[:2], on_it.min(0) - reach)
-        high = np.maximum(extent[2:], on_it.max(0) + reach)
-        extent = np.clip(np.concatenate([low, high]), 0, frame).astype(np.float32)
+    if (on_it < roi_box[:2] - reach).any() or (on_it > roi_box[2:] + reach).any():
+        low = np.minimum(roi_box[:2], on_it.min(0) - reach)
+        high = np.maximum(roi_box[2:], on_it.max(0) + reach)
+        roi_box = np.clip(np.concatenate([low, high]), 0, frame).astype(np.float32)
     return replace(
         hand,
         points=np.concatenate([hand.points, points]),
         labels=np.concatenate([hand.labels, labels]),
-        box=None if hand.box is None else extent,
-        extent=extent,
+        box=None if hand.box is None else roi_box,
+        roi_box=roi_box,
         clicks=len(points),
     )
 

@@ -26,7 +26,8 @@ class Hand:
         landmarks: (21, 2) float32 x, y px in MediaPipe's order, which may lie outside of the
             photo; None where the user prompted with other things.
         handedness: "left" or "right"; None where the user prompted.
-        score: the landmark stage's confidence, 0..1; None where the user prompted.
+        handedness_score: MediaPipe's confidence in `handedness`, 0..1; None where the user
+            prompted.
         predicted_iou: the model's own estimate of the mask's IoU.
         object_patch: (h, w) uint8, what the hand holds, kept as `patch` is; of no size where it
             holds nothing; None where that was not asked for.
@@ -43,7 +44,7 @@ class Hand:
     predicted_iou: float
     landmarks: np.ndarray | None = None
     handedness: str | None = None
-    score: float | None = None
+    handedness_score: float | None = None
     object_patch: np.ndarray | None = None
     object_offset: tuple[int, int] = (0, 0)
 
@@ -59,7 +60,7 @@ class Hand:
             raise ValueError(f"landmarks must be (21, 2) and finite, got {kind(points)}")
         if self.handedness not in ("left", "right", None):
             raise ValueError(f'handedness must be "left", "right" or None, got {self.handedness!r}')
-        for name in ("predicted_iou", "score"):
+        for name in ("predicted_iou", "handedness_score"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value):
                 raise ValueError(f"{name} must be finite, got {value}")
@@ -86,7 +87,7 @@ class Hand:
         predicted_iou: float,
         landmarks: np.ndarray | None = None,
         handedness: str | None = None,
-        score: float | None = None,
+        handedness_score: float | None = None,
     ) -> Hand:
         """Keep what `alpha` shows of a hand, and no more.
 
@@ -109,7 +110,14 @@ class Hand:
         if landmarks is not None:
             landmarks = np.asarray(landmarks, np.float32)
         return cls(
-            patch, (x, y), image_shape, box, float(predicted_iou), landmarks, handedness, score
+            patch,
+            (x, y),
+            image_shape,
+            box,
+            float(predicted_iou),
+            landmarks,
+            handedness,
+            handedness_score,
         )
 
     @property

@@ -160,9 +160,9 @@ class HandSegmentation:
 
         Masks are compressed RLE with `counts` as str, boxes x, y, width, height in whole pixels.
         Keypoints inside of the photo are marked visible (2), others labelled only (1). `score` is
-        `predicted_iou`, `handedness_score` is `Hand.score`. Category 1 is the hand. What hands
-        hold follows after all of them, as category 2, without keypoints and scores; `held_by` is
-        the id of the hand's annotation.
+        `predicted_iou`, as COCO has it. Category 1 is the hand. What hands hold follows after all
+        of them, as category 2, without keypoints and scores; `held_by` is the id of the hand's
+        annotation.
 
         Returns:
             `image`, a dict, and `annotations`, a list of dicts.
@@ -187,7 +187,7 @@ class HandSegmentation:
                     "num_keypoints": int(np.count_nonzero(keypoints[:, 2])),
                     "score": hand.predicted_iou,
                     "handedness": hand.handedness,
-                    "handedness_score": hand.score,
+                    "handedness_score": hand.handedness_score,
                 }
             )
             held = hand.object_mask
@@ -244,7 +244,7 @@ class HandSegmentation:
                     "box": _rounded(hand.box),
                     "landmarks": None if hand.landmarks is None else _rounded(hand.landmarks),
                     "handedness": hand.handedness,
-                    "score": hand.score,
+                    "handedness_score": hand.handedness_score,
                     "predicted_iou": hand.predicted_iou,
                     "area": hand.area,
                     **_object_numbers(hand),

@@ -16,7 +16,7 @@ from filelock import FileLock
 from handseg.runtime.files import write_atomic
 
 
-class JsonRows:
+class JsonJournal:
     """The rows of a JSON file by photo; those it held before stay unless they are replaced.
 
     A row goes to the end of a journal beside the file, FILE.journal, as soon as it is added, so

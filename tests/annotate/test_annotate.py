@@ -369,7 +369,7 @@ def test_ctrl_c_ends_the_run_and_the_next_one_goes_on(
 
 
 @pytest.mark.slow
-def test_carried_weights_on_photos(photo_folder: Path, tmp_path: Path) -> None:
+def test_bundled_weights_on_photos(photo_folder: Path, tmp_path: Path) -> None:
     arguments = ["annotate", str(photo_folder / "images"), "--output", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, "--review", "--device", "cpu"])
     assert done.exit_code == 0, done.output

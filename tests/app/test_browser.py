@@ -1,4 +1,4 @@
-"""The whole page: a browser, a server and the carried model."""
+"""The whole page: a browser, a server and the bundled model."""
 
 from __future__ import annotations
 

@@ -598,7 +598,7 @@ def test_info_says_what_is_installed_and_that_weights_are_missing(
     assert str(tmp_path / "nothing") in lines["weights"]
 
 
-def test_info_describes_the_carried_weights(
+def test_info_describes_the_bundled_weights(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from safetensors.numpy import save_file
@@ -632,7 +632,7 @@ def test_info_survives_weights_that_cannot_be_read(
 
 
 @pytest.mark.slow
-def test_command_with_the_carried_weights(photo_folder: Path, tmp_path: Path) -> None:
+def test_command_with_the_bundled_weights(photo_folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "handseg", "segment", str(photo_folder / "images"),
          "--mask", "--json", "all.json", "--device", "cpu"],

@@ -100,10 +100,10 @@ class TestTransformersFolder:
         assert {str(weight.dtype) for name, weight in weights.items() if "conv" in name} == {
             "torch.float32"
         }
-        carried = HandSegmenter.from_pretrained(device="cpu", backend="torch")
+        bundled = HandSegmenter.from_pretrained(device="cpu", backend="torch")
         exported = HandSegmenter.from_pretrained("lite", device="cpu")
-        assert exported.recipe == carried.recipe
-        np.testing.assert_array_equal(fixed_logits(exported.model), fixed_logits(carried.model))
+        assert exported.recipe == bundled.recipe
+        np.testing.assert_array_equal(fixed_logits(exported.model), fixed_logits(bundled.model))
 
 
 class TestOnnx:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from red_hands import LEFT, RIGHT, draw_photo, save_photo
 
-from handseg.data.image_mask import Pair, find_pairs, load_mask
+from handseg.data.image_mask import ImageMaskPair, find_pairs, load_mask
 
 
 def test_pairs_are_photos_and_masks_of_one_stem(
@@ -19,7 +19,9 @@ def test_pairs_are_photos_and_masks_of_one_stem(
     (folder / "images/.hidden.png").touch()
     pairs = find_pairs(folder)
     assert [pair.id for pair in pairs] == ["set/double", "set/exact", "set/half", "set/missed"]
-    assert pairs[0] == Pair("set/double", folder / "images/double.png", folder / "masks/double.png")
+    assert pairs[0] == ImageMaskPair(
+        "set/double", folder / "images/double.png", folder / "masks/double.png"
+    )
     assert "alone.png" in caplog.text
     image, mask = pairs[0].load()
     expected_image, _ = draw_photo(LEFT, RIGHT)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from red_hands import LEFT, draw_photo, red_segmenter, save_pair, save_photo
 
-from handseg.data.image_mask import Pair, find_pairs
+from handseg.data.image_mask import ImageMaskPair, find_pairs
 from handseg.evaluation.report import write_report
 from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
 from handseg.results import HandSegmentation
@@ -93,7 +93,7 @@ def test_unknown_prompts_are_refused(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class PhotoOfSomeone:
-    pair: Pair
+    pair: ImageMaskPair
     group: str
 
     @property
@@ -129,7 +129,7 @@ def test_worst_photos_come_worst_first(folder: Path) -> None:
 def test_progress_wraps_the_pairs(folder: Path) -> None:
     seen: list[str] = []
 
-    def progress(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    def progress(pairs: Sequence[ImageMaskPair]) -> Iterator[ImageMaskPair]:
         assert len(pairs) == 4
         for pair in pairs:
             seen.append(pair.id)
@@ -159,7 +159,7 @@ def test_bad_pairs_are_reported_and_left_out(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_carried_weights_find_the_hands_of_the_photos(
+def test_bundled_weights_find_the_hands_of_the_photos(
     photo_folder: Path, segmenter: HandSegmenter, tmp_path: Path
 ) -> None:
     systems = {

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handseg.finetune.lora.features import RunOrder
-from handseg.finetune.sampler import WeightedPasses
+from handseg.finetune.lora.features import EpochSampler
+from handseg.finetune.sampler import WeightedEpochSampler
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -35,7 +35,7 @@ def test_sets_share_a_pass_by_weight_and_take_their_hands_in_turn(
     sets = names({"small": small, "large": large})
     total = small + large
     try:
-        weighted = WeightedPasses(sets, {"small": weight, "large": 1, "unused": 9}, seed)
+        weighted = WeightedEpochSampler(sets, {"small": weight, "large": 1, "unused": 9}, seed)
     except ValueError as error:
         assert "too small" in str(error)  # noqa: PT017
         assert total * min(weight, 1) / (weight + 1) < 1
@@ -57,31 +57,31 @@ def test_sets_share_a_pass_by_weight_and_take_their_hands_in_turn(
 
 @given(first=st.integers(0, 80), count=st.integers(1, 40), seed=st.integers(0, 9))
 def test_a_run_can_be_resumed_anywhere(first: int, count: int, seed: int) -> None:
-    weighted = WeightedPasses(names({"a": 3, "b": 13}), {"a": 1, "b": 2}, seed)
-    order = RunOrder(Numbers(), 16, 4, seed, weighted)
+    weighted = WeightedEpochSampler(names({"a": 3, "b": 13}), {"a": 1, "b": 2}, seed)
+    order = EpochSampler(Numbers(), 16, 4, seed, weighted)
     run = [order.between(0, first + count)[n] for n in range(first + count)]
     part = order.between(first, first + count)
     assert [part[n] for n in range(len(part))] == run[first:]
     assert max(run) < 16 * 4
-    again = RunOrder(Numbers(), 16, 4, seed, weighted).between(0, first + count)
+    again = EpochSampler(Numbers(), 16, 4, seed, weighted).between(0, first + count)
     assert [again[n] for n in range(first + count)] == run
 
 
 def test_a_repeated_hand_is_shown_in_its_next_view() -> None:
-    weighted = WeightedPasses(["a", "b", "b", "b", "b", "b"], {"a": 1, "b": 1}, 0)
-    part = RunOrder(Numbers(), 6, 2, 0, weighted).between(0, 12)
+    weighted = WeightedEpochSampler(["a", "b", "b", "b", "b", "b"], {"a": 1, "b": 1}, 0)
+    part = EpochSampler(Numbers(), 6, 2, 0, weighted).between(0, 12)
     shown = [part[n] for n in range(12)]
     assert sorted(item for item in shown[:6] if item < 2) == [0, 0, 1]
     assert sorted(item for item in shown[6:] if item < 2) == [0, 1, 1]
 
 
 def test_without_weights_the_order_is_what_it_was() -> None:
-    order = RunOrder(Numbers(), 5, 3, 7).between(0, 15)
+    order = EpochSampler(Numbers(), 5, 3, 7).between(0, 15)
     assert [order[n] for n in range(15)] == [6, 9, 12, 0, 3, 1, 10, 4, 7, 13, 11, 2, 5, 14, 8]
 
 
 def test_weights_must_fit_the_sets() -> None:
     with pytest.raises(ValueError, match="none for b, got a"):
-        WeightedPasses(["a", "b"], {"a": 1}, 0)
+        WeightedEpochSampler(["a", "b"], {"a": 1}, 0)
     with pytest.raises(ValueError, match=r"weight 0\.01 of b is too small: .* pass of 10"):
-        WeightedPasses(["a"] * 9 + ["b"], {"a": 1, "b": 0.01}, 0)
+        WeightedEpochSampler(["a"] * 9 + ["b"], {"a": 1, "b": 0.01}, 0)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handseg.finetune.schedule import Plan
+from handseg.finetune.schedule import BatchSchedule
 
 PLANS = st.builds(
-    Plan,
+    BatchSchedule,
     hands=st.integers(1, 40),
     epochs=st.integers(1, 6),
     batch_size=st.integers(1, 9),
@@ -16,13 +16,13 @@ PLANS = st.builds(
 
 
 @given(plan=PLANS)
-def test_every_hand_is_shown_in_every_epoch_and_little_more(plan: Plan) -> None:
+def test_every_hand_is_shown_in_every_epoch_and_little_more(plan: BatchSchedule) -> None:
     shown = plan.steps * plan.samples_a_step
     assert plan.epochs * plan.hands <= shown < plan.epochs * plan.hands + plan.samples_a_step
 
 
 @given(plan=PLANS)
-def test_batches_are_numbered_without_gap(plan: Plan) -> None:
+def test_batches_are_numbered_without_gap(plan: BatchSchedule) -> None:
     numbers = [
         plan.batch_number(step, part, process)
         for step in range(3)
@@ -33,9 +33,9 @@ def test_batches_are_numbered_without_gap(plan: Plan) -> None:
 
 
 @given(plan=PLANS)
-def test_two_processes_number_batches_as_twice_the_accumulation(plan: Plan) -> None:
-    together = Plan(plan.hands, plan.epochs, plan.batch_size, plan.accumulation, 2)
-    alone = Plan(plan.hands, plan.epochs, plan.batch_size, 2 * plan.accumulation, 1)
+def test_two_processes_number_batches_as_twice_the_accumulation(plan: BatchSchedule) -> None:
+    together = BatchSchedule(plan.hands, plan.epochs, plan.batch_size, plan.accumulation, 2)
+    alone = BatchSchedule(plan.hands, plan.epochs, plan.batch_size, 2 * plan.accumulation, 1)
     assert together.steps == alone.steps
     for part in range(plan.accumulation):
         for process in range(2):
@@ -45,7 +45,7 @@ def test_two_processes_number_batches_as_twice_the_accumulation(plan: Plan) -> N
 
 
 @given(plan=PLANS)
-def test_epochs_end_in_order_once_and_the_last_with_the_run(plan: Plan) -> None:
+def test_epochs_end_in_order_once_and_the_last_with_the_run(plan: BatchSchedule) -> None:
     ended = [plan.ended_epoch(step) for step in range(1, plan.steps + 1)]
     epochs = [epoch for epoch in ended if epoch is not None]
     assert epochs == sorted(set(epochs))

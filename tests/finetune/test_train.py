@@ -161,7 +161,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(
 def test_a_run_learns_its_photos_convention(
     photo_folder: Path, photos: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    """The carried model learns from one photo that masks are drawn 4 px too generous."""
+    """The bundled model learns from one photo that masks are drawn 4 px too generous."""
     import cv2
 
     for name in ("images", "masks"):
@@ -175,7 +175,7 @@ def test_a_run_learns_its_photos_convention(
     settings = {
         "data": {"source": str(tmp_path / "data"), "ratios": {"train": 0.5, "val": 0.5}},
         "recipe": {"forearm": 0.2},
-        "lora": {"whole": ["upscaling", "hypernetworks"]},
+        "lora": {"modules_to_save": ["upscaling", "hypernetworks"]},
         "epochs": 20,
         "batch_size": 1,
         "augmentation": {"views": 1},

@@ -47,7 +47,7 @@ def paint(
         photo = cv2.blendLinear(metal, photo, cover, 1 - cover)
     hand = Hand.from_alpha(
         alpha, (0, 0), SHAPE, prompt_box=np.array([0, 0, 9, 9]), predicted_iou=1.0,
-        landmarks=landmarks.astype(np.float32), handedness="right", score=1.0,
+        landmarks=landmarks.astype(np.float32), handedness="right", handedness_score=1.0,
     )  # fmt: skip
     return HandSegmentation(photo, (hand,))
 

@@ -182,7 +182,7 @@ class TestAdapterOfTheWholeModel:
         load_mask_model(sam, adapter=tmp_path, device="cpu")
         assert [str(warning.message) for warning in recwarn] == []
 
-    def test_of_the_carried_model_by_name(
+    def test_of_the_bundled_model_by_name(
         self, sam: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bundled, "LITE_FOLDER", sam)

@@ -1,4 +1,4 @@
-"""The weights that the package carries, on the licensed photos."""
+"""The weights that come with the package, on the licensed photos."""
 
 from __future__ import annotations
 

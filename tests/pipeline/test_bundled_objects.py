@@ -1,4 +1,4 @@
-"""The carried object adapter, end to end: real photos, and cards put into their hands."""
+"""The bundled object adapter, end to end: real photos, and cards put into their hands."""
 
 from __future__ import annotations
 

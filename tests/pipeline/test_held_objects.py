@@ -13,7 +13,7 @@ from tiny_models import random_prompts, save_tiny_model
 from handseg.errors import ModelError
 from handseg.evaluation.metrics import compare_masks
 from handseg.pipeline.held_objects import OBJECT_FOLDER, ObjectStage, ObjectWeights, find_weights
-from handseg.postprocess.cleanup import keep_touching
+from handseg.postprocess.cleanup import drop_detached
 from handseg.prompts import PromptRecipe
 from handseg.results.overlay import OBJECT_COLOR
 from handseg.segmenter import HandSegmenter
@@ -205,7 +205,7 @@ class TestLoading:
         with pytest.raises(ModelError, match="object_adapter"):
             segmenter.segment_batch([photo(HELD)[0]], objects=True)
 
-    def test_other_bases_have_none_and_lite_has_the_carried_one(self, tmp_path: Path) -> None:
+    def test_other_bases_have_none_and_lite_has_the_bundled_one(self, tmp_path: Path) -> None:
         from handseg.models.bundled import LITE_FOLDER, LITE_OBJECT_FOLDER
 
         assert find_weights("facebook/sam-vit-base", None) is None
@@ -251,7 +251,7 @@ class TestKeepTouching:
         touching, inside, far = np.s_[12:16, 21:26], np.s_[13:16, 11:14], np.s_[30:34, 2:6]
         for where in (touching, inside, far):
             logits[where] = 4
-        kept = keep_touching(logits, self.HAND)
+        kept = drop_detached(logits, self.HAND)
         assert (kept[touching] == 4).all()
         assert (kept[inside] == 4).all()
         assert (kept[far] == -4).all()
@@ -262,11 +262,11 @@ class TestKeepTouching:
     def test_reach(self, gap: int) -> None:
         logits = self.LOGITS.copy()
         logits[12:15, 20 + gap : 25 + gap] = 1
-        assert (keep_touching(logits, self.HAND, reach=2) > 0).any() == (gap < 2)
+        assert (drop_detached(logits, self.HAND, reach=2) > 0).any() == (gap < 2)
 
     def test_nothing_stays_nothing(self) -> None:
-        np.testing.assert_array_equal(keep_touching(self.LOGITS, self.HAND), self.LOGITS)
+        np.testing.assert_array_equal(drop_detached(self.LOGITS, self.HAND), self.LOGITS)
 
     def test_without_a_hand_nothing_is_held(self) -> None:
         logits = np.full((20, 20), 2, np.float32)
-        assert (keep_touching(logits, np.zeros((20, 20), bool)) < 0).all()
+        assert (drop_detached(logits, np.zeros((20, 20), bool)) < 0).all()

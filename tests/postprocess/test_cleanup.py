@@ -12,7 +12,7 @@ from handseg.postprocess.cleanup import (
     LOGIT_LIMIT,
     clean_logits,
     cut_at_wrist,
-    fill_on_hand,
+    fill_holes_on_hand,
     smooth_logits,
 )
 
@@ -213,7 +213,7 @@ class TestFillOnHand:
         whole = paint_hand(landmarks)
         x, y = landmarks[list(PALM)].mean(0).round().astype(int).tolist()
         logits = cv2.circle(whole.copy(), (x, y), round(radius * hand_size(landmarks)), -3.0, -1)
-        filled = fill_on_hand(logits, landmarks)
+        filled = fill_holes_on_hand(logits, landmarks)
         np.testing.assert_array_equal(filled > 0, whole > 0)
 
     @pytest.mark.parametrize("joint", [6, 10, 14, 18])
@@ -228,7 +228,7 @@ class TestFillOnHand:
         ends = [np.rint(middle + sign * across).astype(int).tolist() for sign in (-1, 1)]
         logits = cv2.line(whole.copy(), *ends, -5.0, round(band * size))
         assert pieces(logits > 0) == 2
-        filled = fill_on_hand(logits, landmarks)
+        filled = fill_holes_on_hand(logits, landmarks)
         assert pieces(filled > 0) == 1
         x, y = middle.round().astype(int)
         assert filled[y, x] > 0
@@ -240,7 +240,7 @@ class TestFillOnHand:
         whole = paint_hand(landmarks)
         x, y = (landmarks[0] + [0, -4]).round().astype(int).tolist()
         logits = cv2.circle(whole.copy(), (x, y), 5, -5.0, -1)
-        np.testing.assert_array_equal(fill_on_hand(logits, landmarks) > 0, whole > 0)
+        np.testing.assert_array_equal(fill_holes_on_hand(logits, landmarks) > 0, whole > 0)
 
     @given(
         angle=st.floats(-180, 180),
@@ -259,7 +259,7 @@ class TestFillOnHand:
     ) -> None:
         landmarks = placed(open_hand, scale, angle, shift)
         logits = paint_hand(landmarks, width)
-        filled = fill_on_hand(logits, landmarks)
+        filled = fill_holes_on_hand(logits, landmarks)
         # Bones are drawn to a fraction of a pixel, these fingers to a whole one.
         assert ((filled > 0) != (logits > 0)).sum() <= 0.01 * (logits > 0).sum() + 2
 
@@ -267,7 +267,7 @@ class TestFillOnHand:
         logits = paint_hand(landmarks)
         for seed in range(10):
             errors = np.random.default_rng(seed).normal(0, 0.02 * hand_size(landmarks), (21, 2))
-            filled = fill_on_hand(logits, (landmarks + errors).astype(np.float32))
+            filled = fill_holes_on_hand(logits, (landmarks + errors).astype(np.float32))
             for one, other in ((6, 10), (10, 14), (14, 18)):
                 x, y = landmarks[[one, other]].mean(0).round().astype(int)
                 assert logits[y, x] < 0
@@ -291,7 +291,7 @@ class TestFillOnHand:
         hand[6:9] = ring[:1:-1]
         hand = placed(hand, 1.0, angle)
         logits = paint_hand(hand, width)
-        filled = fill_on_hand(logits, hand)
+        filled = fill_holes_on_hand(logits, hand)
         # Without pinholes where two painted fingers meet.
         hole = cv2.erode(holes(logits > 0).astype(np.uint8), np.ones((3, 3))) > 0
         assert hole.sum() > 100
@@ -300,15 +300,15 @@ class TestFillOnHand:
     def test_hole_off_the_hand_stays(self, landmarks: np.ndarray) -> None:
         logits = np.full((256, 256), 5, np.float32)
         logits[4:12, 4:12] = -5
-        np.testing.assert_array_equal(fill_on_hand(logits, landmarks), logits)
+        np.testing.assert_array_equal(fill_holes_on_hand(logits, landmarks), logits)
 
     def test_reaches_as_far_as_asked(self, landmarks: np.ndarray) -> None:
         logits, size = paint_hand(landmarks), hand_size(landmarks)
         x, y = landmarks[9:11].mean(0).round().astype(int).tolist()
         high = round(0.07 * size)
         logits[y - high : y + high, x - 20 : x + 20] = -5
-        assert fill_on_hand(logits, landmarks, reach=0.04)[y, x] < 0
-        assert fill_on_hand(logits, landmarks, reach=0.1)[y, x] > 0
+        assert fill_holes_on_hand(logits, landmarks, reach=0.04)[y, x] < 0
+        assert fill_holes_on_hand(logits, landmarks, reach=0.1)[y, x] > 0
 
     @given(
         seed=st.integers(0, 1000),
@@ -323,7 +323,7 @@ class TestFillOnHand:
         logits = 5 * cv2.GaussianBlur(noise, (0, 0), blur)
         landmarks = placed(open_hand, 0.4, 0, (shift[0] - 80, shift[1] - 80))
         before = logits.copy()
-        filled = fill_on_hand(logits, landmarks)
+        filled = fill_holes_on_hand(logits, landmarks)
         np.testing.assert_array_equal(logits, before)
         assert (filled.dtype, filled.shape) == (np.float32, logits.shape)
         changed = filled != logits
@@ -334,7 +334,7 @@ class TestFillOnHand:
     @pytest.mark.parametrize("value", [4.0, -4.0])
     def test_all_or_nothing_stays(self, landmarks: np.ndarray, value: float) -> None:
         logits = np.full((256, 256), value, np.float32)
-        np.testing.assert_array_equal(fill_on_hand(logits, landmarks), logits)
+        np.testing.assert_array_equal(fill_holes_on_hand(logits, landmarks), logits)
 
 
 class TestCutAtWrist:

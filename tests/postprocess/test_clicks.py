@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.landmarks.anatomy import past_wrist
-from handseg.postprocess.clicks import heed_clicks
+from handseg.postprocess.clicks import apply_clicks
 from handseg.segmenter import HandSegmenter
 
 SIZE = 112
@@ -29,7 +29,7 @@ def two_patches() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def heed(mask: np.ndarray, view: np.ndarray, *clicks: tuple[int, int, int]) -> np.ndarray:
     logits = np.where(mask, 5, -5).astype(np.float32)
     points = np.array([click[:2] for click in clicks], np.float32).reshape(-1, 2)
-    return heed_clicks(logits, view, points, np.array([click[2] for click in clicks])) > 0
+    return apply_clicks(logits, view, points, np.array([click[2] for click in clicks])) > 0
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> float:
@@ -55,8 +55,8 @@ def test_clicks_that_are_followed_change_nothing() -> None:
     view, disc, _ = two_patches()
     logits = np.where(disc, 5, -5).astype(np.float32)
     points = np.array([[40, 50], [73, 52], [500, -3]], np.float32)  # the last lies outside
-    assert heed_clicks(logits, view, points, np.array([1, 0, 1])) is logits
-    assert heed_clicks(logits, view, points[:0], np.zeros(0, int)) is logits
+    assert apply_clicks(logits, view, points, np.array([1, 0, 1])) is logits
+    assert apply_clicks(logits, view, points[:0], np.zeros(0, int)) is logits
 
 
 @settings(max_examples=30, deadline=None)
@@ -76,7 +76,7 @@ def test_every_click_is_obeyed_and_the_rest_stays(
     mask = np.ones_like(disc) if uniform else disc
     logits = np.where(mask, 5, -5).astype(np.float32)
     points = np.array([click[:2] for click in clicks], np.float32)
-    result = heed_clicks(logits, view, points, np.array([click[2] for click in clicks]))
+    result = apply_clicks(logits, view, points, np.array([click[2] for click in clicks]))
     x, y, label = clicks[-1]
     assert (result[y, x] > 0) == label
     assert result.dtype == np.float32

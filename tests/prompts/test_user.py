@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptRecipe
-from handseg.prompts.user import own_prompts
+from handseg.prompts.user import user_prompts
 
 HEIGHT, WIDTH = 100, 200
 BOX = [20, 30, 60, 80]
@@ -16,7 +16,7 @@ RECIPE = PromptRecipe()
 
 
 def own(recipe: PromptRecipe = RECIPE, **prompts: Any) -> list[HandPrompts]:
-    return own_prompts(HEIGHT, WIDTH, recipe, **prompts)
+    return user_prompts(HEIGHT, WIDTH, recipe, **prompts)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ class TestBoxes:
         np.testing.assert_array_equal(hand.box, BOX)
         assert hand.box is not None
         assert hand.box.dtype == np.float32
-        np.testing.assert_array_equal(hand.extent, BOX)
+        np.testing.assert_array_equal(hand.roi_box, BOX)
         assert hand.points.shape == (0, 2)
         assert hand.labels.shape == (0,)
         assert hand.landmarks is None
@@ -92,7 +92,7 @@ class TestPoints:
 
     def test_alone_let_the_model_look_at_the_whole_photo(self) -> None:
         (hand,) = own(points=[[50, 60]])
-        np.testing.assert_array_equal(hand.extent, [0, 0, WIDTH - 1, HEIGHT - 1])
+        np.testing.assert_array_equal(hand.roi_box, [0, 0, WIDTH - 1, HEIGHT - 1])
 
     def test_with_labels(self) -> None:
         points = [[[50, 60], [70, 80]], [[10, 20], [30, 40]]]
@@ -110,7 +110,7 @@ class TestPoints:
         boxes = [BOX, [100, 10, 150, 90]]
         hands = own(boxes=boxes, points=[[[50, 60]], [[120, 50]]], labels=[[1], [0]])
         np.testing.assert_array_equal(np.array([hand.box for hand in hands]), boxes)
-        np.testing.assert_array_equal(np.array([hand.extent for hand in hands]), boxes)
+        np.testing.assert_array_equal(np.array([hand.roi_box for hand in hands]), boxes)
         assert [hand.points.tolist() for hand in hands] == [[[50, 60]], [[120, 50]]]
         assert [hand.labels.tolist() for hand in hands] == [[1], [0]]
 
@@ -120,24 +120,24 @@ class TestPoints:
         np.testing.assert_array_equal(hand.points, [*plain.points, (5, 6)])
         np.testing.assert_array_equal(hand.labels, [*plain.labels, NEGATIVE])
         np.testing.assert_array_equal(hand.box, plain.box)
-        np.testing.assert_array_equal(hand.extent, plain.extent)
+        np.testing.assert_array_equal(hand.roi_box, plain.roi_box)
 
     def test_on_the_hand_widen_box_and_region(self, small_hand: np.ndarray) -> None:
         (hand,) = own(boxes=BOX, points=[[30, 40], [90, 20]])
-        np.testing.assert_array_equal(hand.extent, [20, 20, 90, 80])
-        np.testing.assert_array_equal(hand.box, hand.extent)
+        np.testing.assert_array_equal(hand.roi_box, [20, 20, 90, 80])
+        np.testing.assert_array_equal(hand.box, hand.roi_box)
         (off,) = own(boxes=BOX, points=[[30, 40], [90, 20]], labels=[1, 0])
-        np.testing.assert_array_equal(off.extent, BOX)
+        np.testing.assert_array_equal(off.roi_box, BOX)
         found = RECIPE.prompts(small_hand, HEIGHT, WIDTH)
         (wider,) = own(landmarks=small_hand, points=[[199, 50]])
-        np.testing.assert_array_equal(wider.extent[[0, 1, 3]], found.extent[[0, 1, 3]])
-        assert wider.extent[2] == 199
-        left = float(found.extent[0]) - 10
+        np.testing.assert_array_equal(wider.roi_box[[0, 1, 3]], found.roi_box[[0, 1, 3]])
+        assert wider.roi_box[2] == 199
+        left = float(found.roi_box[0]) - 10
         (past,) = own(landmarks=small_hand, points=[[left, 50]])
-        assert past.extent[0] < left  # the skin reaches past the point, as past a joint
+        assert past.roi_box[0] < left  # the skin reaches past the point, as past a joint
         (boxless,) = own(PromptRecipe(box=False), landmarks=small_hand, points=[[left, 50]])
         assert boxless.box is None
-        np.testing.assert_array_equal(boxless.extent, past.extent)
+        np.testing.assert_array_equal(boxless.roi_box, past.roi_box)
 
     def test_may_lie_on_the_frame(self) -> None:
         (hand,) = own(points=[[0, 0], [WIDTH - 1, HEIGHT - 1]])
@@ -149,7 +149,7 @@ class TestLandmarks:
         recipe = PromptRecipe(positives=("tips",), negatives=(), skeleton=True)
         (hand,) = own(recipe, landmarks=small_hand)
         expected = recipe.prompts(small_hand, HEIGHT, WIDTH)
-        for name in ("points", "labels", "box", "extent", "skeleton"):
+        for name in ("points", "labels", "box", "roi_box", "skeleton"):
             np.testing.assert_array_equal(getattr(hand, name), getattr(expected, name))
 
     def test_of_two_hands(self, small_hand: np.ndarray) -> None:

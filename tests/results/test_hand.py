@@ -122,7 +122,7 @@ class TestHand:
             ("landmarks", np.full((21, 2), np.inf), "landmarks must be"),
             ("handedness", "Left", "handedness must be .* got 'Left'"),
             ("predicted_iou", float("nan"), "predicted_iou must be finite"),
-            ("score", float("inf"), "score must be finite"),
+            ("handedness_score", float("inf"), "handedness_score must be finite"),
         ],
     )
     def test_rejects_fields_that_do_not_fit(self, field: str, value: Any, message: str) -> None:

@@ -62,7 +62,7 @@ class TestCoco:
             dataclasses.replace(make_hand(SOFT, (2, 1)), object_patch=patch, object_offset=(4, 3))
             for patch in (np.zeros((0, 0), np.uint8), held)
         ]
-        left = dataclasses.replace(hands[1], handedness="left", score=0.75)
+        left = dataclasses.replace(hands[1], handedness="left", handedness_score=0.75)
         entry = HandSegmentation(make_photo(), (hands[0], left)).to_coco(3, first_annotation_id=10)
         entry = json.loads(json.dumps(entry))
         assert [(note["id"], note["category_id"]) for note in entry["annotations"]] == [
@@ -106,9 +106,14 @@ def test_to_dict_survives_json(two_hands: HandSegmentation) -> None:
     landmarks = first.pop("landmarks")
     np.testing.assert_allclose(landmarks, LANDMARKS, atol=0.006)
     assert first == {
-        "box": [2, 2, 4, 2], "handedness": "left", "score": 0.75, "predicted_iou": 0.9, "area": 3
+        "box": [2, 2, 4, 2], "handedness": "left", "handedness_score": 0.75, "predicted_iou": 0.9,
+        "area": 3
     }  # fmt: skip
-    assert (second["landmarks"], second["handedness"], second["score"]) == (None, None, None)
+    assert (second["landmarks"], second["handedness"], second["handedness_score"]) == (
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from handseg.finetune.baselines.encoders import freeze_encoder, load_encoder
 from handseg.finetune.baselines.photos import PhotoViews, class_weights
 from handseg.finetune.baselines.report import report_baseline
 from handseg.finetune.baselines.settings import BaselineConfig
-from handseg.finetune.lora.data import load_photos, weighted_passes
-from handseg.finetune.lora.features import Item, RunOrder
+from handseg.finetune.lora.data import load_photos, weighted_epochs
+from handseg.finetune.lora.features import EpochSampler, Item
 from handseg.finetune.losses import batch_iou
 from handseg.finetune.pretrain.lite import freeze_batch_norms
 from handseg.models.semantic.model import SemanticModel, is_semantic
@@ -39,8 +39,10 @@ class BaselineTask:
         views = PhotoViews(
             photos[TRAIN], config.network, config.augmentation, config.epochs, config.seed
         )
-        weighted = weighted_passes(config, [row.id for row in photos[TRAIN]])
-        self.training = RunOrder(views, len(photos[TRAIN]), config.epochs, config.seed, weighted)
+        weighted = weighted_epochs(config, [row.id for row in photos[TRAIN]])
+        self.training = EpochSampler(
+            views, len(photos[TRAIN]), config.epochs, config.seed, weighted
+        )
         self.validation = PhotoViews(photos[VALIDATION], config.network)
         self._config, self._photos = config, photos
 

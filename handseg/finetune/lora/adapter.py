@@ -25,7 +25,7 @@ from handseg.prompts.recipe import RECIPE_FILE
 WEIGHTS = "adapter_model.safetensors"
 CARD = "README.md"
 _LITE_LICENCE = "cc-by-sa-4.0"
-"""An adapter is a derivative of its base, and the carried weights' licence is share-alike."""
+"""An adapter is a derivative of its base, and the bundled weights' licence is share-alike."""
 _USES = {
     HAND: (
         "hands",

@@ -13,7 +13,7 @@ from handseg.landmarks.anatomy import draw_skeleton
 from handseg.models.region import FILL, Region
 from handseg.prompts import IGNORED, HandPrompts, PromptRecipe
 from handseg.prompts.from_mask import prompts_from_mask
-from handseg.prompts.user import own_prompts
+from handseg.prompts.user import user_prompts
 from handseg.synthetic.pasted import effects
 from handseg.synthetic.pasted.compositor import Sample, jitter_landmarks
 
@@ -67,7 +67,7 @@ def plain_view(hand: TrainingHand, recipe: PromptRecipe, size: int) -> Sample:
     photo, mask = hand.load()
     height, width = mask.shape
     prompts = _prompts(hand.landmarks, mask, np.eye(3), height, width, recipe)
-    region = Region.around(prompts.extent, recipe.region_margin)
+    region = Region.around(prompts.roi_box, recipe.region_margin)
     image = region.crop(photo, size)
     # Cut out as the photo is, in one picture: the mask, and where the photo is, which lacks FILL.
     labels = np.zeros((height, width, 3), np.uint8)
@@ -94,7 +94,7 @@ def varied_view(
     prompts = _prompts(landmarks, mask, to_view, height, width, recipe)
     margin = recipe.region_margin + 0.5
     margin = max(0.0, margin * np.exp(rng.normal(0, augmentation.zoom)) - 0.5)
-    region = Region.around(prompts.extent, margin)
+    region = Region.around(prompts.roi_box, margin)
     scale = size / region.side
     to_crop = np.array([[scale, 0, 0], [0, scale, 0], [0, 0, 1.0]])
     to_crop[:2, 2] = (np.array([-region.x, -region.y]) + 0.5) * scale - 0.5
@@ -143,7 +143,7 @@ def _prompts(
     hull = _move(cv2.convexHull(cv2.findNonZero(part))[:, 0] + [x0, y0], matrix)
     box = np.concatenate([hull.min(0), hull.max(0)])
     inside = np.clip(_move(points[0], matrix), 0, [width - 1, height - 1])
-    return own_prompts(height, width, recipe, boxes=box, points=inside)[0]
+    return user_prompts(height, width, recipe, boxes=box, points=inside)[0]
 
 
 def _move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ def _sample(
 ) -> Sample:
     points = region.to_crop(prompts.points, size)
     points[prompts.labels == IGNORED] = 0
-    box = region.to_crop(prompts.extent.reshape(2, 2), size).reshape(4)
+    box = region.to_crop(prompts.roi_box.reshape(2, 2), size).reshape(4)
     skeleton = np.full((size // 4, size // 4), -6.0, np.float32)
     if prompts.landmarks is not None:
         skeleton = draw_skeleton(region.to_crop(prompts.landmarks, size // 4), size // 4)

@@ -14,10 +14,16 @@ from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.data.loaders.mix import mix_weights
 from handseg.data.splits import OFFICIAL, TRAIN, VALIDATION
 from handseg.errors import TrainingError
-from handseg.finetune.lora.features import FeatureCache, Item, RunOrder, Views, signature
+from handseg.finetune.lora.features import (
+    AugmentedHands,
+    EpochSampler,
+    FeatureCache,
+    Item,
+    signature,
+)
 from handseg.finetune.lora.hands import FoundHands, TrainingHand, find_hands
 from handseg.finetune.lora.settings import FinetuneConfig
-from handseg.finetune.sampler import WeightedPasses
+from handseg.finetune.sampler import WeightedEpochSampler
 from handseg.finetune.settings import DataSettings, RunSettings
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
@@ -38,7 +44,7 @@ class RunData:
         hands: that are trained on.
     """
 
-    training: RunOrder
+    training: EpochSampler
     validation: torch.utils.data.Dataset[Item]
     photos: dict[str, LabelledPhotos]
     hands: tuple[TrainingHand, ...]
@@ -94,22 +100,22 @@ def prepare_data(
         accelerator.print(f"{part}: {len(photos[part])} photos, {found[part].summary()}")
         if not found[part].hands:
             raise TrainingError(f"no photo of the part {part!r} can be used")
-        items = Views(
+        items = AugmentedHands(
             found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
         )
         sets[part] = _encoded(items, model, kept / part, accelerator) if config.cache else items
     hands = found[TRAIN].hands
-    weighted = weighted_passes(config, [hand.photo.id for hand in hands])
-    order = RunOrder(sets[TRAIN], len(hands), config.views, config.seed, weighted)
+    weighted = weighted_epochs(config, [hand.photo.id for hand in hands])
+    order = EpochSampler(sets[TRAIN], len(hands), config.views, config.seed, weighted)
     return RunData(order, sets[VALIDATION], photos, hands)
 
 
-def weighted_passes(config: RunSettings, ids: Sequence[str]) -> WeightedPasses | None:
+def weighted_epochs(config: RunSettings, ids: Sequence[str]) -> WeightedEpochSampler | None:
     """What the weights of a mix make of each pass over photos of these ids; None for other data."""
     if config.data.layout != "mix":
         return None
     sets = [name.partition("/")[0] for name in ids]
-    return WeightedPasses(sets, mix_weights(Path(config.data.source)), config.seed)
+    return WeightedEpochSampler(sets, mix_weights(Path(config.data.source)), config.seed)
 
 
 def _find(photos: Sequence[Any], part: str, folder: Path, target: str, show: bool) -> FoundHands:
@@ -118,7 +124,7 @@ def _find(photos: Sequence[Any], part: str, folder: Path, target: str, show: boo
 
 
 def _encoded(
-    views: Views, model: TransformersMaskModel, folder: Path, accelerator: Any
+    views: AugmentedHands, model: TransformersMaskModel, folder: Path, accelerator: Any
 ) -> FeatureCache:
     with accelerator.main_process_first():
         cache = FeatureCache(folder, len(views), signature(views, model.model))

@@ -19,7 +19,7 @@ from handseg.errors import TrainingError
 from handseg.finetune.lora.augment import Augmentation, plain_view, varied_view
 from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.pretrain.samples import to_tensors
-from handseg.finetune.sampler import WeightedPasses
+from handseg.finetune.sampler import WeightedEpochSampler
 from handseg.prompts import PromptRecipe
 from handseg.runtime.files import write_atomic
 
@@ -34,7 +34,7 @@ _HALF = ("target", "skeleton")
 Item = dict[str, Any]
 
 
-class Views(Dataset[Item]):
+class AugmentedHands(Dataset[Item]):
     """Each hand's views, one after the other: the hand's view v is item `hand * views + v`.
 
     An item is the region as "image" (S, S, 3) uint8, and what `to_tensors` makes. It depends on the
@@ -69,7 +69,7 @@ class Views(Dataset[Item]):
 
 
 class FeatureCache(Dataset[Item]):
-    """The items of `Views` with "embeddings" in place of "image", kept in safetensors files.
+    """The items of `AugmentedHands` with "embeddings" in place of "image", in safetensors files.
 
     Args:
         folder: of the cache; made if it is missing.
@@ -106,7 +106,7 @@ class FeatureCache(Dataset[Item]):
 
     def fill(
         self,
-        views: Views,
+        views: AugmentedHands,
         encode: Callable[[np.ndarray], dict[str, Any]],
         shards: Iterable[int],
         batch: int = 8,
@@ -197,7 +197,7 @@ def _unflatten(stored: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     return encoded
 
 
-def signature(views: Views, model: torch.nn.Module) -> dict[str, Any]:
+def signature(views: AugmentedHands, model: torch.nn.Module) -> dict[str, Any]:
     """All that the features of `views` depend on, each part by name."""
     from handseg.runtime.environment import versions
 
@@ -220,7 +220,7 @@ def signature(views: Views, model: torch.nn.Module) -> dict[str, Any]:
     }
 
 
-class RunOrder(Dataset[Item]):
+class EpochSampler(Dataset[Item]):
     """Everything that a run shows, in order: sample n depends on the seed and n alone.
 
     Each pass shows each hand once, in another order, each time in another of its views. With
@@ -233,16 +233,16 @@ class RunOrder(Dataset[Item]):
         hands: int,
         views: int,
         seed: int,
-        weighted: WeightedPasses | None = None,
+        weighted: WeightedEpochSampler | None = None,
     ) -> None:
         self.items, self.hands, self.views, self.seed = items, hands, views, seed
         self.weighted = weighted
         self.first, self.last = 0, 0
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
-    def between(self, first: int, last: int) -> RunOrder:
+    def between(self, first: int, last: int) -> EpochSampler:
         """Samples `first` to `last` of the run, the last one not included."""
-        part = RunOrder(self.items, self.hands, self.views, self.seed, self.weighted)
+        part = EpochSampler(self.items, self.hands, self.views, self.seed, self.weighted)
         part.first, part.last = first, last
         return part
 

@@ -15,7 +15,7 @@ from handseg.errors import ModelError
 from handseg.models.adapters import use_tuned_mask, wrap
 
 PLACEMENTS = ("decoder", "decoder+neck", "all")
-WHOLE_PARTS = {
+MODULES_TO_SAVE = {
     "upscaling": r"mask_decoder\.((upscale|compress_vit|encoder|mask)_(conv\d|norm|layer_norm))",
     # Only the first of SAM's mask tokens is read where one mask is asked for.
     "hypernetworks": r"mask_decoder\.(output_hypernetworks_mlps\.0|hq_mask_mlp)",
@@ -57,8 +57,8 @@ class LoraSettings:
             projections and MLPs of the placement's transformers, and its convolutions where it
             takes in a neck or a convolutional encoder. Grouped and transposed convolutions take no
             LoRA.
-        whole: parts of the decoder that are trained in full: "upscaling", "hypernetworks",
-            "iou_head". They make the adapter larger by 0.3 to 0.6 MB each.
+        modules_to_save: parts of the decoder that are trained in full: "upscaling",
+            "hypernetworks", "iou_head". They make the adapter larger by 0.3 to 0.6 MB each.
     """
 
     rank: int = 8
@@ -66,7 +66,7 @@ class LoraSettings:
     dropout: float = 0.0
     placement: str = "decoder"
     targets: tuple[str, ...] | None = None
-    whole: tuple[str, ...] = ()
+    modules_to_save: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
@@ -79,10 +79,12 @@ class LoraSettings:
             raise ValueError(
                 f"placement must be one of {', '.join(PLACEMENTS)}, got {self.placement!r}"
             )
-        whole = _names("whole", self.whole)
-        if unknown := sorted(set(whole) - set(WHOLE_PARTS)):
-            raise ValueError(f"whole must be among {', '.join(WHOLE_PARTS)}, got {unknown[0]!r}")
-        object.__setattr__(self, "whole", whole)
+        whole = _names("modules_to_save", self.modules_to_save)
+        if unknown := sorted(set(whole) - set(MODULES_TO_SAVE)):
+            raise ValueError(
+                f"modules_to_save must be among {', '.join(MODULES_TO_SAVE)}, got {unknown[0]!r}"
+            )
+        object.__setattr__(self, "modules_to_save", whole)
         if self.targets is not None:
             object.__setattr__(self, "targets", _names("targets", self.targets))
             if not self.targets:
@@ -127,12 +129,15 @@ def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
     targets = _find_targets(model, settings)
     names = [name for name, _ in model.named_modules()]
     whole = [
-        name for part in settings.whole for name in names if re.fullmatch(WHOLE_PARTS[part], name)
+        name
+        for part in settings.modules_to_save
+        for name in names
+        if re.fullmatch(MODULES_TO_SAVE[part], name)
     ]
     for name in targets:
         if any(name.startswith(f"{part}.") for part in whole):
             raise ModelError(
-                f"targets: {name} is in a part that is trained whole: {settings.whole}"
+                f"targets: {name} is in a part that is trained whole: {settings.modules_to_save}"
             )
     config = peft.LoraConfig(
         r=settings.rank,

@@ -8,7 +8,7 @@ from handseg.finetune.lora.augment import Augmentation
 from handseg.finetune.lora.lora import LoraSettings
 from handseg.finetune.losses import LossWeights
 from handseg.finetune.settings import RunSettings
-from handseg.finetune.step import PromptChances
+from handseg.finetune.step import PromptSampling
 from handseg.prompts import PromptRecipe
 
 
@@ -32,7 +32,7 @@ class FinetuneConfig(RunSettings):
     recipe: PromptRecipe | None = None
     lora: LoraSettings = field(default_factory=LoraSettings)
     loss: LossWeights = field(default_factory=lambda: LossWeights(boundary=0.5))
-    prompts: PromptChances = field(default_factory=PromptChances)
+    prompts: PromptSampling = field(default_factory=PromptSampling)
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: bool = True
     cache_dir: str | None = None

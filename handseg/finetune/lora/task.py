@@ -18,7 +18,7 @@ from handseg.finetune.lora.report import find_outline, report_run
 from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.losses import LossWeights, batch_iou
 from handseg.finetune.pretrain.lite import depthwise_in_float32, freeze_batch_norms
-from handseg.finetune.step import PromptMix, forward_loss
+from handseg.finetune.step import SampledPrompts, forward_loss
 from handseg.models import load_mask_model
 from handseg.models.bundled import home
 from handseg.models.sam.transformers import TransformersMaskModel
@@ -27,7 +27,7 @@ from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
 
 
-class TuningTask:
+class LoraTask:
     """See `handseg.finetune.train.Task`.
 
     Raises:
@@ -65,7 +65,7 @@ class TuningTask:
 
     def score(self, batch: Item) -> torch.Tensor:
         self._model.eval()
-        batch, mix = with_pixels(self._base, batch), PromptMix.of(self._recipe)
+        batch, mix = with_pixels(self._base, batch), SampledPrompts.of(self._recipe)
         _, logits = forward_loss(self._model, batch, mix, LossWeights(), 0)
         shape = batch["target"].shape[-2:]
         logits = torch.nn.functional.interpolate(logits[:, None].float(), shape, mode="bilinear")
@@ -108,10 +108,10 @@ def with_pixels(base: TransformersMaskModel, batch: Item) -> Item:
     return {**batch, "pixel_values": base.pixel_values(batch["image"])}
 
 
-def _draw_mix(config: FinetuneConfig, recipe: PromptRecipe, turn: int) -> PromptMix:
+def _draw_mix(config: FinetuneConfig, recipe: PromptRecipe, turn: int) -> SampledPrompts:
     """The prompts of batch number `turn`, of the kinds that the recipe makes."""
-    usual = PromptMix.of(recipe)
-    mix = PromptMix.draw(np.random.default_rng([config.seed, 7, turn]), config.prompts)
+    usual = SampledPrompts.of(recipe)
+    mix = SampledPrompts.draw(np.random.default_rng([config.seed, 7, turn]), config.prompts)
     if not (usual.box and usual.points):
         mix = replace(mix, box=usual.box, points=usual.points)
     return mix

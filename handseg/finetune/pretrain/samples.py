@@ -77,7 +77,7 @@ def to_tensors(sample: Sample) -> dict[str, torch.Tensor]:
     }
 
 
-def load_data(
+def load_samples(
     data: DataConfig, recipe: PromptRecipe, root: Path, cache: Path
 ) -> tuple[Composer, Composer]:
     """The composers of training and validation; a held-out id or file is in one of them only.

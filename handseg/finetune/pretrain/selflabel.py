@@ -46,7 +46,7 @@ VARIANTS: tuple[tuple[dict, bool], ...] = (
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class SelfLabelThresholds:
     """What a hand's mask must reach to be kept, all 0..1.
 
     Attributes:
@@ -62,8 +62,8 @@ class Thresholds:
     predicted_iou: float = 0.75
 
 
-def label_photo(
-    segmenter: HandSegmenter, photo: np.ndarray, thresholds: Thresholds
+def self_label(
+    segmenter: HandSegmenter, photo: np.ndarray, thresholds: SelfLabelThresholds
 ) -> list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]]:
     """Each hand of a photo with its mask, (H, W) bool, or None where the opinions differ."""
     found = segmenter.landmarker.detect(photo)
@@ -133,7 +133,7 @@ def _iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def label_folder(
-    segmenter: HandSegmenter, photos: Sequence[Path], output: Path, thresholds: Thresholds
+    segmenter: HandSegmenter, photos: Sequence[Path], output: Path, thresholds: SelfLabelThresholds
 ) -> None:
     """Write a pair for every hand that is sure, and `labels.json` with the scores of all."""
     from rich.progress import track
@@ -147,7 +147,7 @@ def label_folder(
         except ImageError as error:
             logger.warning("%s", error)
             continue
-        for index, (hand, mask, scores) in enumerate(label_photo(segmenter, photo, thresholds)):
+        for index, (hand, mask, scores) in enumerate(self_label(segmenter, photo, thresholds)):
             stem = f"{path.stem}_h{index}"
             records[stem] = {"kept": mask is not None, **scores}
             if mask is None:
@@ -168,12 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="model folder, as HandSegmenter takes it")
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--output", type=Path, required=True, help="folder of pairs to write")
-    for item in dataclasses.fields(Thresholds):
+    for item in dataclasses.fields(SelfLabelThresholds):
         parser.add_argument(f"--{item.name.replace('_', '-')}", type=float, default=item.default)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    names = [item.name for item in dataclasses.fields(Thresholds)]
-    thresholds = Thresholds(**{name: getattr(options, name) for name in names})
+    names = [item.name for item in dataclasses.fields(SelfLabelThresholds)]
+    thresholds = SelfLabelThresholds(**{name: getattr(options, name) for name in names})
     with (
         HandLandmarker(all_views=True) as landmarker,  # Each view has a vote.
         HandSegmenter.from_pretrained(options.model, landmarker=landmarker) as segmenter,

@@ -35,8 +35,8 @@ from handseg.finetune.pretrain.lite import (
     load_imagenet_weights,
     set_image_size,
 )
-from handseg.finetune.pretrain.samples import DataConfig, Samples, load_data
-from handseg.finetune.step import PromptChances, PromptMix, StepLoss, forward_loss
+from handseg.finetune.pretrain.samples import DataConfig, Samples, load_samples
+from handseg.finetune.step import PromptSampling, SampledPrompts, StepLoss, forward_loss
 from handseg.prompts import PromptRecipe
 from handseg.runtime.config import load_yaml, save_yaml
 
@@ -88,7 +88,7 @@ def build_model(config: PretrainConfig) -> Any:
 
 
 @torch.inference_mode()
-def validate(model: Any, loader: DataLoader, mix: PromptMix, accelerator: Any) -> float:
+def validate(model: Any, loader: DataLoader, mix: SampledPrompts, accelerator: Any) -> float:
     """Mean IoU over the validation samples, prompted by `mix`."""
     scores = []
     for batch in loader:
@@ -124,7 +124,7 @@ class Progress:
         self.step = state["step"]
 
 
-def train(config: PretrainConfig, data: Path, output: Path) -> None:
+def pretrain(config: PretrainConfig, data: Path, output: Path) -> None:
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.utils import set_seed
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -136,7 +136,7 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():
         # One process finds the landmarks; the others read them.
-        training, validation = load_data(config.data, config.recipe, data, output)
+        training, validation = load_samples(config.data, config.recipe, data, output)
     model = build_model(config)
     averaged = AveragedModel(
         model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=False
@@ -181,13 +181,13 @@ def train(config: PretrainConfig, data: Path, output: Path) -> None:
             prefetch_factor=4 if config.workers else None,
         )
     )
-    usual = PromptMix.of(config.recipe)
+    usual = SampledPrompts.of(config.recipe)
     started, losses = time.time(), []
     for batch in loader:
         model.train()
         freeze_batch_norms(model)
         rng = np.random.default_rng([config.seed, 7, progress.step])
-        mix = PromptMix.draw(rng, PromptChances())
+        mix = SampledPrompts.draw(rng, PromptSampling())
         loss = step_loss(batch, mix, progress.step)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
@@ -243,6 +243,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         config = load_yaml(PretrainConfig, options.config)
-        train(config, options.data, options.output)
+        pretrain(config, options.data, options.output)
     except (HandsegError, ValueError) as error:
         parser.error(str(error))

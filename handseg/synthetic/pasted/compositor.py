@@ -115,7 +115,7 @@ class Composer:
         frame = shape or (100_000, 100_000)
         prompts = self.recipe.prompts(seen, *frame)
         margin = self.recipe.region_margin * rng.uniform(0.8, 1.25)
-        region = Region.around(prompts.extent, margin)
+        region = Region.around(prompts.roi_box, margin)
         to_crop = np.diag([size / region.side] * 2 + [1.0])
         to_crop[:2, 2] = (np.array([-region.x, -region.y]) + 0.5) * size / region.side - 0.5
         matrix = (to_crop @ place)[:2]
@@ -130,7 +130,7 @@ class Composer:
             image, alpha = self._paint(cutout, matrix, size, rng)
         image = effects.camera(effects.vary_color(image, rng, 0.7), rng)
         image[~valid] = FILL
-        box = region.to_crop(prompts.extent.reshape(2, 2), size).reshape(4)
+        box = region.to_crop(prompts.roi_box.reshape(2, 2), size).reshape(4)
         points = region.to_crop(prompts.points, size)
         points[prompts.labels == IGNORED] = 0
         skeleton = draw_skeleton((region.to_crop(seen, size) + 0.5) / 4 - 0.5, size // 4)

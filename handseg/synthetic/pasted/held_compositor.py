@@ -13,7 +13,7 @@ from handseg.landmarks.anatomy import BONES, PALM, TIPS, grip, hand_size, wrist_
 from handseg.synthetic.pasted import effects
 from handseg.synthetic.pasted.compositor import chances, place_hand, transform
 from handseg.synthetic.pasted.cutouts import Cutout, make_cutout
-from handseg.synthetic.pasted.objects import SIDE, draw_thing
+from handseg.synthetic.pasted.objects import SIDE, draw_object
 from handseg.synthetic.pasted.pasting import (
     blend,
     draw_forearm,
@@ -75,18 +75,18 @@ class _Layers:
 
 @dataclass
 class HeldComposer:
-    """Makes pictures of real hands that hold, or do not hold, things.
+    """Makes pictures of real hands that hold, or do not hold, objects.
 
     Attributes:
         examples: photos with masks and landmarks, to cut hands from.
         backgrounds: picture files to paste onto.
-        objects: RGBA picture files of things.
+        objects: RGBA picture files of objects.
         weights: how often a set of `examples` is drawn, by its name; 1 where not named.
         as_scenes: show photos of `examples` as they are, but for the object, in place of cutting
             hands out of them.
         size: the longer side of the pictures, px.
         empty_share: share of pictures in which nothing is held.
-        drawn_share: share of things that are drawn, not taken from `objects`.
+        drawn_share: share of objects that are drawn, not taken from `objects`.
     """
 
     examples: Sequence[Example]
@@ -129,11 +129,11 @@ class HeldComposer:
             laid = self._lay_held(way, landmarks, hand, fingers, rng)
             if laid is None:
                 return None
-            thing, cover = laid
+            item, cover = laid
 
         held = cover
         if way == "behind":
-            image = blend(image, thing, cover)
+            image = blend(image, item, cover)
             image = _shade(image, skin, rng, near)
             held = cover * (1 - skin)
         elif not self.as_scenes and rng.random() < 0.4:
@@ -144,7 +144,7 @@ class HeldComposer:
             image, sleeve = draw_sleeve(image, cloth, landmarks, rng)
             hand, held, fingers = (one * (1 - sleeve) for one in (hand, held, fingers))
         if way in ("between", "front"):
-            image = blend(_shade(image, cover, rng, near), thing, cover)
+            image = blend(_shade(image, cover, rng, near), item, cover)
             shaded = _shade(image, fingers, rng, near)
             image = blend(blend(image, shaded, cover), layers.color, fingers)
             held = cover * (1 - fingers)
@@ -206,9 +206,9 @@ class HeldComposer:
         place[:2, 2] += middle - transform(landmarks, place).mean(0)
         return place[:2]
 
-    def _thing(self, rng: Generator) -> np.ndarray:
+    def _object(self, rng: Generator) -> np.ndarray:
         if rng.random() < self.drawn_share or not self.objects:
-            return draw_thing(paint_background(self.backgrounds, rng, SIDE), rng)
+            return draw_object(paint_background(self.backgrounds, rng, SIDE), rng)
         picture = read_object(pick(self.objects, rng))
         return np.dstack([effects.vary_color(picture[..., :3].copy(), rng, 0.6), picture[..., 3]])
 
@@ -220,7 +220,7 @@ class HeldComposer:
         fingers: np.ndarray,
         rng: Generator,
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """A thing where the hand would hold it: its colours and what it covers.
+        """An object where the hand would hold it: its colours and what it covers.
 
         Returns None if no place was found in which both are seen.
         """
@@ -231,8 +231,8 @@ class HeldComposer:
             middle = palm + between * (grip(landmarks).mean(0) - palm)
             middle = middle + rng.normal(0, 0.3 * unit, 2)
             length = unit * np.exp(rng.uniform(np.log(0.3), np.log(2.5)))
-            thing, cover = lay_object(
-                self._thing(rng), middle, length, rng.uniform(-180, 180), self.size
+            item, cover = lay_object(
+                self._object(rng), middle, length, rng.uniform(-180, 180), self.size
             )
             touching = (cover * hand).sum()
             if way == "behind":
@@ -245,36 +245,36 @@ class HeldComposer:
                 if way == "between":
                     fits = fits and (cover * fingers).sum() > 0.02 * unit**2
             if fits and seen > 0.2 * cover.sum() and seen > 0.04 * unit**2:
-                return thing, cover
+                return item, cover
         return None
 
     def _paste_apart(
         self, image: np.ndarray, landmarks: np.ndarray, skin: np.ndarray, rng: Generator
     ) -> np.ndarray:
-        """`image` with a thing beside the hand, or as it is if there is no room."""
+        """`image` with an object beside the hand, or as it is if there is no room."""
         unit = hand_size(landmarks)
         free = cv2.distanceTransform((skin < 0.1).astype(np.uint8), cv2.DIST_L2, 5)
         for _ in range(_TRIES):
             angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(1, 3) * unit
             middle = landmarks.mean(0) + reach * np.array([np.cos(angle), np.sin(angle)])
             length = unit * rng.uniform(0.3, 2)
-            thing, cover = lay_object(
-                self._thing(rng), middle, length, rng.uniform(-180, 180), self.size
+            item, cover = lay_object(
+                self._object(rng), middle, length, rng.uniform(-180, 180), self.size
             )
             inside = free[cover > 0.05]
             if len(inside) and inside.min() > 0.2 * unit:
-                return blend(image, thing, cover)
+                return blend(image, item, cover)
         return image
 
     def _paste_distant(
         self, image: np.ndarray, landmarks: np.ndarray, rng: Generator
     ) -> np.ndarray:
-        """`image` with a large thing far behind the hand, out of focus."""
+        """`image` with a large object far behind the hand, out of focus."""
         unit = hand_size(landmarks)
         middle = landmarks.mean(0) + rng.normal(0, 1.5 * unit, 2)
         length, angle = unit * rng.uniform(3, 7), rng.uniform(-180, 180)
-        thing, cover = lay_object(self._thing(rng), middle, length, angle, self.size)
-        pasted = blend(image, thing, cover)
+        item, cover = lay_object(self._object(rng), middle, length, angle, self.size)
+        pasted = blend(image, item, cover)
         return cv2.GaussianBlur(pasted, (0, 0), unit * rng.uniform(0.03, 0.09))
 
 

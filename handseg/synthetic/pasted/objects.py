@@ -1,4 +1,4 @@
-"""Drawn things to put into hands: cards, boxes, rods, balls, bottles, of any colour and texture.
+"""Drawn objects to put into hands: cards, boxes, rods, balls, bottles, of any colour and texture.
 
 The pictures of objects at hand are few, and few of them show what people hold all day.
 """
@@ -13,12 +13,12 @@ from handseg.synthetic.pasted import effects
 Generator = np.random.Generator
 
 SIDE = 384
-"""px: the longer side of a drawn thing."""
+"""px: the longer side of a drawn object."""
 KINDS = ("card", "rod", "ball", "vessel", "blob")
 
 
-def draw_thing(texture: np.ndarray, rng: Generator) -> np.ndarray:
-    """A thing, (SIDE, SIDE, 4) uint8 RGBA, that fills the square in one direction.
+def draw_object(texture: np.ndarray, rng: Generator) -> np.ndarray:
+    """An object, (SIDE, SIDE, 4) uint8 RGBA, that fills the square in one direction.
 
     Args:
         texture: (SIDE, SIDE, 3) uint8 RGB; what now and then shows on its surface.
@@ -50,7 +50,7 @@ def draw_thing(texture: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def _profile(kind: str, rng: Generator) -> tuple[float, np.ndarray]:
-    """The largest half-width, px, and half-widths along the thing from its one end to the other."""
+    """The largest half-width, px, and half-widths along the object from end to end."""
     share = {
         "card": rng.uniform(0.4, 1.0),
         "rod": rng.uniform(0.04, 0.16),
@@ -78,7 +78,7 @@ def _profile(kind: str, rng: Generator) -> tuple[float, np.ndarray]:
 
 
 def _silhouette(kind: str, half: float, widths: np.ndarray, rng: Generator) -> np.ndarray:
-    """(SIDE, SIDE) uint8, 255 on the thing."""
+    """(SIDE, SIDE) uint8, 255 on the object."""
     middle, reach = (SIDE - 1) / 2, SIDE / 2 - 4
     if kind == "blob":
         angles = np.linspace(0, 2 * np.pi, 96, endpoint=False)

@@ -10,14 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handseg.data.image_mask import Pair
+from handseg.data.image_mask import ImageMaskPair
 from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import share_inside
 from handseg.runtime.files import write_atomic
 
 
 @dataclass(frozen=True, eq=False)
-class Example(Pair):
+class Example(ImageMaskPair):
     """A pair and the landmarks of the hand that its mask shows.
 
     Attributes:
@@ -33,7 +33,7 @@ class Example(Pair):
 
 
 def add_landmarks(
-    pairs: Sequence[Pair],
+    pairs: Sequence[ImageMaskPair],
     cache_file: str | Path,
     landmarker: HandLandmarker | None = None,
 ) -> list[Example]:
@@ -69,7 +69,7 @@ def add_landmarks(
     ]
 
 
-def _landmarks_on_mask(landmarker: HandLandmarker, pair: Pair) -> list | None:
+def _landmarks_on_mask(landmarker: HandLandmarker, pair: ImageMaskPair) -> list | None:
     image, mask = pair.load()
     # Landmarks lie on bones, but their jitter puts a few beside a thin finger.
     near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)

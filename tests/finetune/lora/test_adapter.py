@@ -68,7 +68,7 @@ class TestRoundTrip:
         base, folder = tmp_path / "base", tmp_path / "adapter"
         save_tiny_model(family, base)
         untuned = fixed_logits(load_mask_model(base, device="cpu"))
-        model, lora = tuned(base, LoraSettings(rank=2, placement=placement, whole=WHOLE))
+        model, lora = tuned(base, LoraSettings(rank=2, placement=placement, modules_to_save=WHOLE))
         expected = fixed_logits(model)
         scale = abs(expected).max()
         assert abs(expected - untuned).max() > 0.01 * scale
@@ -88,7 +88,7 @@ class TestRoundTrip:
         assert any(weight.requires_grad for weight in lora.parameters())
 
     @pytest.mark.slow
-    def test_of_the_carried_model(
+    def test_of_the_bundled_model(
         self, photos: dict[str, np.ndarray], photo_folder: Path, tmp_path: Path
     ) -> None:
         model, lora = tuned("handseg-lite", LoraSettings(), strength=0.02)
@@ -107,7 +107,7 @@ class TestRoundTrip:
             untuned = base.segment(photos[name])
         assert hand.mask.any()
         assert (untuned.mask != expected.mask).any()
-        # `load_mask_model` knows the carried model by its name as well.
+        # `load_mask_model` knows the bundled model by its name as well.
         np.testing.assert_allclose(
             fixed_logits(load_mask_model(folder, device="cpu")), fixed_logits(model), atol=1e-3
         )
@@ -139,7 +139,7 @@ class TestFolder:
     def test_same_training_gives_the_same_bytes(self, sam: Path, tmp_path: Path) -> None:
         contents = []
         for name in ("one", "other"):
-            _, lora = tuned(sam, LoraSettings(whole=WHOLE))
+            _, lora = tuned(sam, LoraSettings(modules_to_save=WHOLE))
             save(lora, tmp_path / name, sam)
             contents.append([(tmp_path / name / file).read_bytes() for file in FILES])
         assert contents[0] == contents[1]
@@ -225,7 +225,7 @@ class TestCard:
         values: dict[str, Any] = {
             "base": base,
             "recipe": RECIPE,
-            "settings": LoraSettings(rank=4, whole=("iou_head",)),
+            "settings": LoraSettings(rank=4, modules_to_save=("iou_head",)),
             "data": "hands of ours",
             "photos": 1234,
             "command": "handseg finetune --data hands --output runs/ours",
@@ -252,7 +252,7 @@ class TestCard:
         read = huggingface_hub.ModelCard(self.card())
         assert read.data.to_dict()["library_name"] == "peft"
 
-    def test_of_the_carried_model(self) -> None:
+    def test_of_the_bundled_model(self) -> None:
         front = self.front(self.card("handseg-lite"))
         assert front["license"] == "cc-by-sa-4.0"
         assert front["base_model"] == "handseg-lite"
@@ -288,7 +288,7 @@ class TestCard:
     def test_settings_and_recipe_are_the_ones_that_load(self) -> None:
         blocks = [block.split("```")[0] for block in self.card().split("```yaml\n")[1:]]
         settings, recipe = (yaml.safe_load(block) for block in blocks)
-        assert LoraSettings(**settings) == LoraSettings(rank=4, whole=("iou_head",))
+        assert LoraSettings(**settings) == LoraSettings(rank=4, modules_to_save=("iou_head",))
         assert PromptRecipe.from_dict(recipe) == RECIPE
 
 

@@ -16,10 +16,16 @@ from tiny_models import FAMILIES, tiny_model
 from handseg.errors import TrainingError
 from handseg.finetune.lora import features
 from handseg.finetune.lora.augment import Augmentation
-from handseg.finetune.lora.features import FeatureCache, RunOrder, Views, collate, signature
+from handseg.finetune.lora.features import (
+    AugmentedHands,
+    EpochSampler,
+    FeatureCache,
+    collate,
+    signature,
+)
 from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.losses import LossWeights
-from handseg.finetune.step import PromptMix, forward_loss
+from handseg.finetune.step import SampledPrompts, forward_loss
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
 from handseg.prompts import IGNORED, PromptRecipe
@@ -35,14 +41,14 @@ def hands(open_hand: np.ndarray) -> list[TrainingHand]:
     return [first, second, TrainingHand(second.photo, None)]
 
 
-def make_views(hands: list[TrainingHand], size: int, **changes: Any) -> Views:
+def make_views(hands: list[TrainingHand], size: int, **changes: Any) -> AugmentedHands:
     options: dict[str, Any] = {
         "recipe": PromptRecipe(),
         "augmentation": Augmentation(),
         "views": 3,
         "seed": 5,
     } | changes
-    return Views(hands, size=size, **options)
+    return AugmentedHands(hands, size=size, **options)
 
 
 def encoder(model: TransformersMaskModel) -> Callable[[np.ndarray], dict[str, Any]]:
@@ -53,7 +59,7 @@ def encoder(model: TransformersMaskModel) -> Callable[[np.ndarray], dict[str, An
     return encode
 
 
-def filled(folder: Path, views: Views, model: TransformersMaskModel) -> FeatureCache:
+def filled(folder: Path, views: AugmentedHands, model: TransformersMaskModel) -> FeatureCache:
     cache = FeatureCache(folder, len(views), signature(views, model.model))
     cache.fill(views, encoder(model), cache.shards)
     return cache
@@ -69,7 +75,7 @@ def test_a_step_on_cached_features_is_one_on_the_pictures(
     rows = [0, 4, 8]
     pictures = collate([views[row] for row in rows])
     pictures["pixel_values"] = model.pixel_values(pictures.pop("image"))
-    mix = PromptMix(box=True, points=True, skeleton=True, second_pass=True)
+    mix = SampledPrompts(box=True, points=True, skeleton=True, second_pass=True)
     outcomes = []
     for batch in (pictures, collate([cache[row] for row in rows])):
         loss, logits = forward_loss(model.model, batch, mix, LossWeights(boundary=1), 3)
@@ -174,7 +180,7 @@ class Numbers(torch.utils.data.Dataset):
 def test_each_pass_shows_each_hand_once_in_its_next_view(
     hands: int, views: int, seed: int, first: int, count: int
 ) -> None:
-    order = RunOrder(Numbers(), hands, views, seed)
+    order = EpochSampler(Numbers(), hands, views, seed)
     run = [order.between(0, first + count)[n] for n in range(first + count)]
     for turn in range(len(run) // hands):
         shown = run[turn * hands : (turn + 1) * hands]

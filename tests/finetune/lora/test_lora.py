@@ -12,8 +12,8 @@ from tiny_models import FAMILIES, input_size, random_prompts, tiny_model
 
 from handseg.errors import ModelError
 from handseg.finetune.lora.lora import (
+    MODULES_TO_SAVE,
     PLACEMENTS,
-    WHOLE_PARTS,
     LoraSettings,
     ModuleSize,
     add_lora,
@@ -26,7 +26,7 @@ from handseg.runtime.config import load_yaml, save_yaml
 
 torch.set_num_threads(1)
 
-EVERYTHING = tuple(WHOLE_PARTS)
+EVERYTHING = tuple(MODULES_TO_SAVE)
 
 
 def perturb(model: torch.nn.Module) -> None:
@@ -80,7 +80,7 @@ class TestSettings:
         settings = LoraSettings()
         assert settings.placement == "decoder"
         assert settings.encoder_is_frozen
-        assert settings.whole == ()
+        assert settings.modules_to_save == ()
 
     @pytest.mark.parametrize(
         ("values", "message"),
@@ -92,8 +92,14 @@ class TestSettings:
             ({"alpha": "8"}, "alpha must be .*got '8'"),
             ({"dropout": 1.0}, r"dropout must be a number from 0 to below 1, got 1\.0"),
             ({"placement": "encoder"}, "placement must be one of decoder, .*, got 'encoder'"),
-            ({"whole": ["head"]}, "whole must be among upscaling, .*got 'head'"),
-            ({"whole": "upscaling"}, "whole must be a list of names, got 'upscaling'"),
+            (
+                {"modules_to_save": ["head"]},
+                "modules_to_save must be among upscaling, .*got 'head'",
+            ),
+            (
+                {"modules_to_save": "upscaling"},
+                "modules_to_save must be a list of names, got 'upscaling'",
+            ),
             ({"targets": "q_proj"}, "targets must be a list of names, got 'q_proj'"),
             ({"targets": []}, "targets must name a module or be null"),
             ({"targets": ["q_proj("]}, r"targets: 'q_proj\(' is not a regular expression"),
@@ -108,7 +114,7 @@ class TestSettings:
         alpha=st.none() | st.floats(0.5, 64),
         placement=st.sampled_from(PLACEMENTS),
         targets=st.none() | st.just(("q_proj", r"mlp\..+")),
-        whole=st.lists(st.sampled_from(EVERYTHING), unique=True).map(tuple),
+        modules_to_save=st.lists(st.sampled_from(EVERYTHING), unique=True).map(tuple),
     )
     def test_yaml_gives_them_back(
         self, tmp_path_factory: pytest.TempPathFactory, **values: Any
@@ -121,7 +127,7 @@ class TestSettings:
 @pytest.mark.parametrize("family", FAMILIES)
 class TestEveryFamily:
     def test_starts_as_the_base(self, family: str) -> None:
-        settings = LoraSettings(placement="all", whole=EVERYTHING)
+        settings = LoraSettings(placement="all", modules_to_save=EVERYTHING)
         base = tiny_model(family)
         use_tuned_mask(base)
         with torch.no_grad():
@@ -138,7 +144,7 @@ class TestEveryFamily:
 
     @pytest.mark.parametrize("placement", PLACEMENTS)
     def test_gradients_reach_all_that_learns(self, family: str, placement: str) -> None:
-        settings = LoraSettings(rank=2, placement=placement, whole=EVERYTHING)
+        settings = LoraSettings(rank=2, placement=placement, modules_to_save=EVERYTHING)
         # SAM 2 and 3 may take a mask of another token where they do not train.
         model = add_lora(tiny_model(family), settings).train()
         perturb(model)
@@ -153,7 +159,7 @@ class TestEveryFamily:
 
     @pytest.mark.parametrize("placement", PLACEMENTS)
     def test_says_rightly_whether_features_can_be_cached(self, family: str, placement: str) -> None:
-        settings = LoraSettings(rank=2, placement=placement, whole=EVERYTHING)
+        settings = LoraSettings(rank=2, placement=placement, modules_to_save=EVERYTHING)
         model = add_lora(tiny_model(family), settings)
         before = embeddings(model, family)
         logits, _ = outputs(model, family)
@@ -177,7 +183,7 @@ class TestEveryFamily:
         assert not any("conv_dw" in name for name in everything)
 
     def test_whole_parts_are_all_of_the_decoder_that_is_read(self, family: str) -> None:
-        model = add_lora(tiny_model(family), LoraSettings(whole=EVERYTHING))
+        model = add_lora(tiny_model(family), LoraSettings(modules_to_save=EVERYTHING))
         heads = {name.split(".")[1] for name in learning(model)} - {"transformer"}
         frozen = {"iou_token", "mask_tokens", "hq_token", "obj_score_token"}
         frozen |= {"conv_s0", "conv_s1", "pred_obj_score_head"}
@@ -224,7 +230,9 @@ class TestTargets:
             add_lora(tiny_model("sam2"), LoraSettings(targets=("conv_s0",)))
 
     def test_in_a_part_that_is_trained_whole(self) -> None:
-        settings = LoraSettings(targets=(r"iou_prediction_head\..+",), whole=("iou_head",))
+        settings = LoraSettings(
+            targets=(r"iou_prediction_head\..+",), modules_to_save=("iou_head",)
+        )
         with pytest.raises(ModelError, match=r"iou_prediction_head\.proj_in is in a part that is"):
             add_lora(tiny_model("sam"), settings)
 
@@ -252,7 +260,7 @@ class TestAddLora:
 
     def test_configuration_is_the_same_each_time(self, tmp_path: Path) -> None:
         # peft writes lists of names in the order of a set, which differs between processes.
-        model = add_lora(tiny_model("sam"), LoraSettings(whole=EVERYTHING))
+        model = add_lora(tiny_model("sam"), LoraSettings(modules_to_save=EVERYTHING))
         model.save_pretrained(tmp_path)
         config = json.loads((tmp_path / "adapter_config.json").read_text())
         assert isinstance(config["target_modules"], str)
@@ -266,10 +274,10 @@ class TestAddLora:
 
 
 class TestTrainable:
-    def test_of_the_carried_model(self) -> None:
+    def test_of_the_bundled_model(self) -> None:
         model = load_mask_model("handseg-lite", device="cpu", backend="torch").model
         everything = sum(weight.numel() for weight in model.parameters())
-        lora = add_lora(model, LoraSettings(rank=8, whole=("iou_head",)))
+        lora = add_lora(model, LoraSettings(rank=8, modules_to_save=("iou_head",)))
         sizes = trainable_parameters(lora)
         by_name = {size.module: size for size in sizes}
         head = by_name["mask_decoder.iou_prediction_head"]

@@ -7,7 +7,7 @@ import pytest
 
 from handseg.data.image_mask import find_pairs
 from handseg.evaluation.metrics import compare_masks
-from handseg.finetune.pretrain.selflabel import Thresholds, grabcut, label_folder
+from handseg.finetune.pretrain.selflabel import SelfLabelThresholds, grabcut, label_folder
 from handseg.segmenter import HandSegmenter
 
 
@@ -33,7 +33,7 @@ def test_only_sure_hands_become_pairs(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     output = tmp_path / "labels"
-    lenient = Thresholds(votes=0, agreement=0.5, grabcut=0, predicted_iou=0)
+    lenient = SelfLabelThresholds(votes=0, agreement=0.5, grabcut=0, predicted_iou=0)
     label_folder(segmenter, [broken, *photos], output, lenient)
     pairs = find_pairs(output)
     assert len(pairs) == len(photos)
@@ -45,7 +45,7 @@ def test_only_sure_hands_become_pairs(
     assert landmarks.keys() == {pair.id for pair in pairs}
 
     strict = tmp_path / "strict"
-    label_folder(segmenter, photos, strict, Thresholds(agreement=1.0))
+    label_folder(segmenter, photos, strict, SelfLabelThresholds(agreement=1.0))
     assert not list((strict / "masks").iterdir())
     records = json.loads((strict / "labels.json").read_text())
     assert len(records) == len(photos)

@@ -15,7 +15,7 @@ from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import hand_size
 from handseg.synthetic.pasted.held_compositor import EMPTY, HELD, HeldComposer, HeldSample
 from handseg.synthetic.pasted.held_dataset import in_validation, main, make_composer, make_held
-from handseg.synthetic.pasted.objects import SIDE, draw_thing
+from handseg.synthetic.pasted.objects import SIDE, draw_object
 from handseg.synthetic.pasted.sources import Example, add_landmarks
 
 
@@ -147,13 +147,13 @@ class TestScenes:
 @pytest.mark.parametrize("seed", range(40))
 def test_drawn_things(seed: int) -> None:
     texture = np.full((SIDE, SIDE, 3), 90, np.uint8)
-    thing = draw_thing(texture, np.random.default_rng(seed))
-    assert thing.shape == (SIDE, SIDE, 4)
-    assert thing.dtype == np.uint8
-    rows = np.flatnonzero((thing[..., 3] > 127).any(1))
+    drawn = draw_object(texture, np.random.default_rng(seed))
+    assert drawn.shape == (SIDE, SIDE, 4)
+    assert drawn.dtype == np.uint8
+    rows = np.flatnonzero((drawn[..., 3] > 127).any(1))
     assert np.ptp(rows) > 0.75 * SIDE  # as long as the picture, however thin
-    assert (thing[..., 3] > 127).mean() > 0.02
-    np.testing.assert_array_equal(thing, draw_thing(texture, np.random.default_rng(seed)))
+    assert (drawn[..., 3] > 127).mean() > 0.02
+    np.testing.assert_array_equal(drawn, draw_object(texture, np.random.default_rng(seed)))
 
 
 def test_objects_of_a_kind_are_in_one_part() -> None:
