@@ -27,6 +27,7 @@ from handseg.finetune.schedule import BatchSchedule
 from handseg.finetune.settings import CONFIG_FILE, RunSettings
 from handseg.runtime.config import from_mapping, read_yaml, save_yaml, to_mapping
 from handseg.runtime.progress import watched
+from handseg.runtime.threads import limit_worker
 
 
 class Task(Protocol):
@@ -232,6 +233,7 @@ def _loader(samples: Dataset[Item], config: RunSettings) -> DataLoader:
         config.batch_size,
         num_workers=config.workers,
         collate_fn=collate,
+        worker_init_fn=limit_worker,
         prefetch_factor=4 if config.workers else None,
     )
 

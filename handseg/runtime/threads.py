@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -49,6 +51,26 @@ def limit_threads(count: int) -> None:
         torch.set_num_threads(min(count, torch.get_num_threads()))
     else:  # It reads this when it is imported.
         os.environ.setdefault("OMP_NUM_THREADS", str(count))
+
+
+def limit_worker(number: int) -> None:
+    """One OpenCV thread in this process: as `worker_init_fn` of torch's data loaders.
+
+    More would compete with the training process and with the other workers for the cores. `number`
+    is the worker's, and does not matter.
+    """
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Have OpenCV work in the caller's thread alone, and afterwards as before."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def thread_limit() -> int | None:

@@ -49,3 +49,15 @@ def test_limit_holds_for_opencv_models_and_torch_imported_later() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "1", "1"]
+
+
+def test_one_opencv_thread_is_for_a_while() -> None:
+    code = (
+        "import cv2; from handseg.runtime.threads import limit_worker, one_opencv_thread\n"
+        "cv2.setNumThreads(3)\n"
+        "with one_opencv_thread(): print(cv2.getNumThreads())\n"
+        "print(cv2.getNumThreads())\n"
+        "limit_worker(0); print(cv2.getNumThreads())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "3", "1"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -46,8 +45,6 @@ class PhotoViews(Dataset[Item]):
         return len(self.photos) * self.views
 
     def __getitem__(self, index: int) -> Item:
-        # OpenCV's own threads would fight with the training process for the cores.
-        cv2.setNumThreads(1)
         photo, view = divmod(index, self.views)
         image, masks, known = self._load(self.photos[photo])
         if self.augmentation is not None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
@@ -57,8 +56,6 @@ class AugmentedHands(Dataset[Item]):
         return len(self.hands) * self.views
 
     def __getitem__(self, index: int) -> Item:
-        # OpenCV's own threads would fight with the training process for the cores.
-        cv2.setNumThreads(1)
         hand, view = divmod(index, self.views)
         if view == 0:
             sample = plain_view(self.hands[hand], self.recipe, self.size)

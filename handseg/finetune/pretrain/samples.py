@@ -53,8 +53,6 @@ class Samples(Dataset):
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        # OpenCV's own threads would fight with the training process for the cores.
-        cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, self.first + index])
         sample = self.composer.sample(rng, self.image_size)
         pixels = (sample.image.astype(np.float32) / 255 - PIXEL_MEAN) / PIXEL_STD

@@ -39,6 +39,7 @@ from handseg.finetune.pretrain.samples import DataConfig, Samples, load_samples
 from handseg.finetune.step import PromptSampling, SampledPrompts, StepLoss, forward_loss
 from handseg.prompts import PromptRecipe
 from handseg.runtime.config import load_yaml, save_yaml
+from handseg.runtime.threads import limit_worker
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +179,7 @@ def pretrain(config: PretrainConfig, data: Path, output: Path) -> None:
             config.batch_size,
             num_workers=config.workers,
             drop_last=True,
+            worker_init_fn=limit_worker,
             prefetch_factor=4 if config.workers else None,
         )
     )

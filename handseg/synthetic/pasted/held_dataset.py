@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -29,6 +28,7 @@ from handseg.errors import HandsegError, TrainingError
 from handseg.io.files import IMAGE_SUFFIXES
 from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
+from handseg.runtime.threads import one_opencv_thread
 from handseg.synthetic.pasted.held_compositor import HeldComposer, HeldSample
 from handseg.synthetic.pasted.sources import add_landmarks
 
@@ -126,7 +126,17 @@ def make_held(
         (output / name).mkdir(parents=True, exist_ok=True)
     with write_atomic(path) as temporary:
         temporary.write_text(f"{seed}\n")
-    cv2.setNumThreads(1)
+    with one_opencv_thread():
+        parts = _make_parts(composers, counts, output, seed)
+    groups = {stem: part for part, stems in parts.items() for stem in stems}
+    write_groups(groups, output / GROUPS_FILE)
+    Splits(parts, groups, seed=seed).save(output / SPLITS_FILE)
+
+
+def _make_parts(
+    composers: Mapping[str, HeldComposer], counts: Mapping[str, int], output: Path, seed: int
+) -> dict[str, tuple[str, ...]]:
+    """Write the pictures that are missing; the stems of all of them, by the part they are for."""
     parts: dict[str, tuple[str, ...]] = {TRAIN: (), VALIDATION: ()}
     for kind, composer in composers.items():
         stems = tuple(f"{kind}_{index:05d}" for index in range(counts[kind]))
@@ -136,9 +146,7 @@ def make_held(
                 rng = np.random.default_rng([seed, _NUMBERS[kind], index])
                 _write(composer.sample(rng), output, stem)
         parts[VALIDATION if kind == VALIDATION else TRAIN] += stems
-    groups = {stem: part for part, stems in parts.items() for stem in stems}
-    write_groups(groups, output / GROUPS_FILE)
-    Splits(parts, groups, seed=seed).save(output / SPLITS_FILE)
+    return parts
 
 
 def _write(sample: HeldSample, output: Path, stem: str) -> None:

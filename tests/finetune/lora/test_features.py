@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -63,6 +64,13 @@ def filled(folder: Path, views: AugmentedHands, model: TransformersMaskModel) ->
     cache = FeatureCache(folder, len(views), signature(views, model.model))
     cache.fill(views, encoder(model), cache.shards)
     return cache
+
+
+def test_an_item_leaves_opencvs_threads_as_they_are(
+    hands: list[TrainingHand], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: pytest.fail(f"set to {count}"))
+    assert make_views(hands, 64)[1]["image"].shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
