@@ -46,7 +46,7 @@ def save_tuned(
     """Save an adapter of `base` with weights as of a training; return the model with it on."""
     model = TransformersMaskModel.from_pretrained(base, device="cpu")
     whole = ("upscaling", "hypernetworks", "iou_head")
-    lora = add_lora(model.model, LoraSettings(placement=placement, whole=whole))
+    lora = add_lora(model.model, LoraSettings(placement=placement, modules_to_save=whole))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in lora.parameters():
