@@ -9,6 +9,7 @@ tunes once for each row, prints a table, and keeps the runs in the output folder
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,12 @@ def main() -> None:
     options = parser.parse_args()
     data = {"group_pattern": options.groups} if options.groups else {}
     dataset = load_data(options.data, **data)
-    splits = Splits.by_pattern(dataset, {"train": options.train, "val": options.val})
+    groups = dict(zip(dataset["id"], dataset["group"], strict=True))
+    parts = {
+        part: tuple(name for name in groups if re.search(pattern, name))
+        for part, pattern in (("train", options.train), ("val", options.val))
+    }
+    splits = Splits(parts, {name: groups[name] for ids in parts.values() for name in ids})
     options.output.mkdir(parents=True, exist_ok=True)
     splits.save(options.output / "splits.json")
     photos = LabelledPhotos(splits.select(dataset, "val"))

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from handseg.data.image_mask import to_mask
-from handseg.data.schema import Labels
 from handseg.io.images import load_image
 
 SAME_SHAPE = 0.02
@@ -72,29 +71,6 @@ def read_mask(
         return fit(mask, shape[:2]), tuple(repairs)
     except ValueError as error:
         raise ValueError(text if name in (text := str(error)) else f"{name}: {text}") from error
-
-
-def sides_within(labels: Labels, mask: np.ndarray) -> dict[str, np.ndarray]:
-    """The sides of `labels`, by column, brought to a `mask` (H, W) bool of it that was mended.
-
-    What the mask has got more is of the side that is nearest to it. Sides without a hand are left
-    out.
-    """
-    if labels.left_mask is None or labels.right_mask is None:
-        return {}
-    distances = [
-        cv2.distanceTransform((~side).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        if side.any()
-        else np.full(side.shape, np.inf)
-        for side in (labels.left_mask, labels.right_mask)
-    ]
-    more = mask & ~(labels.left_mask | labels.right_mask)
-    nearer = distances[0] <= distances[1]
-    sides = {
-        "left_mask": mask & labels.left_mask | more & nearer,
-        "right_mask": mask & labels.right_mask | more & ~nearer,
-    }
-    return {name: side for name, side in sides.items() if side.any()}
 
 
 def resized(old: tuple[int, ...], new: tuple[int, ...]) -> str:

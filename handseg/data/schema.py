@@ -22,24 +22,17 @@ FEATURES = datasets.Features(
         "image": datasets.Image(),
         "mask": datasets.Image(),
         "object_mask": datasets.Image(),
-        "left_mask": datasets.Image(),
-        "right_mask": datasets.Image(),
         "id": datasets.Value("string"),
         "group": datasets.Value("string"),
         "source": datasets.Value("string"),
         "split": datasets.Value("string"),
     }
 )
-"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; those of its
-left and of its right hands, one null where there is no such hand, both null where the data set does
-not tell left from right; a name that no other photo of the data set has; what must not be torn
-apart by a split (a person, a burst); the data set; "train", "val" or "test" as the data set's
-publisher has it, or null."""
+"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; a name
+that no other photo of the data set has; what must not be torn apart by a split (a person, a burst);
+the data set; "train", "val" or "test" as the data set's publisher has it, or null."""
 
-SIDES = ("left", "right")
-"""Of the person whose hand it is."""
-
-MASKS = ("mask", "object_mask", "left_mask", "right_mask")
+MASKS = ("mask", "object_mask")
 """The columns with masks."""
 
 NAMES = ("id", "group", "source", "split")
@@ -55,22 +48,12 @@ class Labels:
         object_mask: (H, W) bool, what they hold, or None where that is not labelled.
         repairs: what had to be mended to get there, in words.
         measured: figures that tell whether the labels belong to the photo, by name.
-        left_mask: (H, W) bool, the left hands, or None where sides are not told. Where only one of
-            `left_mask` and `right_mask` is given, the other becomes empty.
-        right_mask: (H, W) bool, the right hands, or None.
     """
 
     mask: np.ndarray
     object_mask: np.ndarray | None = None
     repairs: tuple[str, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
-    left_mask: np.ndarray | None = None
-    right_mask: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        for side, other in (SIDES, SIDES[::-1]):
-            if getattr(self, f"{side}_mask") is None and getattr(self, f"{other}_mask") is not None:
-                object.__setattr__(self, f"{side}_mask", np.zeros_like(self.mask))
 
 
 class Candidate(ABC):
@@ -140,10 +123,6 @@ def cells(labels: Labels) -> dict[str, Any]:
     found: dict[str, Any] = {"mask": png(labels.mask)}
     if labels.object_mask is not None:
         found["object_mask"] = png(labels.object_mask)
-    for side in SIDES:
-        mask = getattr(labels, f"{side}_mask")
-        if mask is not None and mask.any():
-            found[f"{side}_mask"] = png(mask)
     return found
 
 
@@ -197,25 +176,6 @@ class PhotoRow:
         """
         row = self.dataset[self.index]
         return None if row["object_mask"] is None else self._read_mask(row, "object_mask")
-
-    def load_side(self, side: str) -> np.ndarray | None:
-        """The left or the right hands, (H, W) bool, or None where sides are not told.
-
-        Args:
-            side: "left" or "right".
-
-        Raises:
-            ValueError: if `side` is none, or a mask cannot be read or is not one.
-        """
-        if side not in SIDES:
-            raise ValueError(f"side must be left or right, got {side!r}")
-        row = self.dataset[self.index]
-        if row[f"{side}_mask"] is not None:
-            return self._read_mask(row, f"{side}_mask")
-        (other,) = set(SIDES) - {side}
-        if row[f"{other}_mask"] is None:
-            return None
-        return np.zeros_like(self._read_mask(row, f"{other}_mask"))
 
     def digest(self) -> str:
         """SHA-256 of what the files of photo and mask hold, in hexadecimal digits.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,31 +132,6 @@ class Splits:
                 f"the official split tears groups apart: {error}. Split by group, or take it as it "
                 'is with the option group_pattern "(.+)", which makes a group of each photo'
             ) from error
-
-    @classmethod
-    def by_pattern(cls, dataset: datasets.Dataset, patterns: Mapping[str, str]) -> Splits:
-        """A split that is told by the ids, such as an official one; other ids are left out.
-
-        Args:
-            dataset: with columns id and group.
-            patterns: by the name of a part, a regular expression searched for in the ids.
-
-        Raises:
-            ValueError: if a pattern is none or matches nothing, or an id or a group comes to be in
-                two parts.
-        """
-        groups = _groups(dataset)
-        parts = {}
-        for part, pattern in patterns.items():
-            try:
-                parts[part] = tuple(name for name in groups if re.search(pattern, name))
-            except re.error as error:
-                raise ValueError(
-                    f"{part}: {pattern!r} is no regular expression: {error}"
-                ) from error
-            if not parts[part]:
-                raise ValueError(f"{part}: {pattern!r} matches no id")
-        return cls(parts, {name: groups[name] for ids in parts.values() for name in ids})
 
     def save(self, path: str | Path) -> None:
         """Write the split as JSON."""

@@ -73,12 +73,6 @@ class Region:
         scaled = (np.asarray(points, np.float32) - offset + 0.5) * (size / self.side)
         return (scaled - 0.5).astype(np.float32)
 
-    def from_crop(self, points: np.ndarray, size: int) -> np.ndarray:
-        """The inverse of `to_crop`."""
-        offset = np.array([self.x, self.y], np.float32)
-        scaled = (np.asarray(points, np.float32) + 0.5) * (self.side / size)
-        return (scaled - 0.5 + offset).astype(np.float32)
-
     def clip(self, height: int, width: int) -> tuple[slice, slice]:
         """Rows and columns of a (height, width) photo that the region covers."""
         rows = slice(min(max(self.y, 0), height), max(min(self.y + self.side, height), 0))

@@ -1,8 +1,8 @@
 """Check and clean a data set of photos with masks, and write it as a folder to train on.
 
 The output is a data set of the layout "folder" (`images/`, `masks/`, perhaps `object_masks/`,
-`left_masks/` and `right_masks/`, `groups.csv`), with `report.csv`, a row for every pair, and
-`report.jpg`, which shows those that were repaired or rejected. The source is only read.
+`groups.csv`), with `report.csv`, a row for every pair, and `report.jpg`, which shows those that
+were repaired or rejected. The source is only read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from handseg.data import Candidate, Splits, list_photos
-from handseg.data.fitting import sides_within
 from handseg.data.groups import GROUPS_FILE, write_groups
-from handseg.data.loaders.folder import IMAGES, MASKS, OTHER_MASKS
+from handseg.data.loaders.folder import IMAGES, MASKS, OBJECT_MASKS
 from handseg.io.files import save_image
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker
@@ -198,7 +197,7 @@ class _Draft:
     image: np.ndarray | None = None
     before: np.ndarray | None = None
     mask: np.ndarray | None = None
-    other_masks: dict[str, np.ndarray] = field(default_factory=dict)
+    object_mask: np.ndarray | None = None
     raw: bytes = b""
     suffix: str | None = None
 
@@ -254,9 +253,7 @@ class _Run:
             return
         verdict = check_labels(image, labels, self.limits, self.landmarker)
         draft.before, draft.mask = labels.mask, verdict.mask
-        if labels.object_mask is not None:
-            draft.other_masks["object_mask"] = labels.object_mask
-        draft.other_masks |= sides_within(labels, verdict.mask)
+        draft.object_mask = labels.object_mask
         draft.faults += verdict.faults
         draft.repairs += verdict.repairs
         for measure, value in verdict.measured.items():
@@ -287,6 +284,6 @@ def _write_pair(draft: _Draft, name: str, output: Path) -> None:
     else:
         photographic = draft.raw.startswith(b"\xff\xd8")  # JPEG
         save_image(draft.image, output / IMAGES / f"{name}{'.jpg' if photographic else '.png'}")
-    for column, mask in draft.other_masks.items():
-        save_image(mask, output / OTHER_MASKS[column] / f"{name}.png")
+    if draft.object_mask is not None:
+        save_image(draft.object_mask, output / OBJECT_MASKS / f"{name}.png")
     save_image(draft.mask, output / MASKS / f"{name}.png")

@@ -144,21 +144,6 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
         Splits.load(tmp_path / "x.json")
 
 
-def test_an_official_split_is_told_by_the_ids() -> None:
-    ids = ["train_0_id01", "train_1_id07", "val_0_id07", "val_1_id08"]
-    groups = [name[-4:] for name in ids]
-    dataset = datasets.Dataset.from_dict({"id": ids, "group": groups})
-    with pytest.raises(ValueError, match="group 'id07' is in 'train' and in 'val'"):
-        Splits.by_pattern(dataset, {"train": "^train_", "val": "^val_"})
-    splits = Splits.by_pattern(dataset, {"train": "^train_", "val": "^val_(?!.*id07)"})
-    assert splits.parts == {"train": ("train_0_id01", "train_1_id07"), "val": ("val_1_id08",)}
-    assert splits.groups.keys() == {"train_0_id01", "train_1_id07", "val_1_id08"}
-    with pytest.raises(ValueError, match="val: 'x' matches no id"):
-        Splits.by_pattern(dataset, {"val": "x"})
-    with pytest.raises(ValueError, match="no regular expression"):
-        Splits.by_pattern(dataset, {"val": "("})
-
-
 def official(
     groups: list[str], splits: list[str | None], **options: Any
 ) -> tuple[Splits, datasets.Dataset]:

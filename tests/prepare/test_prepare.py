@@ -329,37 +329,12 @@ def test_groups_and_object_masks_come_along(pairs: Path, tmp_path: Path) -> None
     assert not parts["train"] & parts["val"]
 
 
-def test_sides_and_the_official_split_come_along(pairs: Path, tmp_path: Path) -> None:
-    """Pinholes that are filled are of the side around them; dropped specks are of none."""
-    mask = np.zeros((480, 640), bool)
-    mask[100:300, 50:250] = mask[100:300, 350:550] = True
-    mask[200, 150] = mask[200, 450] = False
-    left, right = mask.copy(), mask.copy()
-    left[:, 300:], right[:, :300] = False, False
-    left[450, 600] = True
-    for folder, values in (
-        ("masks", left | right),
-        ("left_masks", left),
-        ("right_masks", right),
-    ):
-        (pairs / folder).mkdir(exist_ok=True)
-        Image.fromarray(values).convert("L").save(pairs / folder / "a.png")
+def test_the_official_split_comes_along(pairs: Path, tmp_path: Path) -> None:
     ids = sorted(path.stem for path in (pairs / "images").iterdir())
     lines = [f"{name},{name},{'test' if name == 'a' else ''}" for name in ids]
     (pairs / "groups.csv").write_text("\n".join(["id,group,split", *lines]) + "\n")
     prepare(pairs, tmp_path / "out")
     dataset = load_data(tmp_path / "out", cache_dir=tmp_path / "cache")
-    photos = {photo.id: photo for photo in LabelledPhotos(dataset)}
-    sides = [photos["a"].load_side(side) for side in ("left", "right")]
-    assert sides[0] is not None
-    assert sides[1] is not None
-    whole = mask.copy()
-    whole[200, [150, 450]] = True
-    np.testing.assert_array_equal(sides[0] | sides[1], whole)
-    assert not (sides[0] & sides[1]).any()
-    assert sides[0][200, 150]
-    assert sides[1][200, 450]
-    assert photos["b"].load_side("left") is None
     assert Splits.official(dataset).parts == {"test": ("a",)}
 
 

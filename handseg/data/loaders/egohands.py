@@ -79,14 +79,10 @@ class EgohandsPhoto(Candidate):
                 f"{path} has polygons of {len(polygons)} frames, but there are {self.frames} "
                 "photos beside it: which belong together cannot be told"
             )
-        hands = dict(zip(_FIELDS, polygons[self.place], strict=True))
-        left, right = (
-            draw([hands[f"{whose}{side}"] for whose in ("my", "your")], shape)
-            for side in ("left", "right")
-        )
-        if not (left | right).any():
+        mask = draw(list(polygons[self.place]), shape)
+        if not mask.any():
             raise ValueError(f"{path} shows no hand in {self.image_path.name}")
-        return Labels(left | right, left_mask=left, right_mask=right)
+        return Labels(mask)
 
 
 def list_egohands(

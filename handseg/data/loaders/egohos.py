@@ -61,15 +61,16 @@ class EgohosPhoto(Candidate):
 
     def _drawn(self, shape: tuple[int, int]) -> Labels:
         classes = read_classes(self.label_path, _HIGHEST)
-        wanted = ((_LEFT,), (_RIGHT,), self.held)
         try:
-            left, right, held = (fit(np.isin(classes, ids), shape) for ids in wanted)
+            left, right, held = (
+                fit(np.isin(classes, ids), shape) for ids in ((_LEFT,), (_RIGHT,), self.held)
+            )
         except ValueError as error:
             raise ValueError(f"{self.label_path}: {error}") from error
         if not (left | right).any():
             raise ValueError(f"{self.label_path} shows no hand")
         repairs = () if classes.shape == shape else (resized(classes.shape, shape),)
-        return Labels(left | right, held, repairs, left_mask=left, right_mask=right)
+        return Labels(left | right, held, repairs)
 
 
 def list_egohos(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,13 @@ from handseg.data.image_mask import by_stem
 from handseg.data.schema import Candidate, Labels
 
 IMAGES, MASKS = "images", "masks"
-OTHER_MASKS = {
-    "object_mask": "object_masks",
-    "left_mask": "left_masks",
-    "right_mask": "right_masks",
-}
-"""By column, the folder of masks that a data set need not have."""
+OBJECT_MASKS = "object_masks"
+"""The folder of masks of what the hands hold, which a data set need not have."""
 
 
 @dataclass(frozen=True, eq=False)
 class FolderPhoto(Candidate):
-    """A photo, its mask and others; each but one of the first two may be missing.
-
-    Attributes:
-        other_paths: by column, the masks of what is held and of left and right hands.
-    """
+    """A photo, its mask and that of what is held; one of the first two may be missing."""
 
     id: str
     group: str
@@ -37,7 +29,7 @@ class FolderPhoto(Candidate):
     folder: Path
     image_path: Path | None
     mask_path: Path | None
-    other_paths: Mapping[str, Path] = field(default_factory=dict)
+    object_path: Path | None = None
     split: str | None = None
 
     @property
@@ -48,21 +40,20 @@ class FolderPhoto(Candidate):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        paths = (self.image_path, self.mask_path, *self.other_paths.values())
+        paths = (self.image_path, self.mask_path, self.object_path)
         return tuple(path for path in paths if path is not None)
 
     def labels(self, image: np.ndarray) -> Labels:
         mask, repairs = read_mask(self._mask, str(self._mask), image.shape)
-        others: dict[str, Any] = {}
-        for name, path in self.other_paths.items():
-            others[name], more = read_mask(path, str(path), image.shape)
-            repairs += more
-        return Labels(mask, repairs=repairs, **others)
+        if self.object_path is None:
+            return Labels(mask, repairs=repairs)
+        held, more = read_mask(self.object_path, str(self.object_path), image.shape)
+        return Labels(mask, held, repairs + more)
 
     def row(self) -> dict[str, Any]:
         """See the base class; nothing is read, the row names the files."""
-        others = {name: str(path) for name, path in self.other_paths.items()}
-        return self._row(mask=str(self._mask), **others)
+        held = None if self.object_path is None else str(self.object_path)
+        return self._row(mask=str(self._mask), object_mask=held)
 
     @property
     def _mask(self) -> Path:
@@ -72,10 +63,9 @@ class FolderPhoto(Candidate):
 
 
 def list_folder(root: Path, group_of: Callable[[str], str]) -> list[FolderPhoto]:
-    """What is in `<root>/images`, `<root>/masks` and other folders of masks where they exist.
+    """What is in `<root>/images`, `<root>/masks` and, where it exists, `<root>/object_masks`.
 
-    These are `object_masks`, `left_masks` and `right_masks`. The official split is the column
-    `split` of `<root>/groups.csv`, where it has one.
+    The official split is the column `split` of `<root>/groups.csv`, where it has one.
 
     Raises:
         ValueError: if one of the first two is missing or all is empty, one of them holds two files
@@ -83,11 +73,7 @@ def list_folder(root: Path, group_of: Callable[[str], str]) -> list[FolderPhoto]
     """
     root = root.absolute()
     images, masks = by_stem(root / IMAGES), by_stem(root / MASKS)
-    others = {
-        column: by_stem(root / name)
-        for column, name in OTHER_MASKS.items()
-        if (root / name).is_dir()
-    }
+    held = by_stem(root / OBJECT_MASKS) if (root / OBJECT_MASKS).is_dir() else {}
     stems = sorted(images.keys() | masks.keys())
     if not stems:
         raise ValueError(f"{root / IMAGES} and {root / MASKS} hold no image")
@@ -101,7 +87,7 @@ def list_folder(root: Path, group_of: Callable[[str], str]) -> list[FolderPhoto]
             root,
             images.get(stem),
             masks.get(stem),
-            {column: paths[stem] for column, paths in others.items() if stem in paths},
+            held.get(stem),
             splits.get(stem),
         )
         for stem in stems

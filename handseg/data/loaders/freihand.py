@@ -48,15 +48,14 @@ class FreihandPhoto(Candidate):
 
     def labels(self, image: np.ndarray) -> Labels:
         mask, repairs = read_mask(self.mask_path, str(self.mask_path), image.shape)
-        return Labels(mask, repairs=repairs, right_mask=mask)
+        return Labels(mask, repairs=repairs)
 
     def row(self) -> dict[str, Any]:
         """See the base class; nothing is read, the row names the files."""
         for what, path in (("photo", self.image_path), ("mask", self.mask_path)):
             if not path.is_file():
                 raise ValueError(f"no {what} {path}")
-        mask = str(self.mask_path)
-        return self._row(mask=mask, right_mask=mask)
+        return self._row(mask=str(self.mask_path))
 
 
 def list_freihand(root: Path, group_of: Callable[[str], str] | None) -> Candidates:

@@ -78,7 +78,7 @@ class Ho3dPhoto(Candidate):
             hand, held = fit(hand, shape), fit(held, shape)
         except ValueError as error:
             raise ValueError(f"{self.seg_path}: {error}") from error
-        return Labels(hand, held & ~hand, repairs, right_mask=hand)
+        return Labels(hand, held & ~hand, repairs)
 
     def _joints(self) -> np.ndarray:
         """The hand's joints in the photo, (21, 2) x, y px."""

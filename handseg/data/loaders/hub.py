@@ -69,8 +69,6 @@ def load_hub(
     image_column: str | None = None,
     mask_column: str | None = None,
     object_mask_column: str | None = None,
-    left_mask_column: str | None = None,
-    right_mask_column: str | None = None,
     id_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
@@ -85,7 +83,6 @@ def load_hub(
         split: which one to take; needed where there are several.
         image_column, mask_column: guessed from their names where they are not given.
         object_mask_column: masks of what the hands hold.
-        left_mask_column, right_mask_column: masks of the left and of the right hands.
         id_column: by default rows are numbered.
         group_column: of persons, bursts, ....
         split_column: "train", "val" or "test", where the rows of one split hold more than one.
@@ -98,10 +95,9 @@ def load_hub(
     image = _picture_column(loaded, "image", image_column, ())
     columns = {image: "image"}
     columns[_picture_column(loaded, "mask", mask_column, (image,))] = "mask"
-    given = (object_mask_column, left_mask_column, right_mask_column)
-    for role, column in zip(MASKS[1:], given, strict=True):
-        if column is not None:
-            columns[_picture_column(loaded, role, column, tuple(columns))] = role
+    if object_mask_column is not None:
+        held = _picture_column(loaded, "object_mask", object_mask_column, tuple(columns))
+        columns[held] = "object_mask"
     ids = (
         [f"{index:06d}" for index in range(len(loaded))]
         if id_column is None

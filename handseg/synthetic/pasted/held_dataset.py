@@ -22,7 +22,7 @@ from PIL import Image
 
 from handseg.data.groups import GROUPS_FILE, write_groups
 from handseg.data.image_mask import find_pairs
-from handseg.data.loaders.folder import IMAGES, MASKS, OTHER_MASKS
+from handseg.data.loaders.folder import IMAGES, MASKS, OBJECT_MASKS
 from handseg.data.splits import TRAIN, VALIDATION, Splits
 from handseg.errors import HandsegError, TrainingError
 from handseg.io.files import IMAGE_SUFFIXES
@@ -122,7 +122,7 @@ def make_held(
     path = output / SEED_FILE
     if path.is_file() and (stored := path.read_text().strip()) != str(seed):
         raise TrainingError(f"{output} holds pictures of seed {stored}, expected {seed}")
-    for name in (IMAGES, MASKS, OTHER_MASKS["object_mask"]):
+    for name in (IMAGES, MASKS, OBJECT_MASKS):
         (output / name).mkdir(parents=True, exist_ok=True)
     with write_atomic(path) as temporary:
         temporary.write_text(f"{seed}\n")
@@ -150,7 +150,7 @@ def _make_parts(
 
 
 def _write(sample: HeldSample, output: Path, stem: str) -> None:
-    for folder, mask in ((MASKS, sample.hand), (OTHER_MASKS["object_mask"], sample.held)):
+    for folder, mask in ((MASKS, sample.hand), (OBJECT_MASKS, sample.held)):
         with write_atomic(output / folder / f"{stem}.png") as temporary:
             Image.fromarray(mask).save(temporary, "PNG")
     with write_atomic(output / IMAGES / f"{stem}.jpg") as temporary:

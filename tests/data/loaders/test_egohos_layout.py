@@ -59,8 +59,6 @@ def test_classes_become_masks_of_hands_and_of_what_they_hold(root: Path) -> None
     assert {row.source for row in rows} == {"egohos"}
     for row in rows:
         assert columns(row.load()[1]) == {1, 2}
-        assert columns(row.load_side("left")) == {1}
-        assert columns(row.load_side("right")) == {2}
         assert columns(row.load_object_mask()) == {3, 4, 5}
     held = load(root, second_order=True)[0].load_object_mask()
     assert columns(held) == set(range(3, 12))

@@ -67,31 +67,14 @@ def test_object_masks_are_read(folder: Path) -> None:
     assert rows["2_pic00174"].load_object_mask() is None
 
 
-def test_sides_and_the_official_split_are_read(folder: Path) -> None:
-    (folder / "left_masks").mkdir()
-    left = np.zeros((480, 640), np.uint8)
-    left[:10] = 255
-    Image.fromarray(left).save(folder / "left_masks" / "2_pic00212.png")
+def test_the_official_split_is_read(folder: Path) -> None:
     names = sorted(path.stem for path in (folder / "images").iterdir())
     lines = [f"{name},g,{'val' if name == '3_pic00043' else ''}" for name in names]
     (folder / "groups.csv").write_text("\n".join(["id,group,split", *lines]) + "\n")
     rows = {row.id: row for row in load(folder)}
-    np.testing.assert_array_equal(rows["2_pic00212"].load_side("left"), left > 0)
-    right = rows["2_pic00212"].load_side("right")
-    assert right is not None
-    assert not right.any()
-    assert rows["2_pic00174"].load_side("left") is None
-    with pytest.raises(ValueError, match="side must be left or right, got 'up'"):
-        rows["2_pic00174"].load_side("up")
     assert {name: row.split for name, row in rows.items()} == {
         name: "val" if name == "3_pic00043" else None for name in names
     }
-    labels = {one.id: one for one in list_photos(folder)}["2_pic00212"].labels(
-        np.zeros((480, 640, 3), np.uint8)
-    )
-    np.testing.assert_array_equal(labels.left_mask, left > 0)
-    assert labels.right_mask is not None
-    assert not labels.right_mask.any()
 
 
 def test_photos_without_a_mask_are_left_out_and_named_every_time(

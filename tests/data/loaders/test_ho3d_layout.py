@@ -88,10 +88,6 @@ def test_listed_frames_have_masks_of_hand_and_object(
         for found, expected in ((mask, truth[..., 2]), (held, truth[..., 1])):
             assert (found ^ expected).sum() < 0.04 * expected.sum()
         assert not (held & mask).any()
-        np.testing.assert_array_equal(row.load_side("right"), mask)
-        left = row.load_side("left")
-        assert left is not None
-        assert not left.any()
 
 
 def test_all_frames_are_taken_without_a_list_and_evaluation_with_masks(root: Path) -> None:

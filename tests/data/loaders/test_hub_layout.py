@@ -72,20 +72,12 @@ def test_columns_may_be_named(tmp_path: Path) -> None:
     assert list(held["group"]) == ["x", "y", "z"]
 
 
-def test_sides_and_the_official_split_may_be_named(tmp_path: Path) -> None:
-    rows = make(("a", "b", "l"), part=["train", None, "test"])
-    columns = {"image_column": "a", "mask_column": "b", "left_mask_column": "l"}
+def test_the_official_split_may_be_named(tmp_path: Path) -> None:
+    rows = make(("a", "b"), part=["train", None, "test"])
+    columns = {"image_column": "a", "mask_column": "b"}
     source = saved(rows, tmp_path)
     dataset = load_data(source, "hub", **columns, split_column="part")
     assert list(dataset["split"]) == ["train", None, "test"]
-    left, right = (LabelledPhotos(dataset)[0].load_side(side) for side in ("left", "right"))
-    assert left is not None
-    assert right is not None
-    assert left.all()
-    assert not right.any()
-    labels = list_photos(source, "hub", **columns)[0].labels(np.zeros((40, 60, 3), np.uint8))
-    assert labels.left_mask is not None
-    assert labels.left_mask.all()
     with pytest.raises(ValueError, match="split_column: got 'x', the columns are"):
         load_data(source, "hub", **columns, split_column="x")
 

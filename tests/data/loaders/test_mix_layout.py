@@ -62,8 +62,8 @@ def test_the_rows_of_all_sets_are_there_under_their_names(mix: Path, photos: dic
     assert [row.split for row in rows] == [None] * 4 + ["train", "train", "val"] + [None] * 2
     np.testing.assert_array_equal(rows[0].load()[0], photos["2_pic00174"])
     np.testing.assert_array_equal(rows[7].load()[0], photos["2_pic00174"])
-    assert rows[4].load_side("left") is not None
-    assert rows[0].load_side("left") is None
+    assert rows[4].load_object_mask() is not None
+    assert rows[0].load_object_mask() is None
     assert mix_weights(mix) == {"hands": 2, "ego": 1, "saved": 0.5}
 
 
@@ -72,7 +72,7 @@ def test_candidates_are_those_of_the_sets(mix: Path) -> None:
     assert [one.id for one in candidates] == list(dataset["id"])
     assert [one.group for one in candidates] == list(dataset["group"])
     assert [one.split for one in candidates] == list(dataset["split"])
-    assert candidates[4].labels(np.zeros((40, 60, 3), np.uint8)).left_mask is not None
+    assert candidates[4].labels(np.zeros((40, 60, 3), np.uint8)).object_mask is not None
     assert isinstance(candidates[7].photo, bytes)
     assert [path.suffix for path in candidates[4].files] == [".jpg", ".png"]
 
