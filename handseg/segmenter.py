@@ -28,6 +28,7 @@ from handseg.pipeline.semantic import check_labels_objects
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
 from handseg.results import HandSegmentation
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
     import torch
@@ -105,11 +106,13 @@ class HandSegmenter:
             for name, part in parts.items():
                 if part is not None:
                     raise ModelError(f"{folder} takes no prompts and no {name}, got one")
-            return cls(SemanticModel.from_pretrained(folder, device, dtype), None, landmarker)
+            with needing_extras(str(folder)):
+                return cls(SemanticModel.from_pretrained(folder, device, dtype), None, landmarker)
         if adapter is None and is_adapter(Path(folder)):
             adapter, folder = folder, home(base_of_adapter(Path(folder)))
         if adapter is not None:
-            adapter = local_adapter(adapter)
+            with needing_extras(f"the adapter {adapter}"):
+                adapter = local_adapter(adapter)
             if find_recipe(adapter).is_for_objects:
                 raise ModelError(
                     f"adapter: {adapter} is for what hands hold, give it as object_adapter"

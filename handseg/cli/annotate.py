@@ -12,11 +12,11 @@ from rich.text import Text
 from handseg.cli.common import (
     FAILED,
     MISUSED,
-    ending_on_ctrl_c,
     fail,
     load_segmenter,
     progress_bar,
     results,
+    running,
     say,
     say_failed,
 )
@@ -33,11 +33,9 @@ from handseg.cli.options import (
 from handseg.errors import reason
 
 if TYPE_CHECKING:
-    from accelerate import PartialState
-
     from handseg.annotate.job import Job
     from handseg.annotate.merge import DatasetSummary
-    from handseg.annotate.run import AnnotationPlan
+    from handseg.annotate.run import AnnotationPlan, Processes
 
 
 def annotate(
@@ -120,11 +118,9 @@ def annotate(
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
-        from accelerate import PartialState
-
+    with running("annotate"):
         from handseg.annotate.job import Job
-        from handseg.annotate.run import agree, plan
+        from handseg.annotate.run import agree, plan, processes
 
         job = Job(
             source,
@@ -140,7 +136,10 @@ def annotate(
             shard_size=shard_size,
             options={"max_hands": max_hands, "forearm": forearm, "holes": holes.value},
         )
-        state = PartialState(cpu=device == "cpu")
+        try:
+            state = processes(on_cpu=device == "cpu")
+        except ValueError as error:
+            fail(reason(error))
         try:
             try:
                 todo = agree(state, lambda: plan(job))
@@ -155,7 +154,7 @@ def annotate(
             state.destroy_process_group()
 
 
-def _run(job: Job, todo: AnnotationPlan, state: PartialState, device: str | None) -> None:
+def _run(job: Job, todo: AnnotationPlan, state: Processes, device: str | None) -> None:
     from handseg.annotate.merge import merge
 
     seconds = 0.0
@@ -175,7 +174,7 @@ def _run(job: Job, todo: AnnotationPlan, state: PartialState, device: str | None
         raise typer.Exit(FAILED)
 
 
-def _work(job: Job, todo: AnnotationPlan, state: PartialState, device: str | None) -> float:
+def _work(job: Job, todo: AnnotationPlan, state: Processes, device: str | None) -> float:
     """Do what this process can get of the work; returns its seconds without loading the model."""
     from handseg.annotate.job import start_job
     from handseg.annotate.run import device_of

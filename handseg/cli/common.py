@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from handseg.errors import reason
+from handseg.errors import MissingExtraError, reason
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
     from handseg.segmenter import HandSegmenter
@@ -62,10 +63,18 @@ def progress_bar(shown: bool = True) -> Progress:
 
 
 @contextmanager
-def ending_on_ctrl_c() -> Iterator[None]:
-    """Answer Ctrl-C with a line in place of a traceback, and with the exit code of shells."""
+def running(command: str, extra: str | None = None) -> Iterator[None]:
+    """Run a command: Ctrl-C and a missing package are answered with a line, not a traceback.
+
+    Args:
+        command: its name, for messages.
+        extra: brings all that the command needs, where the core is not enough.
+    """
     try:
-        yield
+        with needing_extras(f"handseg {command}", extra):
+            yield
+    except MissingExtraError as error:
+        fail(reason(error))
     except KeyboardInterrupt:
         say("Interrupted.", "yellow")
         raise typer.Exit(INTERRUPTED) from None

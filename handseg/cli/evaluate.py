@@ -16,11 +16,11 @@ from rich.text import Text
 
 from handseg.cli.common import (
     FAILED,
-    ending_on_ctrl_c,
     fail,
     load_segmenter,
     progress_bar,
     results,
+    running,
     say,
     say_failed,
 )
@@ -127,7 +127,7 @@ def evaluate(
     Exit codes: 0 all photos are compared; 1 some could not be; 2 the command cannot run as it was
     given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("evaluate"):
         names = models or ["handseg-lite"]
         if adapter is not None and len(names) > 1:
             fail("--adapter goes with one --model, got several")

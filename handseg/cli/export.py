@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, say, say_failed
+from handseg.cli.common import FAILED, fail, running, say, say_failed
 from handseg.cli.options import AdapterOption, ModelOption
 from handseg.errors import reason
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
     from handseg.segmenter import HandSegmenter
@@ -59,7 +60,7 @@ def export(
     Exit codes: 0 written; 1 it could not be written; 2 the command cannot run as it was given;
     130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("export"):
         from handseg.models.adapters import is_adapter
         from handseg.segmenter import HandSegmenter
 
@@ -70,7 +71,9 @@ def export(
         if output.exists():
             fail(f"--output {output}: is there already")
         try:
-            segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu", backend="torch")
+            extra = "export" if form is Format.ONNX else "sam"
+            with needing_extras("handseg export", extra):
+                segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu", backend="torch")
         except (ValueError, OSError) as error:
             fail(reason(error))
         try:

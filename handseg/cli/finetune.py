@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, say
+from handseg.cli.common import FAILED, fail, running, say
 from handseg.errors import reason
 
 
@@ -103,7 +103,7 @@ def finetune(
         "cache": cache,
         "seed": seed,
     }
-    with ending_on_ctrl_c():
+    with running("finetune", "train"):
         from handseg.errors import HandsegError
         from handseg.finetune.train import parse_settings, train
         from handseg.runtime.config import assign, parse_assignments, read_yaml

@@ -6,19 +6,18 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.text import Text
 
-from handseg.cli.common import ending_on_ctrl_c, results
+from handseg.cli.common import results, running
 from handseg.errors import reason
 
 
 def info() -> None:
     """Show versions, devices and the bundled weights."""
-    with ending_on_ctrl_c():
-        from huggingface_hub import constants
-
+    with running("info"):
         from handseg.models.bundled import LITE_FOLDER
         from handseg.runtime.environment import versions
 
@@ -28,7 +27,10 @@ def info() -> None:
             _line("" if index else "devices", device)
         for name, value in _weights(LITE_FOLDER):
             _line(name, value)
-        _line("cache", f"{constants.HF_HUB_CACHE} (models from the Hugging Face Hub)")
+        if find_spec("huggingface_hub"):
+            from huggingface_hub import constants
+
+            _line("cache", f"{constants.HF_HUB_CACHE} (models from the Hugging Face Hub)")
 
 
 def _line(name: str, value: str) -> None:
@@ -36,7 +38,12 @@ def _line(name: str, value: str) -> None:
 
 
 def _devices() -> Iterator[str]:
-    """For torch; the device that it takes by default comes first."""
+    """For torch; the device that it takes by default comes first. Without it there is the CPU."""
+    if not find_spec("torch"):
+        from handseg.runtime.threads import available_cores
+
+        yield f"cpu ({available_cores()} threads)"
+        return
     import torch
 
     for index in range(torch.cuda.device_count()):

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from handseg.cli.common import (
     FAILED,
-    ending_on_ctrl_c,
     fail,
     progress_bar,
     results,
+    running,
     say,
     say_failed,
 )
@@ -147,7 +147,7 @@ def prepare(
     Exit codes: 0 done, whatever was rejected; 1 nothing is left, or it could not be written; 2 the
     command cannot run as it was given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("prepare", "train"):
         from handseg.data.splits import parse_ratios
         from handseg.landmarks import HandLandmarker, start_quietly
         from handseg.prepare.run import prepare as run

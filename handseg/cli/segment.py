@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, load_segmenter, results, say_failed
+from handseg.cli.common import FAILED, fail, load_segmenter, results, running, say_failed
 from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
@@ -117,7 +117,7 @@ def segment(
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("segment"):
         from handseg.cli.folder import Outputs, Run, ready
         from handseg.cli.outputs import find_photos
         from handseg.runtime.journal import JsonJournal

@@ -11,6 +11,7 @@ from handseg.models.adapters import base_of_adapter, is_adapter
 from handseg.models.bundled import home
 from handseg.models.interface import MaskModel
 from handseg.models.sam.onnx import OnnxMaskModel, has_graphs
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,7 @@ def load_mask_model(
     """
     if backend not in (None, *get_args(Backend)):
         raise ValueError(f"backend must be 'onnx', 'torch' or None, got {backend!r}")
-    name_or_path = home(name_or_path)
+    name, name_or_path = name_or_path, home(name_or_path)
     path = Path(name_or_path)
     for_torch = {"adapter": adapter, "device": None if str(device) == "cpu" else device}
     wants_torch = [name for name, value in {**for_torch, "dtype": dtype}.items() if value]
@@ -71,15 +72,17 @@ def load_mask_model(
                 f"adapter: cannot be used on {path}, an original segment-anything checkpoint; "
                 "use the same model in transformers' form, such as facebook/sam-vit-base"
             )
-        from handseg.models.sam.original import SegmentAnythingMaskModel
+        with needing_extras(str(path)):
+            from handseg.models.sam.original import SegmentAnythingMaskModel
 
-        return SegmentAnythingMaskModel.from_checkpoint(path, device, dtype)
+            return SegmentAnythingMaskModel.from_checkpoint(path, device, dtype)
 
     if has_graphs(path) and not (path / "config.json").is_file():
         why = f" for {' and '.join(wants_torch)}" if wants_torch else ""
         raise ModelError(
             f"{path}: torch{why} needs the model's weights, the folder has ONNX graphs alone"
         )
-    from handseg.models.sam.transformers import TransformersMaskModel
+    with needing_extras(str(name)):
+        from handseg.models.sam.transformers import TransformersMaskModel
 
-    return TransformersMaskModel.from_pretrained(name_or_path, adapter, device, dtype)
+        return TransformersMaskModel.from_pretrained(name_or_path, adapter, device, dtype)

@@ -30,6 +30,7 @@ from handseg.postprocess.edges import follow_edges
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import RECIPE_FILE
 from handseg.results.hand import Hand, shrink_to_photo
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,8 @@ class ObjectWeights:
         recipe = PromptRecipe.load(home)
         if not recipe.is_for_objects:
             raise ModelError(f"object_adapter: {home} is for hands, give it as adapter")
-        model = load_mask_model(self.model, adapter=self.adapter, device=device, dtype=dtype)
+        with needing_extras("objects"):
+            model = load_mask_model(self.model, adapter=self.adapter, device=device, dtype=dtype)
         return ObjectStage(model, recipe)
 
 
