@@ -115,9 +115,9 @@ def _from_file(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
     heif = prefix[4:8] == b"ftyp" and prefix[8:11] in _HEIF_BRANDS
     if heif or name.lower().endswith((".heic", ".heif")):
         try:
-            from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+            from pillow_heif import register_heif_opener
         except ImportError:
-            missing = "; for HEIC another package is needed: pip install pillow-heif"
+            missing = "; HEIC needs another package: pip install 'handseg[heif]'"
         else:
             register_heif_opener()
     with _identify(file, prefix, name, missing) as image:

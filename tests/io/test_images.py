@@ -380,8 +380,8 @@ def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
     path = tmp_path / "IMG_0001.HEIC"
     path.write_bytes(content)
-    refuse(path, "IMG_0001.HEIC.*pip install pillow-heif")
-    refuse(content, "pip install pillow-heif")
+    refuse(path, r"IMG_0001.HEIC.*pip install 'handseg\[heif\]'")
+    refuse(content, r"pip install 'handseg\[heif\]'")
     # Phones and messengers rename files without converting them.
     path.write_bytes(encode(PHOTO))
     np.testing.assert_array_equal(load_image(path), PHOTO)
