@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from processes import wait_for
 from safetensors.numpy import load_file
 from tiny_models import save_tiny_model
 from typer.testing import CliRunner
@@ -115,8 +116,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(settings: dict[str, Any], tmp_
     for line in killed.stdout:
         if line.startswith("epoch 2 "):
             break
-    while not (tmp_path / "killed" / "checkpoint").is_dir() and killed.poll() is None:
-        pass
+    wait_for(tmp_path / "killed" / "checkpoint", killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     second = finished(command(settings, tmp_path, "killed"), tmp_path)
@@ -143,7 +143,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     # Three photos to validate on: of two processes, one has to make up a fourth.
     data = settings["data"] | {"ratios": {"train": 0.25, "val": 0.75}}
     settings = settings | {"data": data}
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29533")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     two = finished(command(settings, tmp_path, "two", *launcher), tmp_path)
     assert "2 process(es) on cpu" in two
     assert two.count("epoch 3 ") == 1
@@ -356,8 +356,9 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         real(self, folder)
 
     monkeypatch.setattr(Accelerator, "save_state", save_state)
-    with pytest.raises(TrainingError, match=r"No space left.*|last good one is kept"):
+    with pytest.raises(TrainingError, match="last good one is kept") as caught:
         run(settings, tmp_path / "run")
+    assert "No space left" in str(caught.value)
     assert not (tmp_path / "run" / "checkpoint_new").exists()
     monkeypatch.setattr(Accelerator, "save_state", real)
     state = run(settings, tmp_path / "run")
@@ -401,24 +402,24 @@ class TestCommand:
         assert "trainable" in result.output
 
     @pytest.mark.parametrize(
-        ("arguments", "words"),
+        ("arguments", "code", "words"),
         [
-            (["--set", "lora.rnk=2"], ["unknown keys rnk", "rank"]),
-            (["--set", "epochs"], ["key=value"]),
-            (["--set", "schedule=linear"], ["schedule", "cosine"]),
-            (["--set", "batch_size=many"], ["batch_size", "whole number"]),
-            (["--config", "none.yaml"], ["none.yaml"]),
-            (["--layout", "zip"], ["layout"]),
+            (["--set", "lora.rnk=2"], 2, ["unknown keys rnk", "rank"]),
+            (["--set", "epochs"], 2, ["key=value"]),
+            (["--set", "schedule=linear"], 2, ["schedule", "cosine"]),
+            (["--set", "batch_size=many"], 2, ["batch_size", "whole number"]),
+            (["--config", "none.yaml"], 2, ["none.yaml"]),
+            (["--layout", "zip"], 1, ["layout"]),
         ],
     )
     def test_wrong_usage_is_one_line(
-        self, arguments: list[str], words: list[str], photo_folder: Path, tmp_path: Path
+        self, arguments: list[str], code: int, words: list[str], photo_folder: Path, tmp_path: Path
     ) -> None:
         result = CliRunner().invoke(
             app,
             ["finetune", "--data", str(photo_folder), "--output", str(tmp_path / "r"), *arguments],
         )
-        assert result.exit_code in (1, 2)
+        assert result.exit_code == code
         assert isinstance(result.exception, SystemExit)
         for word in words:
             assert word in result.output

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from processes import wait_for
 from safetensors.numpy import load_file
 
 from handseg.finetune.pretrain.lite import build_lite, set_image_size
@@ -84,8 +85,7 @@ def test_killed_run_goes_on_to_the_same_weights(run_folder: Path) -> None:
     for line in first.stdout:
         if line.startswith("step 2 "):
             break
-    while not (run_folder / "killed" / "checkpoint").is_dir() and first.poll() is None:
-        pass
+    wait_for(run_folder / "killed" / "checkpoint", first)
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert (
@@ -114,7 +114,7 @@ def test_killed_run_goes_on_to_the_same_weights(run_folder: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_together(run_folder: Path) -> None:
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29517")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     result = subprocess.run(
         command(run_folder, "two", *launcher),
         env=environment(),
