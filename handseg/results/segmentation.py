@@ -15,7 +15,7 @@ from PIL import Image
 from handseg.io.files import save_image
 from handseg.io.images import ImageSource
 from handseg.postprocess import matting
-from handseg.results import overlay
+from handseg.results import formats, overlay
 from handseg.results.hand import Hand, grown, kind, paint, to_float, window
 
 if TYPE_CHECKING:
@@ -167,44 +167,9 @@ class HandSegmentation:
         Returns:
             `image`, a dict, and `annotations`, a list of dicts.
         """
-        height, width = self.image.shape[:2]
-        hands: list[dict[str, Any]] = []
-        objects: list[dict[str, Any]] = []
-        for number, hand in enumerate(self.hands, first_annotation_id):
-            keypoints = np.zeros((21, 3))
-            if hand.landmarks is not None:
-                keypoints[:, :2] = _rounded(hand.landmarks)
-                pixels = np.rint(hand.landmarks)
-                inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
-                keypoints[:, 2] = np.where(inside, 2, 1)
-            hands.append(
-                {
-                    "id": number,
-                    "image_id": image_id,
-                    "category_id": 1,
-                    **_coco_mask(hand.mask),
-                    "keypoints": keypoints.reshape(-1).tolist(),
-                    "num_keypoints": int(np.count_nonzero(keypoints[:, 2])),
-                    "score": hand.predicted_iou,
-                    "handedness": hand.handedness,
-                    "handedness_score": hand.handedness_score,
-                }
-            )
-            held = hand.object_mask
-            if held is not None and held.any():
-                objects.append(
-                    {
-                        "id": first_annotation_id + len(self.hands) + len(objects),
-                        "image_id": image_id,
-                        "category_id": 2,
-                        **_coco_mask(held),
-                        "held_by": number,
-                    }
-                )
-        image: dict[str, Any] = {"id": image_id, "width": width, "height": height}
-        if file_name is not None:
-            image["file_name"] = file_name
-        return {"image": image, "annotations": hands + objects}
+        return formats.coco(
+            self.image.shape[:2], self.hands, image_id, first_annotation_id, file_name
+        )
 
     def to_supervision(self) -> Detections:
         """The hands as `supervision.Detections`, with `predicted_iou` as the confidence.
@@ -214,21 +179,7 @@ class HandSegmentation:
         Raises:
             ImportError: if supervision, which handseg does not depend on, is missing.
         """
-        try:
-            from supervision import Detections
-        except ImportError as error:
-            raise ImportError(
-                "to_supervision needs the package supervision: pip install supervision"
-            ) from error
-        if not self.hands:
-            return Detections.empty()
-        return Detections(
-            xyxy=np.stack([hand.box for hand in self.hands]),
-            mask=np.stack([hand.mask for hand in self.hands]),
-            confidence=np.array([hand.predicted_iou for hand in self.hands], np.float32),
-            class_id=np.zeros(len(self), int),
-            data={"handedness": np.array([hand.handedness or "" for hand in self.hands])},
-        )
+        return formats.detections(self.hands)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the result, without pixels, ready for `json.dump`; lengths in px.
@@ -236,22 +187,7 @@ class HandSegmentation:
         Where held objects were asked for, each hand's `object` has `area` and `box`, or is None
         where it holds nothing.
         """
-        return {
-            "width": self.image.shape[1],
-            "height": self.image.shape[0],
-            "hands": [
-                {
-                    "box": _rounded(hand.box),
-                    "landmarks": None if hand.landmarks is None else _rounded(hand.landmarks),
-                    "handedness": hand.handedness,
-                    "handedness_score": hand.handedness_score,
-                    "predicted_iou": hand.predicted_iou,
-                    "area": hand.area,
-                    **_object_numbers(hand),
-                }
-                for hand in self.hands
-            ],
-        }
+        return formats.numbers(self.image.shape[:2], self.hands)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the cut-out to `path`, whole or not at all, in the format that its suffix names.
@@ -299,34 +235,3 @@ class HandSegmentation:
             rows, columns = window(hand.patch, (hand.offset[0] - x, hand.offset[1] - y))
             np.maximum(merged[rows, columns], hand.patch, out=merged[rows, columns])
         return merged, (x, y)
-
-
-def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
-    """The fields of a COCO annotation that say where `mask` (H, W) bool is."""
-    from pycocotools import mask as coco_mask
-
-    rle = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
-    return {
-        "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
-        "area": int(np.count_nonzero(mask)),
-        "bbox": coco_mask.toBbox(rle).tolist(),
-        "iscrowd": 0,
-    }
-
-
-def _object_numbers(hand: Hand) -> dict[str, Any]:
-    """`object`, with area and box of what a hand holds; nothing where that was not asked for."""
-    if hand.object_patch is None:
-        return {}
-    inside = (hand.object_patch >= 128).view(np.uint8)
-    if not inside.any():
-        return {"object": None}
-    left, top, width, height = cv2.boundingRect(inside)
-    x, y = left + hand.object_offset[0], top + hand.object_offset[1]
-    box = [float(side) for side in (x, y, x + width - 1, y + height - 1)]
-    return {"object": {"area": int(inside.sum()), "box": box}}
-
-
-def _rounded(values: np.ndarray) -> list[Any]:
-    """Nested lists to a hundredth of a pixel, without the digits that float32 leaves behind."""
-    return values.astype(np.float64).round(2).tolist()
