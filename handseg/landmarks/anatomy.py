@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from handseg.runtime.arrays import values_at
+
 WRIST = 0
 INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP = 5, 9, 13, 17
 PALM = (WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP)
@@ -114,7 +116,4 @@ def draw_body(landmarks: np.ndarray, shape: tuple[int, ...], thickness: float = 
 
 def share_inside(points: np.ndarray, mask: np.ndarray) -> float:
     """The share of `points` (N, 2) x, y that lie on `mask` (H, W); none off the photo does."""
-    height, width = mask.shape
-    x, y = np.round(points).astype(int).T
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    return float(mask[y[inside], x[inside]].sum() / max(1, len(points)))
+    return float(values_at(mask, points).sum() / max(1, len(points)))

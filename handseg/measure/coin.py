@@ -9,6 +9,7 @@ import numpy as np
 
 from handseg.errors import MeasurementError
 from handseg.results.hand import Hand
+from handseg.runtime.arrays import values_at
 
 EURO_COINS = {
     "1 cent": 16.25,
@@ -120,9 +121,8 @@ def _circles(view: np.ndarray, mask: np.ndarray) -> list[tuple[np.ndarray, float
 def _share_on(mask: np.ndarray, centre: np.ndarray, radius: float) -> float:
     """How much of a circle lies on `mask` (H, W) bool: a fingertip's is half off it."""
     angles = np.linspace(0, 2 * np.pi, _RAYS, endpoint=False)
-    rim = np.rint(centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)).astype(int)
-    inside = ((rim >= 0) & (rim < mask.shape[::-1])).all(1)
-    return float(mask[rim[inside, 1], rim[inside, 0]].sum() / _RAYS)
+    rim = centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return float(values_at(mask, rim).sum() / _RAYS)
 
 
 def _fit(view: np.ndarray, centre: np.ndarray, radius: float) -> Coin | None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from handseg.landmarks.anatomy import WRIST, WRIST_END, draw_body, hand_size, palm_axis
+from handseg.runtime.arrays import border_labels, values_at
 
 LOGIT_LIMIT = 12.0
 """Logits are clipped to this: beyond it only rounding is left, and cubic upsampling would ring."""
@@ -35,17 +36,15 @@ def clean_logits(
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     if count > 2:
         kept = {1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())}
-        kept |= _labels_at(labels, seeds) - {0}
+        kept |= set(values_at(labels, seeds)) - {0}
         dropped = (mask > 0) & ~np.isin(labels, list(kept))
         result[dropped] = -np.abs(result[dropped])
         mask[dropped] = 0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=8)
     limit = hole_share * mask.sum()
-    meant = set() if gaps is None else _labels_at(labels, gaps)
+    stay = set(border_labels(labels)) | set(() if gaps is None else values_at(labels, gaps))
     for index in range(1, count):
-        x, y, width, height, area = stats[index]
-        at_edge = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
-        if area < limit and not at_edge and index not in meant:
+        if stats[index, cv2.CC_STAT_AREA] < limit and index not in stay:
             hole = labels == index
             result[hole] = np.abs(result[hole])
     return result
@@ -94,22 +93,11 @@ def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float =
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[radius:-radius, radius:-radius]
     filled = ((closed & body) | mask).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
-    for index in range(1, count):
-        x, y, width, height, area = stats[index]
-        at_edge = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
-        if not at_edge:
-            hole = labels == index
-            on_body = np.count_nonzero(body[hole])
-            if on_body > 0.5 * area:
-                filled[hole] = 1
+    for index in set(range(1, count)) - set(border_labels(labels)):
+        hole = labels == index
+        if np.count_nonzero(body[hole]) > 0.5 * stats[index, cv2.CC_STAT_AREA]:
+            filled[hole] = 1
     return np.where((filled > 0) & (mask == 0), np.abs(logits) + 1e-3, logits).astype(np.float32)
-
-
-def _labels_at(labels: np.ndarray, points: np.ndarray) -> set[int]:
-    """What `labels` (h, w) says at `points` (P, 2) x, y; nothing for those outside of it."""
-    x, y = np.round(points).astype(int).reshape(-1, 2).T
-    inside = (x >= 0) & (y >= 0) & (x < labels.shape[1]) & (y < labels.shape[0])
-    return set(labels[y[inside], x[inside]].tolist())
 
 
 def smooth_logits(logits: np.ndarray) -> np.ndarray:

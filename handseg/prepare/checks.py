@@ -20,6 +20,7 @@ from handseg.landmarks.anatomy import (
     wrist_side,
 )
 from handseg.prepare.thresholds import Thresholds
+from handseg.runtime.arrays import border_labels, values_at
 
 _SIDE = 1024  # px: masks are shrunk to it to be compared with landmarks.
 _AROUND = 0.5  # Hand sizes around the landmarks that a hand reaches at most.
@@ -251,9 +252,7 @@ def _drop_specks(verdict: Verdict, limits: Thresholds, look: _Look | None) -> No
     held = np.zeros(count, bool)
     held[areas.argmax()] = True
     if look is not None:
-        for x, y in np.round(np.concatenate([*look.hands, np.zeros((0, 2))])).astype(int):
-            if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]:
-                held[islands[y, x]] = True
+        held[values_at(islands, np.concatenate([*look.hands, np.zeros((0, 2))]))] = True
     held[0] = True
     small = ~held & (areas < limits.speck * areas.max())
     dropped = int(areas[small].sum())
@@ -282,8 +281,7 @@ def _fill_pinholes(verdict: Verdict, limits: Thresholds) -> None:
     areas = stats[:, cv2.CC_STAT_AREA]
     small = areas < limits.pinhole * np.count_nonzero(mask)
     # What touches the frame is no hole.
-    rim = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
-    small[np.unique(rim)] = False
+    small[border_labels(holes)] = False
     small[0] = False
     filled = int(areas[small].sum())
     if filled:

@@ -1,1 +1,1 @@
-"""Processes, threads, run folders and the versions that a result comes from."""
+"""What is not about hands: processes, threads, files, settings, arrays."""

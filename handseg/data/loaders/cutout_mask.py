@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from handseg.errors import ImageError
 from handseg.io.images import load_image
+from handseg.runtime.arrays import border_labels
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def plain_ground(color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     like_ground = (distance <= floor).astype(np.uint8)
     _, parts = cv2.connectedComponents(like_ground, connectivity=4)
     outer = np.zeros(int(parts.max()) + 1, bool)
-    outer[np.unique(_rim(parts))] = True
+    outer[border_labels(parts)] = True
     outer[0] = False
     ground = outer[parts]
     return _without_specks(ground), (like_ground > 0) & ~ground

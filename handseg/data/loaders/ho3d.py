@@ -25,6 +25,7 @@ from handseg.data.loaders.lazy import Candidates
 from handseg.data.loaders.safe_pickle import read_pickle
 from handseg.data.schema import Candidate, Labels, cells
 from handseg.io.images import load_image
+from handseg.runtime.arrays import values_at
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,9 @@ class Ho3dPhoto(Candidate):
         """See the base class; joints that are all off hand and object are another frame's."""
         labels = self._drawn(image.shape[:2])
         assert labels.object_mask is not None
-        if self.meta_path.is_file():
-            x, y = np.round(self._joints()).astype(int).T
-            height, width = image.shape[:2]
-            inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-            if not (labels.mask | labels.object_mask)[y[inside], x[inside]].any():
-                raise ValueError(f"{self.seg_path} shows nothing at the joints in {self.meta_path}")
+        shown = labels.mask | labels.object_mask
+        if self.meta_path.is_file() and not values_at(shown, self._joints()).any():
+            raise ValueError(f"{self.seg_path} shows nothing at the joints in {self.meta_path}")
         return labels
 
     def row(self) -> dict[str, Any]:

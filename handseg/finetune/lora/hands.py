@@ -17,6 +17,7 @@ from handseg.landmarks import HandLandmarker, start_quietly
 from handseg.landmarks.anatomy import share_inside
 from handseg.models.semantic.config import HAND, OBJECT
 from handseg.prompts.from_mask import prompts_from_mask
+from handseg.runtime.arrays import values_at
 from handseg.runtime.files import write_atomic
 
 logger = logging.getLogger(__name__)
@@ -263,7 +264,4 @@ def _owners(mask: np.ndarray, hands: Sequence[np.ndarray]) -> tuple[np.ndarray, 
 
 def _landmarks_on_islands(islands: np.ndarray, points: np.ndarray) -> np.ndarray:
     """How many of `points` (N, 2) lie on each island."""
-    height, width = islands.shape
-    x, y = np.round(points).astype(int).T
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    return np.bincount(islands[y[inside], x[inside]], minlength=int(islands.max()) + 1)[1:]
+    return np.bincount(values_at(islands, points), minlength=int(islands.max()) + 1)[1:]
