@@ -10,28 +10,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from handseg._version import __version__
 
 if TYPE_CHECKING:
     from handseg.api import segment
     from handseg.errors import HandsegError, ImageError, ModelError
-    from handseg.images import load_image
-    from handseg.predictor import HandSegmenter
-    from handseg.prompts import HandLandmarker, HandLandmarks, PromptRecipe
+    from handseg.io.images import load_image
+    from handseg.landmarks import HandLandmarker, HandLandmarks
+    from handseg.prompts import PromptRecipe
     from handseg.results import Hand, HandSegmentation
+    from handseg.segmenter import HandSegmenter
 
 # The names are looked up when they are first used, so that `import handseg` takes no time.
 _HOMES = {
     "Hand": "handseg.results",
-    "HandLandmarker": "handseg.prompts",
-    "HandLandmarks": "handseg.prompts",
+    "HandLandmarker": "handseg.landmarks",
+    "HandLandmarks": "handseg.landmarks",
     "HandSegmentation": "handseg.results",
-    "HandSegmenter": "handseg.predictor",
+    "HandSegmenter": "handseg.segmenter",
     "HandsegError": "handseg.errors",
     "ImageError": "handseg.errors",
     "ModelError": "handseg.errors",
     "PromptRecipe": "handseg.prompts",
-    "load_image": "handseg.images",
+    "load_image": "handseg.io.images",
     "segment": "handseg.api",
 }
 

@@ -6,21 +6,21 @@ import atexit
 import functools
 from typing import Any
 
-from handseg.images import ImageSource
-from handseg.predictor import HandSegmenter
+from handseg.io.images import ImageSource
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 
 @functools.cache
 def default_segmenter() -> HandSegmenter:
-    """The carried model on the CPU; made at the first call, closed at exit."""
+    """The bundled model on the CPU; made at the first call, closed at exit."""
     segmenter = HandSegmenter.from_pretrained()
     atexit.register(segmenter.close)
     return segmenter
 
 
 def segment(image: ImageSource, **prompts: Any) -> HandSegmentation:
-    """Cut the hands out of a photo with the carried model.
+    """Cut the hands out of a photo with the bundled model.
 
     Takes what `HandSegmenter.segment` takes. For many photos, for another model or from several
     threads, make a `HandSegmenter` of your own.

@@ -17,6 +17,16 @@ class ModelError(HandsegError, ValueError):
     """A model, adapter or recipe cannot be loaded or does not fit the others."""
 
 
+class MissingExtraError(ModelError):
+    """A package is missing that only some uses need; the message says what to install.
+
+    Attributes:
+        package: by the name that is imported.
+    """
+
+    package: str = ""
+
+
 class TrainingError(HandsegError, ValueError):
     """A training run cannot start or go on."""
 

@@ -10,10 +10,10 @@ import pytest
 from made_hands import LANDMARKS, SOFT, make_hand, make_photo
 from red_hands import LEFT, RIGHT, save_pair
 
-from handseg.images import load_image
-from handseg.predictor import HandSegmenter
-from handseg.prompts import HandLandmarker
+from handseg.io.images import load_image
+from handseg.landmarks import HandLandmarker
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 DATA = Path(__file__).parent / "data"
 
@@ -74,7 +74,7 @@ def landmarker() -> Iterator[HandLandmarker]:
 
 @pytest.fixture(scope="session")
 def segmenter() -> Iterator[HandSegmenter]:
-    """The carried model, on the CPU."""
+    """The bundled model, on the CPU."""
     with HandSegmenter.from_pretrained(device="cpu") as made:
         yield made
 
@@ -96,7 +96,7 @@ def two_hands() -> HandSegmentation:
     return HandSegmentation(
         make_photo(),
         (
-            make_hand(SOFT, (2, 1), landmarks=LANDMARKS, handedness="left", score=0.75),
+            make_hand(SOFT, (2, 1), landmarks=LANDMARKS, handedness="left", handedness_score=0.75),
             make_hand(np.full((2, 4), 0.6, np.float32), (-1, 3), predicted_iou=0.5),
         ),
     )

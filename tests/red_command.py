@@ -13,10 +13,10 @@ from typing import Any
 
 from red_hands import RedLandmarker, red_segmenter
 
-from handseg import predictor
+from handseg import segmenter
 from handseg.cli import main
-from handseg.predictor import HandSegmenter
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 _segment = HandSegmenter.segment
 
@@ -32,5 +32,5 @@ def _noted(self: HandSegmenter, image: Any, **options: Any) -> HandSegmentation:
 if __name__ == "__main__":
     HandSegmenter.segment = _noted  # type: ignore[method-assign]
     HandSegmenter.from_pretrained = lambda *_, **__: red_segmenter()  # type: ignore
-    predictor.HandLandmarker = RedLandmarker  # type: ignore
+    segmenter.HandLandmarker = RedLandmarker  # type: ignore
     main()

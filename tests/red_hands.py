@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from handseg.objects import ObjectStage
-from handseg.predictor import HandSegmenter
-from handseg.prompts import HandLandmarks, PromptBatch, PromptRecipe
+from handseg.landmarks import HandLandmarks
+from handseg.pipeline.held_objects import ObjectStage
+from handseg.prompts import PromptBatch, PromptRecipe
+from handseg.segmenter import HandSegmenter
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 160, 60), (30, 40, 220)
 LEFT, RIGHT = (45, 60, 25, 35), (120, 60, 25, 35)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from handseg.models.networks import NetworkConfig
-from handseg.models.semantic import SemanticModel
+from handseg.models.semantic.config import NetworkConfig
+from handseg.models.semantic.model import SemanticModel
 
 
 class Redness(nn.Module):

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from handseg.prompts import HandLandmarker, HandLandmarks, PromptBatch
+from handseg.landmarks import HandLandmarker, HandLandmarks
+from handseg.prompts import PromptBatch
 from handseg.results import Hand
 
 SKIN = (230, 60, 40)
@@ -103,4 +104,4 @@ def assert_same(one: Hand, other: Hand, tolerance: int = 0) -> None:
     np.testing.assert_array_equal(one.box, other.box)
     assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-5)
     np.testing.assert_array_equal(one.landmarks, other.landmarks)
-    assert (one.handedness, one.score) == (other.handedness, other.score)
+    assert (one.handedness, one.handedness_score) == (other.handedness, other.handedness_score)

@@ -11,9 +11,9 @@ from tiny_models import save_tiny_model
 
 import handseg
 from handseg import api
-from handseg.models import carried
-from handseg.predictor import HandSegmenter
+from handseg.models import bundled
 from handseg.prompts import PromptRecipe
+from handseg.segmenter import HandSegmenter
 
 
 class TestModule:
@@ -61,12 +61,12 @@ class TestModule:
         finally:
             api.default_segmenter.cache_clear()
 
-    def test_lite_is_the_carried_model(
+    def test_lite_is_the_bundled_model(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         save_tiny_model("edgetam", tmp_path)
         PromptRecipe(box_reach=0.4).save(tmp_path)
-        monkeypatch.setattr(carried, "LITE_FOLDER", tmp_path)
+        monkeypatch.setattr(bundled, "LITE_FOLDER", tmp_path)
         assert HandSegmenter.from_pretrained(device="cpu").recipe.box_reach == 0.4
         named = HandSegmenter.from_pretrained("handseg-lite", device="cpu")
         assert named.recipe.box_reach == 0.4

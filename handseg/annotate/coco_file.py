@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from handseg.files import write_atomic
-from handseg.prompts.anatomy import BONES, LANDMARK_NAMES
+from handseg.landmarks.anatomy import BONES, LANDMARK_NAMES
+from handseg.runtime.files import write_atomic
 
 HAND_CATEGORY: dict[str, Any] = {
     "id": 1,

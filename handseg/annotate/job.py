@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import handseg
-from handseg.annotate.frames import Frames, PhotoFolder, Video, is_video
+from handseg._version import __version__
+from handseg.annotate.frames import Frames, PhotoFolder, VideoFrames
 from handseg.annotate.sequence import check_camera, read_camera
 from handseg.annotate.shards import Shards
-from handseg.files import write_atomic
-from handseg.models.carried import home
+from handseg.io.video import is_video
+from handseg.models.bundled import home
+from handseg.runtime.files import write_atomic
 
 SHARDS = "shards"
 RUN_FILE = "run.json"
@@ -60,7 +61,7 @@ class Job:
     def open_frames(self, count: int | None = None) -> Frames:
         """The input; a video whose frames were counted before is told their `count`."""
         if is_video(self.source):
-            return Video(self.source, count)
+            return VideoFrames(self.source, count)
         return PhotoFolder(
             self.source, self.output, recursive=self.recursive, numbered=self.sequence
         )
@@ -80,7 +81,7 @@ def check_job(job: Job, frames: Frames) -> dict[str, Any]:
         camera = read_camera(job.camera)
         check_camera(camera, frames.read(0)[0], job.camera)
     identity = {
-        "handseg": handseg.__version__,
+        "handseg": __version__,
         "input": _digest(json.dumps(frames.identity()).encode()),
         "photos": len(frames),
         "model": [job.model, _content(home(job.model))],

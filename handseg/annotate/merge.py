@@ -19,7 +19,7 @@ from handseg.annotate.shards import Record, Shards
 from handseg.annotate.tracks import Tracker
 from handseg.annotate.work import THUMBNAILS
 from handseg.annotate.yolo import data_yaml
-from handseg.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 COCO, YOLO, REVIEW, FRAMES = "coco.json", "data.yaml", "review.html", "frames"
 
@@ -27,7 +27,7 @@ _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..+")  # As `write_atomic` names them.
 
 
 @dataclass
-class Outcome:
+class DatasetSummary:
     """What came of all frames of a run, this one's and earlier ones'."""
 
     done: int = 0
@@ -35,7 +35,7 @@ class Outcome:
     failed: int = 0
 
 
-def merge(job: Job, frames: Frames, shards: Shards) -> Outcome:
+def merge(job: Job, frames: Frames, shards: Shards) -> DatasetSummary:
     """Write `coco.json`, `data.yaml`, and what sequences and `review` add; all shards are done."""
     # Another run of the same job may end at the same time.
     with FileLock(job.output / SHARDS / "merge.lock"):
@@ -46,10 +46,10 @@ def merge(job: Job, frames: Frames, shards: Shards) -> Outcome:
     return outcome
 
 
-def _write_all(job: Job, frames: Frames, shards: Shards) -> Outcome:
+def _write_all(job: Job, frames: Frames, shards: Shards) -> DatasetSummary:
     """Go once over the records: none but the one at hand is in memory."""
     camera = None if job.camera is None else read_camera(job.camera)
-    tracker, review, outcome = Tracker(), Review(), Outcome()
+    tracker, review, outcome = Tracker(), Review(), DatasetSummary()
     sequence = ""
     with coco_file(job.output / COCO, job.objects) as coco:
         for record in shards.records():

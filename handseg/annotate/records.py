@@ -9,14 +9,14 @@ import numpy as np
 
 from handseg.annotate.frames import Frame
 from handseg.annotate.shards import Record
-from handseg.hand import Hand, window
-from handseg.prompts.anatomy import hand_size
-from handseg.refine import cut_at_wrist
+from handseg.landmarks.anatomy import hand_size
+from handseg.postprocess.cleanup import cut_at_wrist
 from handseg.results import HandSegmentation
+from handseg.results.hand import Hand, window
 
 if TYPE_CHECKING:
-    from handseg.predictor import EmbeddedPhoto
     from handseg.prompts import PromptRecipe
+    from handseg.segmenter import EmbeddedPhoto
 
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
 """What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
@@ -69,7 +69,7 @@ def joint_confidences(hand: Hand) -> list[float] | None:
     inside = ((points >= -0.5) & (points < (width - 0.5, height - 0.5))).all(axis=1)
     on_mask = np.array([_near_mask(hand, point) for point in points])
     factors = np.where(inside, np.where(on_mask, 1.0, OFF_MASK), OFF_PHOTO)
-    score = 1.0 if hand.score is None else hand.score
+    score = 1.0 if hand.handedness_score is None else hand.handedness_score
     return (score * factors).round(4).tolist()
 
 
@@ -91,13 +91,13 @@ def agreement(
     a box alone gives, `wider` times the recipe's, around which the model sees more of the photo.
 
     It takes one more encoding. Without it, in the same region, handseg-lite gives nearly the same
-    mask for any prompts, right or wrong: `tests/benchmarks/compare_doubts.py`.
+    mask for any prompts, right or wrong: `benchmarks/compare_doubts.py`.
 
     None where the hand has no landmarks: there is nothing to make the box of.
     """
     if hand.landmarks is None:
         return None
-    box = recipe.prompts(hand.landmarks, *hand.image_shape).extent.reshape(2, 2)
+    box = recipe.prompts(hand.landmarks, *hand.image_shape).roi_box.reshape(2, 2)
     centre = box.mean(axis=0)
     box = (box - centre) * wider + centre
     (other,) = photo.segment(boxes=box.reshape(4), forearm=recipe.forearm > 0)
@@ -145,7 +145,7 @@ def _shrunk(hand: Hand, factor: float, size: tuple[int, int]) -> Hand:
         predicted_iou=hand.predicted_iou,
         landmarks=None if hand.landmarks is None else hand.landmarks * factor,
         handedness=hand.handedness,
-        score=hand.score,
+        handedness_score=hand.handedness_score,
     )
 
 

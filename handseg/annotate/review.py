@@ -12,7 +12,7 @@ import jinja2
 
 from handseg.annotate.frames import Frames
 from handseg.annotate.shards import Record
-from handseg.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 SHOWN = 200
 """The most frames on the page."""
@@ -20,7 +20,7 @@ THUMBNAIL = 480
 """px, the longer side of a frame on the page."""
 SURE_IOU, SURE_AGREEMENT = 0.88, 0.95
 """Below these, predicted IoU and agreement are reasons to look. Of handseg-lite's masks of 89 hands
-of HGR, 1 % are below the first and 15 % below the second: `tests/benchmarks/compare_doubts.py`."""
+of HGR, 1 % are below the first and 15 % below the second: `benchmarks/compare_doubts.py`."""
 
 _TEMPLATE = Path(__file__).parents[1] / "assets" / "review.html"
 

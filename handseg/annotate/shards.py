@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from handseg.files import write_atomic
+from handseg.runtime.files import write_atomic
 
 Record: TypeAlias = dict[str, Any]
 """What is kept of a frame, see `handseg.annotate.records`. It has an `index`."""

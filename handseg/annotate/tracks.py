@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
-from handseg.prompts.anatomy import hand_size
+from handseg.landmarks.anatomy import hand_size
 
 GAP = 15
 """Frames that a hand may be missed in and keep its number."""

@@ -13,9 +13,10 @@ from handseg.annotate.job import SHARDS, Job
 from handseg.annotate.review import THUMBNAIL
 from handseg.annotate.shards import Record, Shards
 from handseg.errors import nothing_can_be_written, reason
-from handseg.files import save_image, write_atomic
-from handseg.predictor import HandSegmenter
+from handseg.io.files import save_image
 from handseg.results import HandSegmentation
+from handseg.runtime.files import write_atomic
+from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,10 @@ class Worker:
     failed: Callable[[Frame, str], None]
     advanced: Callable[[int], None]
 
-    def run(self, *, to_the_end: bool) -> None:
+    def run(self, *, wait_for_others: bool) -> None:
         """Do each shard that is not done and that nobody else works on.
 
-        With `to_the_end`, wait for the shards of others, and do those whose process has ended.
+        With `wait_for_others`, wait for the shards of others, and do those whose process has ended.
 
         Raises:
             OSError: if nothing can be written any more.
@@ -65,7 +66,7 @@ class Worker:
                             continue
                         self._do_shard(number)
                 known.add(number)
-            if not to_the_end or len(known) == len(self.shards):
+            if not wait_for_others or len(known) == len(self.shards):
                 return
             time.sleep(_POLL)
 

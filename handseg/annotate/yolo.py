@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from handseg import draw
+from handseg.postprocess.outline import trace
 from handseg.results import HandSegmentation
 
 NAMES = ("hand", "object")
@@ -33,7 +33,7 @@ def label_lines(result: HandSegmentation) -> list[str]:
     ]
     lines = []
     for number, patch, offset in shapes:
-        polygon = join(simplify(draw.trace(patch)))
+        polygon = join(simplify(trace(patch)))
         if len(polygon) < 3:
             continue
         # Pixel coordinates name pixel centres, which lie half a pixel inside of the photo.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from handseg.files import encode_image
+from handseg.io.files import encode_image
 from handseg.results import Edge, HandSegmentation
 
 Background = str | np.ndarray | None

@@ -15,8 +15,8 @@ from handseg.app import panels
 from handseg.app.settings import PageSettings
 from handseg.app.sidebar import Options, show_sidebar
 from handseg.app.workspace import Photo, Workspace
-from handseg.cli.common import reason
-from handseg.files import IMAGE_SUFFIXES
+from handseg.errors import reason
+from handseg.io.files import IMAGE_SUFFIXES
 
 EXAMPLES = {
     "Open hand": "open_hand.jpg",
@@ -26,7 +26,7 @@ EXAMPLES = {
 HERE = Path(__file__).parent
 
 
-class Example:
+class ExampleFile:
     """A photo of the package, as `Workspace.update` takes files."""
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +86,7 @@ def _files(settings: PageSettings) -> dict[str, Any]:
         if shot is not None:
             files[shot.file_id] = shot
     if example is not None:
-        files[f"example-{EXAMPLES[example]}"] = Example(HERE / "examples" / EXAMPLES[example])
+        files[f"example-{EXAMPLES[example]}"] = ExampleFile(HERE / "examples" / EXAMPLES[example])
     if len(files) > settings.max_photos:
         st.warning(f"{len(files)} photos, of which the first {settings.max_photos} are taken.")
     return dict(list(files.items())[: settings.max_photos])

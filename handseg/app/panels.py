@@ -10,17 +10,17 @@ import streamlit as st
 from PIL import Image
 from streamlit_image_coordinates import streamlit_image_coordinates
 
-from handseg import contact_sheet, draw
 from handseg.app import downloads, views
 from handseg.app.settings import PageSettings
 from handseg.app.sidebar import Options
 from handseg.app.workspace import HandEntry, Photo, Workspace
-from handseg.files import encode_image
-from handseg.images import load_image
-from handseg.metrics import compare_masks
-from handseg.pairs import to_mask
+from handseg.data.image_mask import to_mask
+from handseg.evaluation import contact_sheet
+from handseg.evaluation.metrics import compare_masks
+from handseg.io.files import encode_image
+from handseg.io.images import load_image
 from handseg.prompts import HandPrompts
-from handseg.results import HandSegmentation
+from handseg.results import HandSegmentation, overlay
 
 ON, OFF, BOX = "Point on the hand", "Point off the hand", "Box"
 NEW = -1
@@ -71,7 +71,7 @@ def _told(
 ) -> Image.Image:
     entries = photo.active(options.max_hands)
     return views.small(
-        draw.prompts(
+        overlay.prompts(
             result.image, [workspace.prompts(photo, options.model, entry) for entry in entries]
         )
     )
@@ -173,11 +173,11 @@ def _marked(result: HandSegmentation, entries: list[HandEntry]) -> Image.Image:
             np.array(entry.points, np.float32).reshape(-1, 2),
             np.array(entry.labels, np.int64),
             box=None if entry.box is None else np.array(entry.box, np.float32),
-            extent=np.zeros(4, np.float32),
+            roi_box=np.zeros(4, np.float32),
         )
         for entry in entries
     ]
-    return draw.prompts(np.asarray(result.overlay(landmarks=False)), own)
+    return overlay.prompts(np.asarray(result.overlay(landmarks=False)), own)
 
 
 def _buttons(key: str, photo: Photo, entry: HandEntry | None) -> None:

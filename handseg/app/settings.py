@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from handseg.models.carried import LITE
+from handseg.models.bundled import LITE
 
 VARIABLE = "HANDSEG_APP"
 

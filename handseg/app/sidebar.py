@@ -11,10 +11,10 @@ from handseg.app.downloads import Background
 from handseg.app.settings import PageSettings
 from handseg.app.workspace import Model, Photo
 from handseg.errors import HandsegError
-from handseg.images import load_image
-from handseg.predictor import HandSegmenter
-from handseg.prompts.quiet import start_quietly
+from handseg.io.images import load_image
+from handseg.landmarks import start_quietly
 from handseg.results import EDGES, Edge
+from handseg.segmenter import HandSegmenter
 
 OTHER = "Other"
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from handseg.images import load_image
-from handseg.predictor import EmbeddedPhoto, HandSegmenter
-from handseg.prompts import HandLandmarks, HandPrompts
-from handseg.prompts.own import own_prompts
+from handseg.io.images import load_image
+from handseg.landmarks import HandLandmarks
+from handseg.prompts import HandPrompts
+from handseg.prompts.user import user_prompts
 from handseg.results import Hand, HandSegmentation
+from handseg.segmenter import EmbeddedPhoto, HandSegmenter
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,7 @@ class Workspace:
         """What the model was told of a hand, in px of the photo."""
         assert photo.size is not None
         width, height = photo.size
-        (prompts,) = own_prompts(height, width, model.segmenter.recipe, **entry.prompts())
+        (prompts,) = user_prompts(height, width, model.segmenter.recipe, **entry.prompts())
         return prompts
 
     def _embed(self, photo: Photo, model: Model) -> EmbeddedPhoto:
@@ -187,7 +188,7 @@ class Workspace:
 
 def _entry(rank: int, hand: Hand) -> HandEntry:
     assert hand.landmarks is not None
-    landmarks = HandLandmarks(hand.landmarks, hand.handedness or "", hand.score or 0.0)
+    landmarks = HandLandmarks(hand.landmarks, hand.handedness or "", hand.handedness_score or 0.0)
     return HandEntry(landmarks, rank)
 
 
@@ -197,5 +198,8 @@ def _cut(embedded: EmbeddedPhoto, entry: HandEntry) -> Hand:
         return hand
     found = entry.landmarks
     return replace(
-        hand, landmarks=found.points, handedness=found.handedness or None, score=found.score
+        hand,
+        landmarks=found.points,
+        handedness=found.handedness or None,
+        handedness_score=found.score,
     )

@@ -12,28 +12,30 @@ from rich.text import Text
 from handseg.cli.common import (
     FAILED,
     MISUSED,
-    AdapterOption,
-    DeviceOption,
-    MaxHandsOption,
-    ModelOption,
-    RecipeOption,
-    ending_on_ctrl_c,
     fail,
     load_segmenter,
     progress_bar,
-    reason,
     results,
+    running,
     say,
     say_failed,
 )
-from handseg.cli.segment import HolesChoice
+from handseg.cli.options import (
+    AdapterOption,
+    DeviceOption,
+    ForearmOption,
+    HolesChoice,
+    HolesOption,
+    MaxHandsOption,
+    ModelOption,
+    RecipeOption,
+)
+from handseg.errors import reason
 
 if TYPE_CHECKING:
-    from accelerate import PartialState
-
     from handseg.annotate.job import Job
-    from handseg.annotate.merge import Outcome
-    from handseg.annotate.run import Plan
+    from handseg.annotate.merge import DatasetSummary
+    from handseg.annotate.run import AnnotationPlan, Processes
 
 
 def annotate(
@@ -86,23 +88,8 @@ def annotate(
             "second time, from a wider box alone.",
         ),
     ] = False,
-    forearm: Annotated[
-        bool | None,
-        typer.Option(
-            "--forearm/--no-forearm",
-            help="Take in a bare forearm, or end at the wrist; by default as the model's recipe "
-            "says.",
-            show_default=False,
-        ),
-    ] = None,
-    holes: Annotated[
-        HolesChoice,
-        typer.Option(
-            "--holes",
-            help="fill: coins, rings and watches on the hand belong to it; gaps between fingers "
-            "stay.",
-        ),
-    ] = HolesChoice.keep,
+    forearm: ForearmOption = None,
+    holes: HolesOption = HolesChoice.keep,
     shard_size: Annotated[
         int,
         typer.Option(
@@ -131,11 +118,9 @@ def annotate(
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
-        from accelerate import PartialState
-
+    with running("annotate"):
         from handseg.annotate.job import Job
-        from handseg.annotate.run import agree, plan
+        from handseg.annotate.run import agree, plan, processes
 
         job = Job(
             source,
@@ -151,7 +136,10 @@ def annotate(
             shard_size=shard_size,
             options={"max_hands": max_hands, "forearm": forearm, "holes": holes.value},
         )
-        state = PartialState(cpu=device == "cpu")
+        try:
+            state = processes(on_cpu=device == "cpu")
+        except ValueError as error:
+            fail(reason(error))
         try:
             try:
                 todo = agree(state, lambda: plan(job))
@@ -166,7 +154,7 @@ def annotate(
             state.destroy_process_group()
 
 
-def _run(job: Job, todo: Plan, state: PartialState, device: str | None) -> None:
+def _run(job: Job, todo: AnnotationPlan, state: Processes, device: str | None) -> None:
     from handseg.annotate.merge import merge
 
     seconds = 0.0
@@ -186,13 +174,13 @@ def _run(job: Job, todo: Plan, state: PartialState, device: str | None) -> None:
         raise typer.Exit(FAILED)
 
 
-def _work(job: Job, todo: Plan, state: PartialState, device: str | None) -> float:
+def _work(job: Job, todo: AnnotationPlan, state: Processes, device: str | None) -> float:
     """Do what this process can get of the work; returns its seconds without loading the model."""
     from handseg.annotate.job import start_job
     from handseg.annotate.run import device_of
     from handseg.annotate.work import Worker
-    from handseg.ranks import Rank
-    from handseg.threads import available_cores, limit_threads
+    from handseg.runtime.ranks import Rank
+    from handseg.runtime.threads import available_cores, limit_threads
 
     if (processes := Rank.of_this_process().on_machine) > 1:
         limit_threads(max(1, available_cores() // processes))
@@ -211,11 +199,11 @@ def _work(job: Job, todo: Plan, state: PartialState, device: str | None) -> floa
             segmenter,
             failed=lambda frame, why: say_failed(frame.source, why),
             advanced=lambda count: bar.update(task, advance=count),
-        ).run(to_the_end=state.is_main_process)
+        ).run(wait_for_others=state.is_main_process)
         return time.perf_counter() - begun
 
 
-def _summary(outcome: Outcome, todo: Plan, seconds: float) -> str:
+def _summary(outcome: DatasetSummary, todo: AnnotationPlan, seconds: float) -> str:
     parts = [f"{outcome.done} done"]
     if outcome.without_hand:
         parts[0] += f" ({outcome.without_hand} without a hand)"

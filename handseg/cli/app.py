@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import DeviceOption, RecipeOption, ending_on_ctrl_c, fail, say
+from handseg.cli.common import fail, running, say
+from handseg.cli.options import DeviceOption, RecipeOption
 
 
 def app(
@@ -55,7 +56,7 @@ def app(
     Shows what was found, mask, cut-out, and before and after; takes clicks where the mask is wrong,
     and a true mask to compare with. Photos stay in memory. Ends with Ctrl-C.
     """
-    with ending_on_ctrl_c():
+    with running("app"):
         missing = [
             name for name in ("streamlit", "streamlit_image_coordinates") if not find_spec(name)
         ]
@@ -64,7 +65,7 @@ def app(
         from streamlit.web.cli import main as streamlit
 
         from handseg.app import settings
-        from handseg.models.carried import LITE
+        from handseg.models.bundled import LITE
 
         page = settings.PageSettings(
             tuple(models or [LITE]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,49 +18,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from handseg.errors import reason as reason
+from handseg.errors import MissingExtraError, reason
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
-    from handseg.predictor import HandSegmenter
+    from handseg.segmenter import HandSegmenter
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 """Exit codes; 130 is what a shell reports of a command that Ctrl-C ended."""
 
-ModelOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help='"handseg-lite" (carried by the package), a Hugging Face id or folder of a SAM-family '
-        "model, an original segment-anything .pth, an adapter that names its model, or a baseline "
-        "that `handseg finetune` trained.",
-    ),
-]
-AdapterOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--adapter", metavar="DIR", help="PEFT adapter to put on top of the model."),
-]
-RecipeOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--recipe",
-        metavar="FILE",
-        help="Prompt recipe, YAML or JSON, in place of the one saved with the model.",
-    ),
-]
-DeviceOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="cpu, cuda, cuda:1, mps; by default the CPU for handseg-lite and other models with "
-        "ONNX graphs, and for the rest a GPU if there is one.",
-    ),
-]
-MaxHandsOption: TypeAlias = Annotated[
-    int,
-    typer.Option("--max-hands", metavar="N", min=1, max=10, help="The most hands in a photo."),
-]
 
 results = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -97,10 +63,18 @@ def progress_bar(shown: bool = True) -> Progress:
 
 
 @contextmanager
-def ending_on_ctrl_c() -> Iterator[None]:
-    """Answer Ctrl-C with a line in place of a traceback, and with the exit code of shells."""
+def running(command: str, extra: str | None = None) -> Iterator[None]:
+    """Run a command: Ctrl-C and a missing package are answered with a line, not a traceback.
+
+    Args:
+        command: its name, for messages.
+        extra: brings all that the command needs, where the core is not enough.
+    """
     try:
-        yield
+        with needing_extras(f"handseg {command}", extra):
+            yield
+    except MissingExtraError as error:
+        fail(reason(error))
     except KeyboardInterrupt:
         say("Interrupted.", "yellow")
         raise typer.Exit(INTERRUPTED) from None
@@ -119,8 +93,8 @@ def load_segmenter(
     """
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
-    from handseg.predictor import HandSegmenter
-    from handseg.prompts.quiet import start_quietly
+    from handseg.landmarks import start_quietly
+    from handseg.segmenter import HandSegmenter
 
     if device not in (None, "cpu"):
         _check_device(device)

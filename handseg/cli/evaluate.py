@@ -16,24 +16,21 @@ from rich.text import Text
 
 from handseg.cli.common import (
     FAILED,
-    AdapterOption,
-    DeviceOption,
-    MaxHandsOption,
-    RecipeOption,
-    ending_on_ctrl_c,
     fail,
     load_segmenter,
     progress_bar,
-    reason,
     results,
+    running,
     say,
     say_failed,
 )
+from handseg.cli.options import AdapterOption, DeviceOption, MaxHandsOption, RecipeOption
+from handseg.errors import reason
 
 if TYPE_CHECKING:
-    from handseg.comparison import Systems
-    from handseg.pairs import LabelledPhoto
-    from handseg.predictor import HandSegmenter
+    from handseg.data.image_mask import LabelledPhoto
+    from handseg.evaluation.comparison import Systems
+    from handseg.segmenter import HandSegmenter
 
 
 class Prompts(str, Enum):
@@ -63,7 +60,7 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME",
-            help='"handseg-lite" (carried by the package, the default), a Hugging Face id or '
+            help='"handseg-lite" (bundled with the package, the default), a Hugging Face id or '
             "folder of a SAM-family model, an original segment-anything .pth, an adapter that "
             "names its model, or a baseline of `handseg finetune`. Give it again for another "
             "model: the report shows all side by side, and how each compares with the first.",
@@ -130,7 +127,7 @@ def evaluate(
     Exit codes: 0 all photos are compared; 1 some could not be; 2 the command cannot run as it was
     given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("evaluate"):
         names = models or ["handseg-lite"]
         if adapter is not None and len(names) > 1:
             fail("--adapter goes with one --model, got several")
@@ -144,9 +141,9 @@ def evaluate(
         except (ValueError, OSError) as error:
             fail(reason(error))
 
-        from handseg.environment import versions
-        from handseg.evaluate import MASK, MEDIAPIPE
-        from handseg.report import write_report
+        from handseg.evaluation.report import write_report
+        from handseg.evaluation.run import MASK, MEDIAPIPE
+        from handseg.runtime.environment import versions
 
         sources = [MEDIAPIPE, MASK] if prompts is Prompts.both else [prompts.value]
         with ExitStack() as stack:
@@ -193,11 +190,11 @@ def _find_photos(
 ) -> Sequence[LabelledPhoto]:
     grouped = group_pattern is not None or (Path(data) / "groups.csv").is_file()
     if layout == "folder" and splits is None and not grouped:
-        from handseg.pairs import find_pairs
+        from handseg.data.image_mask import find_pairs
 
         return find_pairs(data)
-    from handseg.finetune.data import LabelledPhotos, Splits, load_data
-    from handseg.finetune.settings import OFFICIAL
+    from handseg.data import LabelledPhotos, Splits, load_data
+    from handseg.data.splits import OFFICIAL
 
     options = {} if group_pattern is None else {"group_pattern": group_pattern}
     dataset = load_data(data, layout, **options)
@@ -216,7 +213,7 @@ def _measure(
     max_hands: int,
     seed: int,
 ) -> Systems:
-    from handseg.evaluate import NONE, evaluate_pairs, sources_of
+    from handseg.evaluation.run import NONE, evaluate_pairs, sources_of
 
     with progress_bar() as bar:
         return {
@@ -249,8 +246,13 @@ def _say_failures(systems: Systems) -> None:
 
 
 def _print(systems: Systems, output: Path) -> None:
-    from handseg.comparison import SOURCE_TITLES, compare_with_first, result_rows, with_hits
-    from handseg.report import PAGE_FILE
+    from handseg.evaluation.comparison import (
+        SOURCE_TITLES,
+        compare_with_first,
+        result_rows,
+        with_hits,
+    )
+    from handseg.evaluation.report import PAGE_FILE
 
     systems = with_hits(systems)
     for name, evaluations in systems.items():

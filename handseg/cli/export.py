@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handseg.cli.common import (
-    FAILED,
-    AdapterOption,
-    ModelOption,
-    ending_on_ctrl_c,
-    fail,
-    reason,
-    say,
-    say_failed,
-)
+from handseg.cli.common import FAILED, fail, running, say, say_failed
+from handseg.cli.options import AdapterOption, ModelOption
+from handseg.errors import reason
+from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
-    from handseg.predictor import HandSegmenter
+    from handseg.segmenter import HandSegmenter
 
 
 class Format(str, Enum):
@@ -66,9 +60,9 @@ def export(
     Exit codes: 0 written; 1 it could not be written; 2 the command cannot run as it was given;
     130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("export"):
         from handseg.models.adapters import is_adapter
-        from handseg.predictor import HandSegmenter
+        from handseg.segmenter import HandSegmenter
 
         if (adapter is not None or is_adapter(Path(model))) and not merge:
             fail("an adapter is exported with its model only: add --merge")
@@ -77,7 +71,9 @@ def export(
         if output.exists():
             fail(f"--output {output}: is there already")
         try:
-            segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu", backend="torch")
+            extra = "export" if form is Format.ONNX else "sam"
+            with needing_extras("handseg export", extra):
+                segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu", backend="torch")
         except (ValueError, OSError) as error:
             fail(reason(error))
         try:
@@ -92,7 +88,7 @@ def export(
 
 def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
     if form is Format.SEGMENT_ANYTHING:
-        from handseg.models.export import save_segment_anything
+        from handseg.models.export.original import save_segment_anything
 
         save_segment_anything(segmenter.model, output)
         return
@@ -100,7 +96,7 @@ def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
     with TemporaryDirectory(dir=output.parent, prefix=".exporting-") as temporary:
         whole = Path(temporary) / output.name
         if form is Format.ONNX:
-            from handseg.models.onnx_export import export_onnx
+            from handseg.models.export.onnx import export_onnx
 
             whole.mkdir()
             export_onnx(segmenter.model, whole)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import FAILED, ending_on_ctrl_c, fail, reason, say
+from handseg.cli.common import FAILED, fail, running, say
+from handseg.errors import reason
 
 
 def finetune(
@@ -86,7 +87,7 @@ def finetune(
     The output folder becomes an adapter for `handseg segment --adapter`. Beside it are the settings
     of the run, the split, a report of base and adapter side by side, TensorBoard logs, and a
     checkpoint: the same command goes on where the run was stopped. On several devices, start it
-    with `accelerate launch -m handseg.finetune.train` in place of `handseg finetune`.
+    with `accelerate launch -m handseg.finetune` in place of `handseg finetune`.
 
     Exit codes: 0 done; 1 the run failed; 2 the command cannot run as it was given; 130 interrupted.
     """
@@ -102,10 +103,10 @@ def finetune(
         "cache": cache,
         "seed": seed,
     }
-    with ending_on_ctrl_c():
+    with running("finetune", "train"):
         from handseg.errors import HandsegError
-        from handseg.finetune.config import assign, parse_assignments, read_yaml
         from handseg.finetune.train import parse_settings, train
+        from handseg.runtime.config import assign, parse_assignments, read_yaml
 
         given = {key: value for key, value in options.items() if value is not None}
         try:
@@ -118,7 +119,7 @@ def finetune(
             fail(reason(error))
         from accelerate import PartialState
 
-        from handseg.finetune.adapter import push_to_hub
+        from handseg.finetune.lora.adapter import push_to_hub
 
         try:
             train(settings, output)
@@ -130,5 +131,5 @@ def finetune(
 
 
 def main() -> None:
-    """`python -m handseg.finetune.train`."""
+    """`python -m handseg.finetune`."""
     typer.run(finetune)

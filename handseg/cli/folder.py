@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from handseg.cli.common import progress_bar, reason, say
-from handseg.cli.outputs import Photo
-from handseg.cli.rows import JsonRows
-from handseg.errors import nothing_can_be_written
-from handseg.files import save_image
-from handseg.pool import map_bounded
-from handseg.predictor import HandSegmenter
-from handseg.prompts.quiet import native_stderr_silenced, start_quietly
-from handseg.ranks import Rank
+from handseg.cli.common import progress_bar, say
+from handseg.cli.outputs import InputPhoto
+from handseg.errors import nothing_can_be_written, reason
+from handseg.io.files import save_image
+from handseg.landmarks import start_quietly
+from handseg.landmarks._mediapipe import native_stderr_silenced
 from handseg.results import Edge, HandSegmentation
+from handseg.runtime.journal import JsonJournal
+from handseg.runtime.pool import map_bounded
+from handseg.runtime.ranks import Rank
+from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +38,14 @@ class Outputs:
     background: tuple[int, int, int] | np.ndarray | None
     edge: Edge
 
-    def are_there(self, photo: Photo, rows: JsonRows | None) -> bool:
+    def are_there(self, photo: InputPhoto, rows: JsonJournal | None) -> bool:
         files = [photo.picture]
         files += [photo.mask] if self.mask else []
         files += [photo.object_mask] if self.objects else []
         files += [photo.overlay] if self.overlay else []
         return all(file.exists() for file in files) and (rows is None or photo.path in rows)
 
-    def write(self, photo: Photo, result: HandSegmentation, rows: JsonRows | None) -> None:
+    def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonJournal | None) -> None:
         """Write the photo's files and then its row: whoever finds that finds all."""
         if self.background is None:
             save_image(result.cutout(edge=self.edge), photo.picture)
@@ -87,18 +88,18 @@ class Run:
 
     def over(
         self,
-        photos: Sequence[Photo],
+        photos: Sequence[InputPhoto],
         segmenters: Sequence[HandSegmenter],
         options: dict[str, Any],
         wanted: Outputs,
-        rows: JsonRows | None,
+        rows: JsonJournal | None,
     ) -> None:
         """Do the photos, as many at a time as there are segmenters."""
         idle: SimpleQueue[HandSegmenter] = SimpleQueue()
         for segmenter in segmenters:
             idle.put(segmenter)
 
-        def has_hand(photo: Photo) -> bool:
+        def has_hand(photo: InputPhoto) -> bool:
             segmenter = idle.get()
             try:
                 result = segmenter.segment(photo.path, **options)

@@ -1,4 +1,4 @@
-"""`handseg info`: what is installed, what it runs on, which weights it carries."""
+"""`handseg info`: what is installed, what it runs on, which weights are bundled."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.text import Text
 
-from handseg.cli.common import ending_on_ctrl_c, reason, results
+from handseg.cli.common import results, running
+from handseg.errors import reason
 
 
 def info() -> None:
-    """Show versions, devices and the carried weights."""
-    with ending_on_ctrl_c():
-        from huggingface_hub import constants
-
-        from handseg.environment import versions
-        from handseg.models.carried import LITE_FOLDER
+    """Show versions, devices and the bundled weights."""
+    with running("info"):
+        from handseg.models.bundled import LITE_FOLDER
+        from handseg.runtime.environment import versions
 
         for name, version in versions().items():
             _line(name, version)
@@ -27,7 +27,10 @@ def info() -> None:
             _line("" if index else "devices", device)
         for name, value in _weights(LITE_FOLDER):
             _line(name, value)
-        _line("cache", f"{constants.HF_HUB_CACHE} (models from the Hugging Face Hub)")
+        if find_spec("huggingface_hub"):
+            from huggingface_hub import constants
+
+            _line("cache", f"{constants.HF_HUB_CACHE} (models from the Hugging Face Hub)")
 
 
 def _line(name: str, value: str) -> None:
@@ -35,7 +38,12 @@ def _line(name: str, value: str) -> None:
 
 
 def _devices() -> Iterator[str]:
-    """For torch; the device that it takes by default comes first."""
+    """For torch; the device that it takes by default comes first. Without it there is the CPU."""
+    if not find_spec("torch"):
+        from handseg.runtime.threads import available_cores
+
+        yield f"cpu ({available_cores()} threads)"
+        return
     import torch
 
     for index in range(torch.cuda.device_count()):
@@ -48,12 +56,12 @@ def _devices() -> Iterator[str]:
 def _weights(folder: Path) -> Iterator[tuple[str, str]]:
     from safetensors import SafetensorError
 
-    from handseg.models.onnx import DECODER, ENCODER, has_graphs
+    from handseg.models.sam.onnx import DECODER, ENCODER, has_graphs
     from handseg.prompts import PromptRecipe
 
     file = folder / "model.safetensors"
     if not file.is_file():
-        yield "weights", f"none carried: {file} is missing; name a model with --model"
+        yield "weights", f"none bundled: {file} is missing; name a model with --model"
         return
     yield "weights", str(file)
     try:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handseg.errors import ImageError
-from handseg.files import IMAGE_SUFFIXES, find_images
+from handseg.io.files import IMAGE_SUFFIXES, find_images
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class InputPhoto:
     """A photo, and the name of its results without what each kind of result adds.
 
     Attributes:
@@ -42,7 +42,7 @@ class Photo:
         return Path(f"{self.result}_overlay.jpg")
 
 
-def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[Photo]:
+def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[InputPhoto]:
     """The photos that files, folders and patterns name, and where their results go.
 
     No two photos share a result, and no result replaces a photo. A name depends on the inputs and
@@ -78,7 +78,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[Ph
         stem, suffix = _split(name)
         clash = any(claims[folder][one] > 1 for one in _names(stem))
         result = f"{stem}_{suffix}" if clash else stem
-        photos.append(Photo(path, targets[folder] / result))
+        photos.append(InputPhoto(path, targets[folder] / result))
     for photo in photos:
         files = photo.picture, photo.mask, photo.object_mask, photo.overlay
         if not found.keys().isdisjoint(map(str, files)):

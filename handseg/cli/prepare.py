@@ -12,18 +12,18 @@ from rich.text import Text
 
 from handseg.cli.common import (
     FAILED,
-    ending_on_ctrl_c,
     fail,
     progress_bar,
-    reason,
     results,
+    running,
     say,
     say_failed,
 )
-from handseg.finetune.thresholds import Thresholds
+from handseg.errors import reason
+from handseg.prepare.thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from handseg.finetune.prepare import Prepared
+    from handseg.prepare.run import Prepared
 
 _DATA, _LIMITS = "Data", "Thresholds"
 
@@ -147,12 +147,11 @@ def prepare(
     Exit codes: 0 done, whatever was rejected; 1 nothing is left, or it could not be written; 2 the
     command cannot run as it was given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
-        from handseg.finetune.config import parse_assignments
-        from handseg.finetune.data.splits import parse_ratios
-        from handseg.finetune.prepare import prepare as run
-        from handseg.prompts import HandLandmarker
-        from handseg.prompts.quiet import start_quietly
+    with running("prepare", "train"):
+        from handseg.data.splits import parse_ratios
+        from handseg.landmarks import HandLandmarker, start_quietly
+        from handseg.prepare.run import prepare as run
+        from handseg.runtime.config import parse_assignments
 
         given = {
             "groups": groups,

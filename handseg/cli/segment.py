@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from handseg.cli.common import (
-    FAILED,
+from handseg.cli.common import FAILED, fail, load_segmenter, results, running, say_failed
+from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
+    EdgeChoice,
+    EdgeOption,
+    ForearmOption,
+    HolesChoice,
+    HolesOption,
     MaxHandsOption,
     ModelOption,
     RecipeOption,
-    ending_on_ctrl_c,
-    fail,
-    load_segmenter,
-    reason,
-    results,
-    say_failed,
 )
+from handseg.errors import reason
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from handseg.cli.rows import JsonRows
-
-
-# Enumerations, as the values live in modules that take seconds to import.
-class EdgeChoice(str, Enum):
-    soft = "soft"
-    hard = "hard"
-    matte = "matte"
-
-
-class HolesChoice(str, Enum):
-    keep = "keep"
-    fill = "fill"
+    from handseg.runtime.journal import JsonJournal
 
 
 def segment(
@@ -74,31 +61,9 @@ def segment(
             "composite, without transparency.",
         ),
     ] = None,
-    edge: Annotated[
-        EdgeChoice,
-        typer.Option(
-            "--edge",
-            help="Of cut-outs and composites: soft, hard (each pixel in or out), or matte (as soft "
-            "as the photo).",
-        ),
-    ] = EdgeChoice.soft,
-    forearm: Annotated[
-        bool | None,
-        typer.Option(
-            "--forearm/--no-forearm",
-            help="Take in a bare forearm, or end at the wrist; by default as the model's recipe "
-            "says.",
-            show_default=False,
-        ),
-    ] = None,
-    holes: Annotated[
-        HolesChoice,
-        typer.Option(
-            "--holes",
-            help="fill: coins, rings and watches on the hand belong to it; gaps between fingers "
-            "stay.",
-        ),
-    ] = HolesChoice.keep,
+    edge: EdgeOption = EdgeChoice.soft,
+    forearm: ForearmOption = None,
+    holes: HolesOption = HolesChoice.keep,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -152,12 +117,12 @@ def segment(
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
-    with ending_on_ctrl_c():
+    with running("segment"):
         from handseg.cli.folder import Outputs, Run, ready
         from handseg.cli.outputs import find_photos
-        from handseg.cli.rows import JsonRows
-        from handseg.ranks import Rank
-        from handseg.threads import available_cores, limit_threads
+        from handseg.runtime.journal import JsonJournal
+        from handseg.runtime.ranks import Rank
+        from handseg.runtime.threads import available_cores, limit_threads
 
         wanted = Outputs(
             mask,
@@ -169,7 +134,7 @@ def segment(
         try:
             rank = Rank.of_this_process()
             photos = find_photos(inputs, output, recursive)[rank.number :: rank.count]
-            rows = None if json_file is None else JsonRows(json_file)
+            rows = None if json_file is None else JsonJournal(json_file)
             output.mkdir(parents=True, exist_ok=True)
         except (ValueError, OSError) as error:
             fail(reason(error))
@@ -204,8 +169,8 @@ def segment(
 
 def _background(value: str) -> tuple[int, int, int] | np.ndarray:
     """The colour or picture that `value` names; made once, not for every photo."""
-    from handseg.draw import parse_color
-    from handseg.images import load_image
+    from handseg.io.images import load_image
+    from handseg.results.overlay import parse_color
 
     try:
         return parse_color(value, "--background")
@@ -216,7 +181,7 @@ def _background(value: str) -> tuple[int, int, int] | np.ndarray:
             fail(f"{no_color}; nor is it a picture: {no_picture}")
 
 
-def _merge(rows: JsonRows) -> None:
+def _merge(rows: JsonJournal) -> None:
     try:
         rows.merge()
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a fine-tuning run is told: the YAML files in `finetune/` hold these fields."""
+"""What every training run is told, whatever it trains."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from handseg.finetune.hands import HAND, TARGETS
-from handseg.finetune.lora import LoraSettings
-from handseg.finetune.losses import LossWeights
-from handseg.finetune.step import PromptChances
-from handseg.finetune.views import Augmentation
-from handseg.prompts import PromptRecipe
+from handseg.data.splits import TEST, TRAIN, VALIDATION
+from handseg.models.semantic.config import HAND, OBJECT
 
 CONFIG_FILE = "config.yaml"
 """In the folder of a run, its settings."""
-TRAIN, VALIDATION, TEST = "train", "val", "test"
-"""The parts of a split."""
-OFFICIAL = "official"
-"""In place of a file of a split: the one of the data set's publisher."""
+TARGETS = (HAND, OBJECT)
+"""Which mask is learned: of the hand, or of what it holds."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class DataSettings:
         source: a folder, or for layout "hub" also a data set's id.
         layout: "folder", "aitaca", "coco", "hub", "freihand", "ho3d", "egohos", "egohands" or
             "mix".
-        options: further arguments of the layout's loader, see `handseg.finetune.data.load_data`.
+        options: further arguments of the layout's loader, see `handseg.data.load_data`.
         splits: file of a split made before, such as by `handseg prepare`; "official" takes that of
             the data set's publisher, with "val" out of "train" where it has none; None splits by
             group.
@@ -128,42 +122,3 @@ class RunSettings:
         if self.schedule == "step":
             return self.step_factor ** int(step * self.epochs / steps // self.step_epochs)
         return 1.0
-
-
-@dataclass(frozen=True)
-class FinetuneConfig(RunSettings):
-    """A run that tunes a SAM-family model; a pass shows each hand in the next of its views.
-
-    Attributes:
-        model: the base: "handseg-lite", a hub id or a folder of a SAM-family model.
-        recipe: makes the prompts and goes with the adapter; None takes the model's own.
-        lora: what of the model learns.
-        loss: how its masks are scored.
-        prompts: which prompts it is trained with.
-        augmentation: how the photos are varied.
-        cache: keep what a frozen encoder makes of the views on disk.
-        cache_dir: where to keep it, and the landmarks; None is `cache` in the run's folder. Runs
-            that differ in what follows the encoder can share one.
-    """
-
-    model: str = "handseg-lite"
-    recipe: PromptRecipe | None = None
-    lora: LoraSettings = field(default_factory=LoraSettings)
-    loss: LossWeights = field(default_factory=lambda: LossWeights(boundary=0.5))
-    prompts: PromptChances = field(default_factory=PromptChances)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    cache: bool = True
-    cache_dir: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.cache and not self.lora.encoder_is_frozen:
-            raise ValueError(
-                f"cache must be false with placement {self.lora.placement!r}: the encoder learns, "
-                "so its features do not stay the same"
-            )
-
-    @property
-    def views(self) -> int:
-        """Views of a hand that the run shows."""
-        return min(self.augmentation.views, self.epochs)

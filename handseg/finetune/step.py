@@ -14,7 +14,7 @@ from handseg.prompts import IGNORED, PromptRecipe
 
 
 @dataclass(frozen=True)
-class PromptChances:
+class PromptSampling:
     """How often a training step uses which prompts, each 0..1.
 
     Attributes:
@@ -43,7 +43,7 @@ class PromptChances:
 
 
 @dataclass(frozen=True)
-class PromptMix:
+class SampledPrompts:
     """Which prompts a training step uses; the same for all of its batch."""
 
     box: bool
@@ -53,7 +53,7 @@ class PromptMix:
     keep: float = 1.0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, chances: PromptChances) -> PromptMix:
+    def draw(cls, rng: np.random.Generator, chances: PromptSampling) -> SampledPrompts:
         only = chances.box_only, chances.points_only
         kind = rng.choice(["both", "box", "points"], p=[1 - sum(only), *only])
         fewer = chances.fewer_points / 2
@@ -66,14 +66,14 @@ class PromptMix:
         )
 
     @classmethod
-    def of(cls, recipe: PromptRecipe) -> PromptMix:
+    def of(cls, recipe: PromptRecipe) -> SampledPrompts:
         """All that a recipe makes: what the predictor gives the model."""
         points = bool(recipe.positives or recipe.negatives)
         return cls(box=recipe.box, points=points, skeleton=recipe.skeleton)
 
 
 def forward_loss(
-    model: Any, batch: dict[str, Any], mix: PromptMix, weights: LossWeights, seed: int
+    model: Any, batch: dict[str, Any], mix: SampledPrompts, weights: LossWeights, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of one step, and the logits (N, h, w) of its last pass.
 
@@ -155,5 +155,5 @@ class StepLoss(torch.nn.Module):
         self.model = model
         self.weights = weights
 
-    def forward(self, batch: dict[str, Any], mix: PromptMix, seed: int) -> torch.Tensor:
+    def forward(self, batch: dict[str, Any], mix: SampledPrompts, seed: int) -> torch.Tensor:
         return forward_loss(self.model, batch, mix, self.weights, seed)[0]

@@ -1,6 +1,6 @@
 """The training loop: optimiser, schedule, checkpoints, logs; a `Task` brings what it trains.
 
-    accelerate launch -m handseg.finetune.train --config finetune/aitaca.yaml --output runs/aitaca
+    accelerate launch -m handseg.finetune --config finetune/aitaca.yaml --output runs/aitaca
 
 is `handseg finetune` on several devices or machines.
 """
@@ -21,11 +21,13 @@ from torch.utils.data import DataLoader, Dataset
 from handseg.errors import TrainingError
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.checkpoints import keep_only_what_learns, load_checkpoint, save_checkpoint
-from handseg.finetune.config import from_mapping, read_yaml, save_yaml, to_mapping
-from handseg.finetune.features import Item, RunOrder, collate
-from handseg.finetune.plan import Plan
-from handseg.finetune.progress import watched
-from handseg.finetune.settings import CONFIG_FILE, FinetuneConfig, RunSettings
+from handseg.finetune.lora.features import EpochSampler, Item, collate
+from handseg.finetune.lora.settings import FinetuneConfig
+from handseg.finetune.schedule import BatchSchedule
+from handseg.finetune.settings import CONFIG_FILE, RunSettings
+from handseg.runtime.config import from_mapping, read_yaml, save_yaml, to_mapping
+from handseg.runtime.progress import watched
+from handseg.runtime.threads import limit_worker
 
 
 class Task(Protocol):
@@ -39,7 +41,7 @@ class Task(Protocol):
     """
 
     @property
-    def training(self) -> RunOrder: ...
+    def training(self) -> EpochSampler: ...
     @property
     def validation(self) -> Dataset[Item]: ...
     @property
@@ -113,7 +115,7 @@ def train(config: RunSettings, output: Path) -> State:
         accelerator.print(f"going on after {state.step} steps")
     accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
 
-    plan = Plan(
+    plan = BatchSchedule(
         task.training.hands,
         config.epochs,
         config.batch_size,
@@ -198,10 +200,10 @@ def _task(config: RunSettings, output: Path, accelerator: Any) -> Task:
         from handseg.finetune.baselines.task import BaselineTask
 
         return BaselineTask(config, output, accelerator)
-    from handseg.finetune.tuning import TuningTask
+    from handseg.finetune.lora.task import LoraTask
 
     assert isinstance(config, FinetuneConfig)
-    return TuningTask(config, output, accelerator)
+    return LoraTask(config, output, accelerator)
 
 
 def _optimizer(config: RunSettings, module: torch.nn.Module) -> torch.optim.Optimizer:
@@ -231,6 +233,7 @@ def _loader(samples: Dataset[Item], config: RunSettings) -> DataLoader:
         config.batch_size,
         num_workers=config.workers,
         collate_fn=collate,
+        worker_init_fn=limit_worker,
         prefetch_factor=4 if config.workers else None,
     )
 
@@ -271,10 +274,3 @@ def _check_same_run(config: RunSettings, output: Path) -> None:
             f"the run in {output} has other settings of {', '.join(differing)}: go on with "
             f"its own ({path}), or choose another output"
         )
-
-
-if __name__ == "__main__":
-    # The command line is at home in handseg.cli; `accelerate launch -m` needs a module of its own.
-    from handseg.cli.finetune import main
-
-    main()

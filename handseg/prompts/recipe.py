@@ -12,8 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handseg.files import write_atomic
-from handseg.prompts.anatomy import (
+from handseg.landmarks.anatomy import (
     BONES,
     JOINTS,
     PALM,
@@ -26,6 +25,7 @@ from handseg.prompts.anatomy import (
     palm_axis,
 )
 from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE
+from handseg.runtime.files import write_atomic
 
 RECIPE_FILE = "prompt_recipe.json"
 OBJECT_POSITIVES = ("beyond_tips", "grip")
@@ -44,7 +44,7 @@ class HandPrompts:
         points: (P, 2) float32 x, y; P is the same for every hand of a recipe.
         labels: (P,) int64, 1 positive, 0 negative, -10 where there is no point.
         box: (4,) float32 xyxy, or None.
-        extent: (4,) float32 xyxy, what the region of interest is drawn around.
+        roi_box: (4,) float32 xyxy, what the region of interest is drawn around.
         landmarks: (21, 2) float32 x, y that the prompts were made of, or None.
         skeleton: whether the landmarks' bones are drawn as a mask prompt.
         clicks: how many of the points, the last ones, are the caller's own.
@@ -53,7 +53,7 @@ class HandPrompts:
     points: np.ndarray
     labels: np.ndarray
     box: np.ndarray | None
-    extent: np.ndarray
+    roi_box: np.ndarray
     landmarks: np.ndarray | None = None
     skeleton: bool = False
     clicks: int = 0
@@ -150,10 +150,10 @@ class PromptRecipe:
         past_wrist = WRIST_END + self.forearm - self.box_reach
         wrist_end = landmarks[WRIST] + palm_axis(landmarks) * past_wrist * size
         around = np.vstack([landmarks, wrist_end])
-        extent = np.concatenate([around.min(0) - reach, around.max(0) + reach])
+        roi_box = np.concatenate([around.min(0) - reach, around.max(0) + reach])
         frame = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
-        extent = np.clip(extent, 0, frame).astype(np.float32)
-        if (extent[2:] - extent[:2]).min() < 1:
+        roi_box = np.clip(roi_box, 0, frame).astype(np.float32)
+        if (roi_box[2:] - roi_box[:2]).min() < 1:
             raise ValueError(
                 f"landmarks must show a hand in the photo of {width} x {height} px, "
                 "got one that is wholly outside of it or smaller than a pixel"
@@ -177,8 +177,8 @@ class PromptRecipe:
         return HandPrompts(
             all_points,
             all_labels,
-            extent if self.box else None,
-            extent,
+            roi_box if self.box else None,
+            roi_box,
             landmarks,
             self.skeleton,
         )

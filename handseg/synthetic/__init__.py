@@ -1,1 +1,1 @@
-"""Pictures of hands made by program, with exact truth."""
+"""Pictures of hands with exact masks, made for training."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from handseg.hand import Hand
-from handseg.images import load_image
+from handseg.io.images import load_image
 from handseg.prompts import PromptRecipe
 from handseg.results import HandSegmentation
+from handseg.results.hand import Hand
 
 
 def make_hand(

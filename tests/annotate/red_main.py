@@ -17,8 +17,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from red_hands import red_segmenter
 
 from handseg.cli.annotate import main
-from handseg.predictor import HandSegmenter
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 segment = HandSegmenter.segment
 

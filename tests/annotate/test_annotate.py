@@ -17,10 +17,11 @@ from typer.testing import CliRunner, Result
 
 from handseg.annotate.job import RUN_FILE
 from handseg.cli import app
-from handseg.finetune.data import load_data
-from handseg.models.networks import NetworkConfig, build_network
-from handseg.models.semantic import SemanticModel
-from handseg.predictor import HandSegmenter
+from handseg.data import load_data
+from handseg.models.semantic.config import NetworkConfig
+from handseg.models.semantic.model import SemanticModel
+from handseg.models.semantic.networks import build_network
+from handseg.segmenter import HandSegmenter
 
 Run = Callable[..., Result]
 HAND, OTHER = (50, 60, 30, 20), (125, 60, 20, 25)
@@ -42,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def holding(run: Run, monkeypatch: pytest.MonkeyPatch) -> HoldingSegmenter:
     made = HoldingSegmenter()
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: made)
-    monkeypatch.setattr("handseg.prompts.quiet.start_quietly", lambda make: None)
+    monkeypatch.setattr("handseg.landmarks.start_quietly", lambda make: None)
     return made
 
 
@@ -368,7 +369,7 @@ def test_ctrl_c_ends_the_run_and_the_next_one_goes_on(
 
 
 @pytest.mark.slow
-def test_carried_weights_on_photos(photo_folder: Path, tmp_path: Path) -> None:
+def test_bundled_weights_on_photos(photo_folder: Path, tmp_path: Path) -> None:
     arguments = ["annotate", str(photo_folder / "images"), "--output", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, "--review", "--device", "cpu"])
     assert done.exit_code == 0, done.output

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from handseg.annotate.frames import PhotoFolder, Video, is_video
+from handseg.annotate.frames import PhotoFolder, VideoFrames
 from handseg.errors import ImageError
-from handseg.files import save_image
-from handseg.images import load_image
+from handseg.io.files import save_image
+from handseg.io.images import load_image
+from handseg.io.video import is_video
 
 SIZE = (64, 48)  # width, height
 
@@ -37,7 +38,7 @@ def number_of(image: np.ndarray) -> int:
 
 @pytest.mark.parametrize(("suffix", "code"), [("mp4", "mp4v"), ("avi", "MJPG"), ("mkv", "mp4v")])
 def test_frames_of_a_video_come_in_any_order(tmp_path: Path, suffix: str, code: str) -> None:
-    video = Video(write_video(tmp_path / f"clip.{suffix}", 12, code))
+    video = VideoFrames(write_video(tmp_path / f"clip.{suffix}", 12, code))
     assert len(video) == 12
     for index in (0, 1, 5, 11, 3):
         image, seconds = video.read(index)
@@ -59,7 +60,7 @@ def test_a_video_is_turned_as_its_metadata_says(tmp_path: Path) -> None:
     turn = struct.pack(">9i", 0, one, 0, -one, 0, 0, SIZE[1] * one, 0, 1 << 30)
     content[matrix : matrix + 36] = turn
     path.write_bytes(content)
-    image, _ = Video(path).read(2)
+    image, _ = VideoFrames(path).read(2)
     assert image.shape == (64, 48, 3)
     assert abs(float(image[8:24, 8:40].mean()) - 34) < 6  # what was left is above
     assert image[50, 20, 0] > 150
@@ -68,7 +69,7 @@ def test_a_video_is_turned_as_its_metadata_says(tmp_path: Path) -> None:
 def test_a_cut_off_video_gives_the_frames_that_it_has(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mkv", 12)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    video = Video(path)
+    video = VideoFrames(path)
     assert 0 < len(video) < 12
     assert number_of(video.read(len(video) - 1)[0]) == len(video) - 1
 
@@ -77,7 +78,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     for name, message in (("text.mp4", "is not a video"), ("missing.mov", "no such file")):
         with pytest.raises(ImageError, match=message) as caught:
-            Video(tmp_path / name)
+            VideoFrames(tmp_path / name)
         assert name in str(caught.value)
     assert is_video("a.MP4")
     assert not is_video("a.jpg")
@@ -125,7 +126,7 @@ def test_photos_are_copied_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_frames_of_a_video_are_kept_as_jpeg(tmp_path: Path) -> None:
-    video = Video(write_video(tmp_path / "clip.mp4", 4))
+    video = VideoFrames(write_video(tmp_path / "clip.mp4", 4))
     image, _ = video.read(3)
     video.keep(3, image, tmp_path / "out")
     kept = load_image(tmp_path / "out/clip_000003.jpg")

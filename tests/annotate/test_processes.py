@@ -162,7 +162,7 @@ def test_runs_that_know_nothing_of_each_other_share_the_work(
     assert tree(output) == undisturbed
 
 
-def test_carried_weights_in_two_processes(photo_folder: Path, tmp_path: Path) -> None:
+def test_bundled_weights_in_two_processes(photo_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(photo_folder / "images", tmp_path / "in")
     arguments = [str(tmp_path / "in"), "--review", "--shard-size", "1", "--device", "cpu"]
     for launcher, name in (([sys.executable], "one"), (TORCHRUN, "two")):

@@ -16,8 +16,8 @@ from handseg.annotate.records import (
     with_masks,
 )
 from handseg.models import MaskModel
-from handseg.predictor import HandSegmenter
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 SHAPE = (100, 140)
 
@@ -30,7 +30,7 @@ def test_joints_are_as_sure_as_the_hand_but_for_those_that_cannot_be_seen(
     landmarks[12] = (130, 50)  # beside the mask
     landmarks[16] = (90, 60)  # beside it by no more than MediaPipe's jitter
     mask = rectangle(SHAPE, 30, 0, 60, 100)
-    hand = make_hand(mask, landmarks=landmarks, score=0.8, handedness="left")
+    hand = make_hand(mask, landmarks=landmarks, handedness_score=0.8, handedness="left")
     expected = np.full(21, 0.8)
     expected[[8, 12]] = 0.8 * OFF_PHOTO, 0.8 * OFF_MASK
     np.testing.assert_allclose(joint_confidences(hand), expected, atol=1e-3)
@@ -56,7 +56,7 @@ def test_what_prompts_do_not_change_agrees() -> None:
     assert 0.97 < agreed <= 1
 
 
-def test_agreement_of_the_carried_model(
+def test_agreement_of_the_bundled_model(
     segmenter: HandSegmenter, photos: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = segmenter.embed(photos["2_pic00212"])

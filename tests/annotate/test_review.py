@@ -10,7 +10,7 @@ import pytest
 from handseg.annotate import review as module
 from handseg.annotate.frames import PhotoFolder
 from handseg.annotate.review import Review, doubt_of
-from handseg.files import save_image
+from handseg.io.files import save_image
 
 
 def record(index: int, *hands: tuple[float, float | None], without_mask: int = 0) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def hand_at(
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
     mask = (abs(columns - x) < 30) & (rows > y - 80) & (rows < y + 10)
     landmarks = open_hand * 0.5 + (x, y) if marks else None
-    hand = make_hand(mask, landmarks=landmarks, handedness=side, score=0.9)
+    hand = make_hand(mask, landmarks=landmarks, handedness=side, handedness_score=0.9)
     image = np.zeros((*SHAPE, 3), np.uint8)
     return HandSegmentation(image, (hand,)).to_coco()["annotations"][0]
 

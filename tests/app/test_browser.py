@@ -1,4 +1,4 @@
-"""The whole page: a browser, a server and the carried model."""
+"""The whole page: a browser, a server and the bundled model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handseg.metrics import compare_masks
-from handseg.predictor import HandSegmenter
+from handseg.evaluation.metrics import compare_masks
+from handseg.segmenter import HandSegmenter
 
 if TYPE_CHECKING:
     from conftest import Noise, Visit

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from handseg.app import downloads
 from handseg.cli import app
-from handseg.predictor import HandSegmenter
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 HAND = (80, 60, 40, 25)
 IMAGE, _ = draw_photo(HAND)
@@ -45,7 +45,7 @@ def test_zip_holds_what_the_command_writes(
     for name in ("a.png", "b.png"):
         Image.fromarray(IMAGE).save(tmp_path / name)
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
-    monkeypatch.setattr("handseg.predictor.HandLandmarker", RedLandmarker)  # of a second job
+    monkeypatch.setattr("handseg.segmenter.HandLandmarker", RedLandmarker)  # of a second job
     monkeypatch.chdir(tmp_path)
     arguments = "segment a.png b.png --output out --mask --overlay --json out/hands.json"
     assert CliRunner().invoke(app, arguments.split()).exit_code == 0

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 import handseg.app
 from handseg.app.settings import PageSettings
 from handseg.errors import ModelError
-from handseg.predictor import HandSegmenter
+from handseg.segmenter import HandSegmenter
 
 PAGE = Path(handseg.app.__file__).with_name("page.py")
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)

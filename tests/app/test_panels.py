@@ -77,4 +77,6 @@ def test_a_drag_on_a_tiny_photo_leaves_it_usable() -> None:
     workspace.photos["a"] = photo = Photo("a.png", stream.getvalue())
     workspace.segment(photo, model, 4)
     touch(photo, BOX, x1=100, y1=100, x2=115, y2=115)  # 0.6 px of the photo
-    workspace.segment(photo, model, 4)
+    result = workspace.segment(photo, model, 4)
+    assert result.image.shape == (16, 20, 3)
+    assert len(result) == len(photo.entries)

@@ -15,7 +15,7 @@ from red_hands import draw_photo, red_segmenter
 from handseg.app import workspace as module
 from handseg.app.workspace import HandEntry, Model, Photo, Workspace
 from handseg.errors import ImageError
-from handseg.prompts import HandLandmarks
+from handseg.landmarks import HandLandmarks
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
 FOUND = tuple(

@@ -3,7 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from handseg.finetune.config import (
+from handseg.data.loaders.mix import read_mix
+from handseg.finetune.lora.settings import FinetuneConfig
+from handseg.finetune.pretrain.samples import DataConfig
+from handseg.finetune.pretrain.task import PretrainConfig
+from handseg.prompts import PromptRecipe
+from handseg.runtime.config import (
     assign,
     from_mapping,
     load_yaml,
@@ -11,11 +16,6 @@ from handseg.finetune.config import (
     read_yaml,
     save_yaml,
 )
-from handseg.finetune.data.mix import read_mix
-from handseg.finetune.pretrain import PretrainConfig
-from handseg.finetune.samples import DataConfig
-from handseg.finetune.settings import FinetuneConfig
-from handseg.prompts import PromptRecipe
 
 ROOT = Path(__file__).parents[2]
 

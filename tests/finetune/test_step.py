@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.finetune.losses import LossWeights, batch_iou, mask_loss
-from handseg.finetune.step import PromptChances, PromptMix, choose_points, forward_loss
+from handseg.finetune.step import PromptSampling, SampledPrompts, choose_points, forward_loss
 from handseg.prompts import IGNORED
 
 
@@ -121,7 +121,7 @@ def make_batch() -> dict[str, torch.Tensor]:
 
 def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
     model = Recorder()
-    mix = PromptMix(box=True, points=False, skeleton=False, second_pass=True, keep=1.0)
+    mix = SampledPrompts(box=True, points=False, skeleton=False, second_pass=True, keep=1.0)
     loss, _ = forward_loss(model, make_batch(), mix, LossWeights(), seed=3)
     first, second = model.calls
     assert first["input_points"] is None
@@ -137,6 +137,6 @@ def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
 
 def test_mix_always_prompts_with_something_and_repeats_with_its_seed() -> None:
     for seed in range(200):
-        mix = PromptMix.draw(np.random.default_rng(seed), PromptChances())
+        mix = SampledPrompts.draw(np.random.default_rng(seed), PromptSampling())
         assert mix.box or mix.points
-        assert mix == PromptMix.draw(np.random.default_rng(seed), PromptChances())
+        assert mix == SampledPrompts.draw(np.random.default_rng(seed), PromptSampling())

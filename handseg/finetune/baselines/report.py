@@ -8,20 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from handseg.contact_sheet import MATCHES, draw_matches, draw_sheet
-from handseg.environment import versions
-from handseg.evaluate import NONE, Evaluation, evaluate_pairs
-from handseg.files import save_image, write_atomic
-from handseg.finetune.adapter import CARD, markdown_table, plain_yaml
+from handseg.data import LabelledPhotos
+from handseg.data.splits import TEST, TRAIN, VALIDATION
+from handseg.evaluation.contact_sheet import MATCHES, draw_matches, draw_sheet
+from handseg.evaluation.report import write_report
+from handseg.evaluation.run import NONE, Evaluation, evaluate_pairs
+from handseg.evaluation.summary import matlab_scores
 from handseg.finetune.baselines.settings import BaselineConfig
-from handseg.finetune.config import to_mapping
-from handseg.finetune.data import LabelledPhotos
-from handseg.finetune.progress import tracked
-from handseg.finetune.run_report import REPORT
-from handseg.finetune.settings import CONFIG_FILE, TEST, TRAIN, VALIDATION
-from handseg.predictor import HandSegmenter
-from handseg.report import write_report
-from handseg.summary import matlab_scores
+from handseg.finetune.lora.adapter import CARD, markdown_table, plain_yaml
+from handseg.finetune.lora.report import REPORT
+from handseg.finetune.settings import CONFIG_FILE
+from handseg.io.files import save_image
+from handseg.runtime.config import to_mapping
+from handseg.runtime.environment import versions
+from handseg.runtime.files import write_atomic
+from handseg.runtime.progress import tracked
+from handseg.segmenter import HandSegmenter
 
 MATCHES_FILE = "matches.png"
 """Beside a part's report: matches white, mismatches green."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from handseg.finetune.settings import RunSettings
-from handseg.models.networks import NetworkConfig
+from handseg.models.semantic.config import NetworkConfig
 
 LEARNING = ("all", "last", "none")
 

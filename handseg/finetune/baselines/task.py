@@ -7,19 +7,19 @@ from typing import Any
 
 import torch
 
+from handseg.data.splits import TRAIN, VALIDATION
 from handseg.errors import ModelError, TrainingError
 from handseg.finetune.baselines.encoders import freeze_encoder, load_encoder
 from handseg.finetune.baselines.photos import PhotoViews, class_weights
 from handseg.finetune.baselines.report import report_baseline
 from handseg.finetune.baselines.settings import BaselineConfig
-from handseg.finetune.features import Item, RunOrder
-from handseg.finetune.lite import freeze_batch_norms
+from handseg.finetune.lora.data import load_photos, weighted_epochs
+from handseg.finetune.lora.features import EpochSampler, Item
 from handseg.finetune.losses import batch_iou
-from handseg.finetune.progress import tracked
-from handseg.finetune.run_data import load_photos, weighted_passes
-from handseg.finetune.settings import TRAIN, VALIDATION
-from handseg.models.networks import build_network
-from handseg.models.semantic import SemanticModel, is_semantic
+from handseg.finetune.pretrain.lite import freeze_batch_norms
+from handseg.models.semantic.model import SemanticModel, is_semantic
+from handseg.models.semantic.networks import build_network
+from handseg.runtime.progress import tracked
 
 
 class BaselineTask:
@@ -39,8 +39,10 @@ class BaselineTask:
         views = PhotoViews(
             photos[TRAIN], config.network, config.augmentation, config.epochs, config.seed
         )
-        weighted = weighted_passes(config, [row.id for row in photos[TRAIN]])
-        self.training = RunOrder(views, len(photos[TRAIN]), config.epochs, config.seed, weighted)
+        weighted = weighted_epochs(config, [row.id for row in photos[TRAIN]])
+        self.training = EpochSampler(
+            views, len(photos[TRAIN]), config.epochs, config.seed, weighted
+        )
         self.validation = PhotoViews(photos[VALIDATION], config.network)
         self._config, self._photos = config, photos
 

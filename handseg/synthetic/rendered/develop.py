@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handseg.images import load_image
+from handseg.io.images import load_image
 
 
 def to_linear(image: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from handseg.images import load_image
+from handseg.io.images import load_image
 from handseg.synthetic.rendered.bodies import FINGERS, HAND_BONES, SIDES, Body, topology
 from handseg.synthetic.rendered.develop import LUMINANCE, to_linear
 from handseg.synthetic.rendered.hands import tip_lengths

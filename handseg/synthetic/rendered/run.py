@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from handseg.errors import RenderingError
-from handseg.files import IMAGE_SUFFIXES, save_image, write_atomic
-from handseg.images import load_image
+from handseg.io.files import IMAGE_SUFFIXES, save_image
+from handseg.io.images import load_image
+from handseg.runtime.files import write_atomic
 from handseg.synthetic.rendered.looks import wardrobe
 from handseg.synthetic.rendered.posing import UnreachableError
 from handseg.synthetic.rendered.props import KINDS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from handseg.prompts.anatomy import hand_size, wrist_side
+from handseg.landmarks.anatomy import hand_size, wrist_side
 from handseg.synthetic.rendered.scene import View
 from handseg.synthetic.rendered.take import MAX_HANDS, HandTruth, Take
 

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from handseg.errors import ModelError
 from handseg.finetune.baselines.encoders import freeze_encoder, load_encoder
-from handseg.models.networks import NetworkConfig, build_network
+from handseg.models.semantic.config import NetworkConfig
+from handseg.models.semantic.networks import build_network
 
 LITE = "tf_efficientnet_lite0"
 

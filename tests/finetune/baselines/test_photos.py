@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from red_hands import draw_photo, is_red, save_photo
 
+from handseg.data import LabelledPhotos, load_data
 from handseg.finetune.baselines.photos import PhotoViews, class_weights, vary
 from handseg.finetune.baselines.settings import PhotoAugmentation
-from handseg.finetune.data import LabelledPhotos, load_data
-from handseg.models.networks import NetworkConfig
+from handseg.models.semantic.config import NetworkConfig
 
 BOTH = NetworkConfig("small_resnet", None, ("hand", "object"), image_size=64)
 STRONG = PhotoAugmentation(
@@ -53,6 +54,13 @@ def test_a_photo_is_stretched_to_the_networks_square(photos: LabelledPhotos) -> 
     seen = is_red(second["image"].numpy())
     assert (seen == (hand.numpy() > 0.5)).mean() > 0.98
     assert image.shape == (120, 160, 3)
+
+
+def test_an_item_leaves_opencvs_threads_as_they_are(
+    photos: LabelledPhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: pytest.fail(f"set to {count}"))
+    assert PhotoViews(photos, BOTH)[0]["image"].shape == (64, 64, 3)
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,10 +20,10 @@ from handseg.errors import TrainingError
 from handseg.finetune import train as loop
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.baselines.task import BaselineStep
-from handseg.finetune.config import load_yaml
-from handseg.models.networks import build_network
-from handseg.models.semantic import is_semantic
-from handseg.predictor import HandSegmenter
+from handseg.models.semantic.model import is_semantic
+from handseg.models.semantic.networks import build_network
+from handseg.runtime.config import load_yaml
+from handseg.segmenter import HandSegmenter
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "finetune" / "baselines").glob("*.yaml"))

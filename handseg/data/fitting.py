@@ -1,0 +1,121 @@
+"""Bring a mask that was made on another copy of a photo back onto the photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handseg.data.image_mask import to_mask
+from handseg.io.images import load_image
+
+SAME_SHAPE = 0.02
+"""How much the ratio of width to height may differ between copies of one photo: rounding."""
+
+_SMALL = 128  # px: enough to tell photos apart, too coarse for noise and for being a pixel off.
+
+
+def fits(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two shapes (H, W, ...) may be one photo at two sizes."""
+    ratio = (shape[0] * other[1]) / (shape[1] * other[0])
+    return abs(ratio - 1) <= SAME_SHAPE
+
+
+def fit(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`mask` (h, w) bool at `shape` (H, W).
+
+    Raises:
+        ValueError: if the shapes are not of one ratio.
+    """
+    if mask.shape == shape:
+        return mask
+    if not fits(mask.shape, shape):
+        raise ValueError(
+            f"the mask is {mask.shape[1]} x {mask.shape[0]} px, the photo {shape[1]} x {shape[0]}"
+        )
+    shrinks = mask.shape[0] > shape[0]
+    grey = cv2.resize(
+        mask.astype(np.uint8) * 255,
+        (shape[1], shape[0]),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    return grey > 127
+
+
+def read_mask(
+    source: Path | bytes, name: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A mask file for a photo of `shape` (H, W, ...), forgiving what can be mended without doubt.
+
+    Args:
+        source: the file, or what it holds.
+        name: for messages.
+        shape: of the photo.
+
+    Returns:
+        The mask, (H, W) bool, and what was mended, in words.
+
+    Raises:
+        ValueError: if it cannot be read or is no mask of a photo of this ratio of width to height.
+    """
+    try:
+        values = load_image(source)[..., 0]
+        repairs = []
+        if values.max() == 1:
+            repairs.append("mask of zeros and ones scaled to 0 and 255")
+            values = values * np.uint8(255)
+        mask = to_mask(values, name)
+        if mask.shape != shape[:2]:
+            repairs.append(resized(mask.shape, shape))
+        return fit(mask, shape[:2]), tuple(repairs)
+    except ValueError as error:
+        raise ValueError(text if name in (text := str(error)) else f"{name}: {text}") from error
+
+
+def resized(old: tuple[int, ...], new: tuple[int, ...]) -> str:
+    return f"mask of {old[1]} x {old[0]} px resized to {new[1]} x {new[0]}"
+
+
+def match_turn(color: np.ndarray, mask: np.ndarray, photo: np.ndarray) -> tuple[int, float]:
+    """How a cut-out lies on its photo.
+
+    Tools that cut out may drop the EXIF orientation, or apply it and keep it.
+
+    Args:
+        color: (h, w, 3) uint8, the cut-out.
+        mask: (h, w) bool, what it shows.
+        photo: (H, W, 3) uint8.
+
+    Returns:
+        By how many quarter turns counter-clockwise it must be turned, 0 unless another turn fits
+        far better, and the mean difference of its colours to the photo's then, 0..255.
+
+    Raises:
+        ValueError: if no turn gives it the photo's ratio of width to height.
+    """
+    differences: dict[int, float] = {}
+    for turns in range(4):
+        turned = np.rot90(mask, turns)
+        if fits(turned.shape, photo.shape):
+            differences[turns] = _difference(np.rot90(color, turns), turned, photo)
+    if not differences:
+        raise ValueError(
+            f"it is {mask.shape[1]} x {mask.shape[0]} px, its photo "
+            f"{photo.shape[1]} x {photo.shape[0]}, another ratio of width to height"
+        )
+    best = min(differences, key=lambda turns: differences[turns])
+    if 0 in differences and differences[best] > 0.5 * differences[0]:
+        best = 0
+    return best, differences[best]
+
+
+def _difference(color: np.ndarray, mask: np.ndarray, photo: np.ndarray) -> float:
+    factor = min(1.0, _SMALL / max(photo.shape[:2]))
+    size = (max(1, round(photo.shape[1] * factor)), max(1, round(photo.shape[0] * factor)))
+    small, reference, share = (
+        cv2.resize(np.ascontiguousarray(values), size, interpolation=cv2.INTER_AREA)
+        for values in (color, photo, mask.astype(np.uint8) * 255)
+    )
+    inside = share >= 250
+    return float(cv2.absdiff(small, reference)[inside].mean()) if inside.any() else 0.0

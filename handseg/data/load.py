@@ -1,0 +1,144 @@
+"""Photos of hands with masks, from whatever form they come in, in one form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from handseg.data.arrow import to_dataset
+from handseg.data.groups import GROUPS_FILE, grouping
+from handseg.data.loaders.aitaca import list_aitaca
+from handseg.data.loaders.coco import list_coco
+from handseg.data.loaders.egohands import list_egohands
+from handseg.data.loaders.egohos import list_egohos
+from handseg.data.loaders.folder import list_folder
+from handseg.data.loaders.freihand import list_freihand
+from handseg.data.loaders.ho3d import list_ho3d
+from handseg.data.loaders.hub import list_hub, load_hub
+from handseg.data.loaders.mix import list_mix, load_mix
+from handseg.data.schema import FEATURES, Candidate, LabelledPhotos
+from handseg.data.splits import Splits
+
+__all__ = [
+    "FEATURES",
+    "LAYOUTS",
+    "Candidate",
+    "LabelledPhotos",
+    "Splits",
+    "list_photos",
+    "load_data",
+]
+
+_LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
+    "folder": list_folder,
+    "aitaca": list_aitaca,
+    "coco": list_coco,
+    "hub": list_hub,
+    "freihand": list_freihand,
+    "ho3d": list_ho3d,
+    "egohos": list_egohos,
+    "egohands": list_egohands,
+}
+LAYOUTS = (*_LISTS, "mix")
+_OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands")
+"""Layouts that tell groups themselves."""
+
+
+def load_data(
+    source: str | Path,
+    layout: str = "folder",
+    *,
+    groups: str | Path | None = None,
+    group_pattern: str | None = None,
+    cache_dir: str | Path | None = None,
+    **options: Any,
+) -> datasets.Dataset:
+    """Photos and masks with the columns of `FEATURES`, read from disk as they are asked for.
+
+    Photos without a mask are logged and left out. Nothing else is checked: that is what
+    `handseg prepare` is for.
+
+    Args:
+        source: a folder or file, or for layout "hub" also the id of a data set.
+        layout: "folder" (`images/` and `masks/`, perhaps `object_masks/`, by stem), "aitaca"
+            (`<id>/original` and `<id>/no_bg`), "coco", "hub", "freihand", "ho3d", "egohos",
+            "egohands", or "mix" (a YAML file that lists several).
+        groups: CSV file with the columns id and group; for layout "folder" `groups.csv` in the
+            source is taken by default. Sets in a mix have their own.
+        group_pattern: regular expression that finds a photo's group in its id.
+        cache_dir: where Arrow files go; None is where `datasets` keeps its own.
+        options: of the layout, see `list_coco`, `load_hub`, `list_egohos` and `list_egohands`.
+
+    Raises:
+        ValueError: if the source is not of this layout, an option is unknown or wrong, or nothing
+            is left.
+    """
+    group_of = _checked(source, layout, groups, group_pattern, options)
+    if layout == "mix":
+        return load_mix(Path(source), partial(load_data, cache_dir=cache_dir))
+    if layout == "hub":
+        dataset = load_hub(source, group_of, cache_dir=cache_dir, **options)
+        with_mask = [i for i, there in enumerate(dataset.data["mask"].is_valid()) if there.as_py()]
+        return dataset if len(with_mask) == len(dataset) else dataset.select(with_mask)
+    candidates = _LISTS[layout](Path(source), group_of, **options)
+    return to_dataset(candidates, repr((layout, sorted(options.items()))), cache_dir)
+
+
+def list_photos(
+    source: str | Path,
+    layout: str = "folder",
+    *,
+    groups: str | Path | None = None,
+    group_pattern: str | None = None,
+    **options: Any,
+) -> Sequence[Candidate]:
+    """What a data set lists, photos without a mask and other faulty ones, too.
+
+    The arguments are those of `load_data`, and so is what is raised.
+    """
+    group_of = _checked(source, layout, groups, group_pattern, options)
+    if layout == "mix":
+        return list_mix(Path(source), list_photos)
+    return _LISTS[layout](source if layout == "hub" else Path(source), group_of, **options)
+
+
+def _checked(
+    source: str | Path,
+    layout: str,
+    groups: str | Path | None,
+    group_pattern: str | None,
+    options: dict[str, Any],
+) -> Any:
+    """The function from id to group, once it is sure that the layout takes the options.
+
+    None where none is given and the layout tells groups itself.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+    if layout == "mix":
+        given = {"groups": groups, "group_pattern": group_pattern, **options}
+        if names := sorted(name for name, value in given.items() if value is not None):
+            raise ValueError(
+                f"layout mix takes no options, got {', '.join(names)}: give them to its sets"
+            )
+        return None
+    taker = load_hub if layout == "hub" else _LISTS[layout]
+    parameters = inspect.signature(taker).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "cache_dir"]
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        raise ValueError(
+            f"layout {layout} takes the options {', '.join(('groups', 'group_pattern', *known))}, "
+            f"got {', '.join(unknown)}"
+        )
+    if groups is None and group_pattern is None and layout in _OWN_GROUPS:
+        return None
+    if groups is None and group_pattern is None and layout == "folder":
+        file = Path(source) / GROUPS_FILE
+        groups = file if file.is_file() else None
+    return grouping(groups, group_pattern)

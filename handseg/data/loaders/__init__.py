@@ -1,0 +1,1 @@
+"""One module a layout of photos with masks on disk."""

@@ -1,0 +1,204 @@
+"""EgoHands (Bambach et al., ICCV 2015) as its archive unpacks.
+
+`_LABELLED_SAMPLES/<video>/frame_<number>.jpg` are the photos, and `polygons.mat` beside them has
+one polygon for each of up to four hands in each: "my" hands are those of the person who wears the
+camera, "your" hands those of the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as rle
+
+from handseg.data.image_mask import by_stem
+from handseg.data.loaders.label_picture import upright_shape
+from handseg.data.loaders.lazy import Candidates
+from handseg.data.schema import Candidate, Labels, cells
+
+SAMPLES = "_LABELLED_SAMPLES"
+GROUPINGS = ("video", "game")
+_FILE = "polygons.mat"
+_FIELDS = ("myleft", "myright", "yourleft", "yourright")
+# The publisher's main split by the places of videos in the order of their names.
+_TEST = {
+    "CARDS_COURTYARD_B_T", "CARDS_OFFICE_S_B", "CHESS_COURTYARD_B_T", "CHESS_LIVINGROOM_T_H",
+    "JENGA_LIVINGROOM_S_T", "JENGA_OFFICE_H_T", "PUZZLE_COURTYARD_H_T", "PUZZLE_LIVINGROOM_T_B",
+}  # fmt: skip
+_VAL = {
+    "CARDS_LIVINGROOM_S_H", "CHESS_COURTYARD_H_S", "JENGA_COURTYARD_T_S", "PUZZLE_OFFICE_S_T",
+}  # fmt: skip
+_VIDEO = re.compile(
+    r"(?P<game>CARDS|CHESS|JENGA|PUZZLE)_(?P<place>[A-Z]+)_(?P<me>[BHST])_(?P<you>[BHST])"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class EgohandsPhoto(Candidate):
+    """A frame of a video, and its polygons.
+
+    Attributes:
+        place: of the frame among its video's, from 0.
+        frames: how many its video has.
+    """
+
+    id: str
+    group: str
+    source: str
+    image_path: Path
+    place: int
+    frames: int
+    split: str | None
+
+    @property
+    def photo(self) -> Path:
+        return self.image_path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.image_path, self.image_path.parent / _FILE)
+
+    def labels(self, image: np.ndarray) -> Labels:
+        return self._drawn(image.shape[:2])
+
+    def row(self) -> dict[str, Any]:
+        """See the base class; of the photo only the head is read."""
+        return self._row(**cells(self._drawn(upright_shape(self.image_path))))
+
+    def _drawn(self, shape: tuple[int, int]) -> Labels:
+        path = self.image_path.parent / _FILE
+        polygons = read_polygons(path, path.stat().st_mtime_ns if path.is_file() else 0)
+        if len(polygons) != self.frames:
+            raise ValueError(
+                f"{path} has polygons of {len(polygons)} frames, but there are {self.frames} "
+                "photos beside it: which belong together cannot be told"
+            )
+        mask = draw(list(polygons[self.place]), shape)
+        if not mask.any():
+            raise ValueError(f"{path} shows no hand in {self.image_path.name}")
+        return Labels(mask)
+
+
+def list_egohands(
+    root: Path, group_of: Callable[[str], str] | None, *, group_by: str = "video"
+) -> Candidates:
+    """The frames of all videos; the official split is the publisher's main split.
+
+    Ids are "<video>/frame_<number>". Four persons play all games, in pairs, so no split keeps one
+    of them out of training.
+
+    Args:
+        root: folder that holds `_LABELLED_SAMPLES`, or that folder.
+        group_of: from an id to its group, in place of what follows.
+        group_by: "video", which the official split needs, or "game": the videos of both players,
+            which show the same hands and table at the same time.
+
+    Raises:
+        ValueError: if `group_by` is neither, there is no video, or the name of one does not tell
+            its game though it is needed.
+    """
+    if group_by not in GROUPINGS:
+        raise ValueError(f"group_by must be one of {', '.join(GROUPINGS)}, got {group_by!r}")
+    root = root.absolute()
+    folder = root / SAMPLES if (root / SAMPLES).is_dir() else root
+    keys: list[tuple[str, str, int, int]] = []
+    groups: dict[str, str] = {}
+    for video in sorted(path.name for path in folder.glob("*") if path.is_dir()):
+        frames = [path.name for path in by_stem(folder / video).values()]
+        if frames:
+            groups[video] = video if group_by == "video" else _game(video)
+        keys += [(video, name, place, len(frames)) for place, name in enumerate(frames)]
+    if not keys:
+        raise ValueError(
+            f"{root} holds no photo in the layout egohands, expected "
+            f"{SAMPLES}/<video>/frame_0001.jpg and {SAMPLES}/<video>/{_FILE} in it"
+        )
+    return Candidates(keys, partial(_photo, folder, group_of, groups))
+
+
+def _photo(
+    folder: Path,
+    group_of: Callable[[str], str] | None,
+    groups: dict[str, str],
+    key: tuple[str, str, int, int],
+) -> EgohandsPhoto:
+    video, file, place, frames = key
+    name = f"{video}/{Path(file).stem}"
+    official = "test" if video in _TEST else "val" if video in _VAL else "train"
+    return EgohandsPhoto(
+        name,
+        groups[video] if group_of is None else group_of(name),
+        "egohands",
+        folder / video / file,
+        place,
+        frames,
+        official if _VIDEO.fullmatch(video) else None,
+    )
+
+
+def _game(video: str) -> str:
+    match = _VIDEO.fullmatch(video)
+    if match is None:
+        raise ValueError(f"group_by game needs names such as CARDS_OFFICE_B_S, got {video!r}")
+    players = "_".join(sorted((match["me"], match["you"])))
+    return f"{match['game']}_{match['place']}_{players}"
+
+
+@lru_cache(maxsize=2)
+def read_polygons(path: Path, changed: int) -> list[list[np.ndarray]]:
+    """The polygons of a video, four for each frame, in the order of `_FIELDS`.
+
+    Args:
+        path: of a MATLAB file of version 5.
+        changed: when it was, so that a file is read again that has.
+
+    Returns:
+        For each frame, myleft, myright, yourleft and yourright, each (N, 2) x, y as MATLAB counts
+        pixels, from 1, and (0, 2) where there is no such hand.
+
+    Raises:
+        ValueError: if the file cannot be read, or has something else.
+    """
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, variable_names=["polygons"])
+    # A damaged file raises what comes.
+    except Exception as error:
+        raise ValueError(f"cannot read {path} as a MATLAB file of version 5: {error}") from error
+    polygons = content.get("polygons")
+    # Objects and handles of functions come as arrays with other fields, or none.
+    if not isinstance(polygons, np.ndarray) or not set(_FIELDS) <= set(polygons.dtype.names or ()):
+        raise ValueError(f"{path} must hold a struct array polygons with {', '.join(_FIELDS)}")
+    return [
+        [_polygon(frame[field], f"{path}: {field} of frame {number}") for field in _FIELDS]
+        for number, frame in enumerate(polygons.ravel(), 1)
+    ]
+
+
+def _polygon(values: Any, where: str) -> np.ndarray:
+    if isinstance(values, np.ndarray) and values.size == 0:
+        return np.zeros((0, 2))
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        raise ValueError(f"{where} must be numbers, got {type(values).__name__}")
+    if values.ndim != 2 or values.shape[1] != 2 or not np.isfinite(values).all():
+        raise ValueError(f"{where} must be finite (N, 2) x, y, got {values.shape}")
+    return values.astype(float)
+
+
+def draw(polygons: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """The union of polygons (N, 2) x, y as MATLAB counts pixels, (H, W) bool of `shape`.
+
+    The middle of the first pixel is at 1, 1.
+    """
+    # COCO's coordinates are 0, 0 at the outer corner of that pixel.
+    parts = [(points - 0.5).ravel().tolist() for points in polygons if len(points) > 2]
+    if not parts:
+        return np.zeros(shape, bool)
+    return rle.decode(rle.merge(rle.frPyObjects(parts, *shape))).astype(bool)

@@ -1,0 +1,139 @@
+"""EgoHOS (Zhang et al., ECCV 2022) as its archive unpacks.
+
+`<part>/image/<name>.jpg` are photos from the eyes of the person whose hands they show, and
+`<part>/label/<name>.png` their classes: 0 nothing, 1 left hand, 2 right hand, 3 to 5 what the left
+hand, the right hand or both touch, 6 to 8 what touches that in turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handseg.data.fitting import fit, resized
+from handseg.data.image_mask import by_stem
+from handseg.data.loaders.label_picture import read_classes, upright_shape
+from handseg.data.loaders.lazy import Candidates
+from handseg.data.schema import Candidate, Labels, cells
+
+TESTS = ("both", "indomain", "outdomain")
+_LEFT, _RIGHT, _HIGHEST = 1, 2, 8
+_FIRST_ORDER, _SECOND_ORDER = (3, 4, 5), (6, 7, 8)
+_FRAME = re.compile(r"[_-]?(frame)?[_-]?\d+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class EgohosPhoto(Candidate):
+    """A photo and its picture of classes; either may be missing.
+
+    Attributes:
+        held: the classes of what counts as held.
+    """
+
+    id: str
+    group: str
+    source: str
+    image_path: Path
+    label_path: Path
+    held: tuple[int, ...]
+    split: str | None
+
+    @property
+    def photo(self) -> Path:
+        return self.image_path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.image_path, self.label_path)
+
+    def labels(self, image: np.ndarray) -> Labels:
+        return self._drawn(image.shape[:2])
+
+    def row(self) -> dict[str, Any]:
+        """See the base class; of the photo only the head is read."""
+        return self._row(**cells(self._drawn(upright_shape(self.image_path))))
+
+    def _drawn(self, shape: tuple[int, int]) -> Labels:
+        classes = read_classes(self.label_path, _HIGHEST)
+        try:
+            left, right, held = (
+                fit(np.isin(classes, ids), shape) for ids in ((_LEFT,), (_RIGHT,), self.held)
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.label_path}: {error}") from error
+        if not (left | right).any():
+            raise ValueError(f"{self.label_path} shows no hand")
+        repairs = () if classes.shape == shape else (resized(classes.shape, shape),)
+        return Labels(left | right, held, repairs)
+
+
+def list_egohos(
+    root: Path,
+    group_of: Callable[[str], str] | None,
+    *,
+    test: str = "both",
+    second_order: bool = False,
+) -> Candidates:
+    """The photos of `train`, `val`, `test_indomain` and `test_outdomain`, those that exist.
+
+    Ids are "train/<name>" and so on. A group is a video: the name without the number of the frame
+    at its end. The publisher drew train, val and test_indomain frame by frame, so they share
+    videos.
+
+    Args:
+        root: folder that holds these.
+        group_of: from an id to its group, in place of the above.
+        test: which of the two parts for tests is taken: "indomain", "outdomain" or "both".
+        second_order: whether what is touched by what a hand touches counts as held, too.
+
+    Raises:
+        ValueError: if `test` is none of these, or no part is there, or one has no `image` or
+            `label`.
+    """
+    if test not in TESTS:
+        raise ValueError(f"test must be one of {', '.join(TESTS)}, got {test!r}")
+    root = root.absolute()
+    parts = {"train": "train", "val": "val"}
+    parts |= {f"test_{name}": "test" for name in TESTS[1:] if test in ("both", name)}
+    held = (*_FIRST_ORDER, *_SECOND_ORDER) if second_order else _FIRST_ORDER
+    keys: list[tuple[str, str | None, str | None]] = []
+    for folder in parts:
+        if (root / folder).is_dir():
+            images, labels = (by_stem(root / folder / name) for name in ("image", "label"))
+            for stem in sorted(images.keys() | labels.keys()):
+                image, label = (
+                    paths[stem].name if stem in paths else None for paths in (images, labels)
+                )
+                keys.append((f"{folder}/{stem}", image, label))
+    if not keys:
+        raise ValueError(
+            f"{root} holds no photo in the layout egohos, expected <part>/image/<name>.jpg and "
+            f"<part>/label/<name>.png of the parts {', '.join(parts)}"
+        )
+    return Candidates(keys, partial(_photo, root, group_of, parts, held))
+
+
+def _photo(
+    root: Path,
+    group_of: Callable[[str], str] | None,
+    parts: dict[str, str],
+    held: tuple[int, ...],
+    key: tuple[str, str | None, str | None],
+) -> EgohosPhoto:
+    name, image, label = key
+    folder, stem = name.split("/")
+    return EgohosPhoto(
+        name,
+        (_FRAME.sub("", stem) or stem) if group_of is None else group_of(name),
+        "egohos",
+        root / folder / "image" / (image or f"{stem}.jpg"),
+        root / folder / "label" / (label or f"{stem}.png"),
+        held,
+        parts[folder],
+    )

@@ -1,0 +1,182 @@
+"""HO-3D, versions 2 and 3 (Hampali et al., CVPR 2020), as its archives unpack.
+
+`<part>/<sequence>/rgb/<frame>` are the photos, PNG in version 2 and JPEG in 3, and
+`<part>/<sequence>/meta/<frame>.pkl` their annotations. Masks are in `<part>/<sequence>/seg`, from
+the archive of segmentations that is published beside; there the hand is blue and the object green,
+at the photo's size or smaller. All hands are right hands.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handseg.data.fitting import fit, resized
+from handseg.data.image_mask import by_stem
+from handseg.data.loaders.label_picture import upright_shape
+from handseg.data.loaders.lazy import Candidates
+from handseg.data.loaders.safe_pickle import read_pickle
+from handseg.data.schema import Candidate, Labels, cells
+from handseg.io.images import load_image
+from handseg.runtime.arrays import values_at
+
+logger = logging.getLogger(__name__)
+
+_PARTS = {"train": "train", "evaluation": "test"}
+"""By folder, the official part."""
+_UNCLEAR = 0.01  # Of the picture may be of a colour that is neither: JPEG blends at borders.
+
+
+@dataclass(frozen=True, eq=False)
+class Ho3dPhoto(Candidate):
+    """A photo of a right hand with an object, and its picture of both; either may be missing."""
+
+    id: str
+    group: str
+    source: str
+    image_path: Path
+    seg_path: Path
+    meta_path: Path
+    split: str | None
+
+    @property
+    def photo(self) -> Path:
+        return self.image_path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.image_path, self.seg_path, self.meta_path)
+
+    def labels(self, image: np.ndarray) -> Labels:
+        """See the base class; joints that are all off hand and object are another frame's."""
+        labels = self._drawn(image.shape[:2])
+        assert labels.object_mask is not None
+        shown = labels.mask | labels.object_mask
+        if self.meta_path.is_file() and not values_at(shown, self._joints()).any():
+            raise ValueError(f"{self.seg_path} shows nothing at the joints in {self.meta_path}")
+        return labels
+
+    def row(self) -> dict[str, Any]:
+        """See the base class; of the photo only the head is read."""
+        return self._row(**cells(self._drawn(upright_shape(self.image_path))))
+
+    def _drawn(self, shape: tuple[int, int]) -> Labels:
+        hand, held = _colours(load_image(self.seg_path), self.seg_path)
+        if not hand.any():
+            raise ValueError(f"{self.seg_path} shows no hand")
+        repairs = () if hand.shape == shape else (resized(hand.shape, shape),)
+        try:
+            hand, held = fit(hand, shape), fit(held, shape)
+        except ValueError as error:
+            raise ValueError(f"{self.seg_path}: {error}") from error
+        return Labels(hand, held & ~hand, repairs)
+
+    def _joints(self) -> np.ndarray:
+        """The hand's joints in the photo, (21, 2) x, y px."""
+        meta = read_pickle(self.meta_path)
+        try:
+            points = np.asarray(meta["handJoints3D"], float).reshape(-1, 3)
+            # The camera looks down the negative z axis, with y up.
+            projected = points * [1, -1, -1] @ np.asarray(meta["camMat"], float).T
+            return projected[:, :2] / projected[:, 2:]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"{self.meta_path} must have camMat (3, 3) and handJoints3D (21, 3): {error!r}"
+            ) from error
+
+
+def list_ho3d(root: Path, group_of: Callable[[str], str] | None) -> Candidates:
+    """The frames that `train.txt` and `evaluation.txt` list, or else all there are.
+
+    Ids are "ABF10/0000" and so on. A group is all sequences that differ in nothing but the number,
+    which are one person with one object, seen by several cameras. Sequences without masks (`seg`)
+    are left out, and logged.
+
+    Args:
+        root: folder that holds `train` and, perhaps, `evaluation`.
+        group_of: from an id to its group, in place of the above.
+
+    Raises:
+        ValueError: if no sequence has both photos and masks, or one name is in both parts.
+    """
+    root = root.absolute()
+    keys: list[tuple[str, str]] = []
+    seen: dict[str, str] = {}
+    for folder in _PARTS:
+        without = []
+        for sequence, frames in _frames(root, folder).items():
+            if not (root / folder / sequence / "seg").is_dir():
+                without.append((sequence, len(frames)))
+                continue
+            if seen.setdefault(sequence, folder) != folder:
+                raise ValueError(f"{root} has a sequence {sequence} in both parts")
+            keys += [(folder, f"{sequence}/{frame}") for frame in frames]
+        if without:
+            logger.warning(
+                "%s: %d frames are left out, as there is no folder seg in %s",
+                root / folder,
+                sum(count for _, count in without),
+                ", ".join(name for name, _ in without),
+            )
+    if not keys:
+        raise ValueError(
+            f"{root} holds no frame with a mask in the layout ho3d, expected "
+            "train/<sequence>/rgb and train/<sequence>/seg, of the archive of segmentations"
+        )
+    return Candidates(keys, partial(_photo, root, group_of))
+
+
+def _frames(root: Path, folder: str) -> dict[str, list[str]]:
+    """By sequence, the names of its frames, sorted."""
+    found: dict[str, list[str]] = {}
+    file = root / f"{folder}.txt"
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").split():
+            sequence, slash, frame = line.partition("/")
+            if not slash or not frame.isalnum() or not sequence.isalnum():
+                raise ValueError(f"{file} must list <sequence>/<frame>, got {line!r}")
+            found.setdefault(sequence, []).append(frame)
+    else:
+        for place in (root / folder).glob("*/rgb"):
+            found[place.parent.name] = list(by_stem(place))
+    return {sequence: sorted(found[sequence]) for sequence in sorted(found)}
+
+
+def _colours(picture: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Hand and object in a picture (H, W, 3) uint8 of them, each (H, W) bool."""
+    red, green, blue = (picture > 127).transpose(2, 0, 1)
+    unclear = float((red | green & blue).mean())
+    if unclear > _UNCLEAR:
+        raise ValueError(
+            f"{path} must show the hand blue and the object green on black, but {unclear:.0%} of "
+            "it has other colours"
+        )
+    return blue & ~green & ~red, green & ~blue & ~red
+
+
+def _photo(root: Path, group_of: Callable[[str], str] | None, key: tuple[str, str]) -> Ho3dPhoto:
+    folder, name = key
+    sequence, frame = name.split("/")
+    place = root / folder / sequence
+    return Ho3dPhoto(
+        name,
+        re.sub(r"\d+$", "", sequence) or sequence if group_of is None else group_of(name),
+        "ho3d",
+        _either(place / "rgb", frame),
+        _either(place / "seg", frame),
+        place / "meta" / f"{frame}.pkl",
+        _PARTS[folder],
+    )
+
+
+def _either(folder: Path, frame: str) -> Path:
+    """The PNG of that name, or else the JPEG, whether it is there or not."""
+    path = folder / f"{frame}.png"
+    return path if path.is_file() else folder / f"{frame}.jpg"

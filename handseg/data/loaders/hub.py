@@ -1,0 +1,191 @@
+"""Any data set of the Hugging Face libraries with columns of photos and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from handseg.data.fitting import read_mask
+from handseg.data.schema import (
+    FEATURES,
+    MASKS,
+    NAMES,
+    Candidate,
+    Labels,
+    cell_bytes,
+    undecoded,
+)
+
+_GUESSES = {
+    "image": ("image", "photo", "pixel_values", "img"),
+    "mask": ("mask", "label", "annotation", "segmentation_mask", "hand_mask", "segmentation"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class HubPhoto(Candidate):
+    """A row of a data set in the form of `FEATURES`, its pictures undecoded."""
+
+    id: str
+    group: str
+    source: str
+    dataset: datasets.Dataset
+    index: int
+    split: str | None = None
+
+    @property
+    def photo(self) -> bytes:
+        return cell_bytes(self.dataset[self.index]["image"])
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return ()
+
+    def labels(self, image: np.ndarray) -> Labels:
+        row = self.dataset[self.index]
+        if row["mask"] is None:
+            raise ValueError(f"{self.id} has no mask")
+        mask, repairs = read_mask(cell_bytes(row["mask"]), "its mask", image.shape)
+        others: dict[str, Any] = {}
+        for name in MASKS[1:]:
+            if row[name] is not None:
+                words = f"its {name.replace('_', ' ')}"
+                others[name], more = read_mask(cell_bytes(row[name]), words, image.shape)
+                repairs += more
+        return Labels(mask, repairs=repairs, **others)
+
+
+def load_hub(
+    source: str | Path,
+    group_of: Callable[[str], str],
+    *,
+    cache_dir: str | Path | None = None,
+    split: str | None = None,
+    image_column: str | None = None,
+    mask_column: str | None = None,
+    object_mask_column: str | None = None,
+    id_column: str | None = None,
+    group_column: str | None = None,
+    split_column: str | None = None,
+) -> datasets.Dataset:
+    """A data set in the form of `FEATURES`; its pictures stay where they are.
+
+    Args:
+        source: a data set's id on the Hugging Face Hub, a folder that `save_to_disk` wrote, or
+            another that `datasets.load_dataset` takes, such as one of Parquet files.
+        group_of: from a row's id to its group, where there is no `group_column`.
+        cache_dir: where `datasets` keeps what it makes of the source; None is its own place.
+        split: which one to take; needed where there are several.
+        image_column, mask_column: guessed from their names where they are not given.
+        object_mask_column: masks of what the hands hold.
+        id_column: by default rows are numbered.
+        group_column: of persons, bursts, ....
+        split_column: "train", "val" or "test", where the rows of one split hold more than one.
+
+    Raises:
+        ValueError: if the data set cannot be opened or has no such split or columns, or ids are
+            not unique.
+    """
+    loaded = _open(source, split, cache_dir)
+    image = _picture_column(loaded, "image", image_column, ())
+    columns = {image: "image"}
+    columns[_picture_column(loaded, "mask", mask_column, (image,))] = "mask"
+    if object_mask_column is not None:
+        held = _picture_column(loaded, "object_mask", object_mask_column, tuple(columns))
+        columns[held] = "object_mask"
+    ids = (
+        [f"{index:06d}" for index in range(len(loaded))]
+        if id_column is None
+        else _texts(loaded, "id_column", id_column)
+    )
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"id_column {id_column!r} of {source} has the same value in several rows")
+    groups = (
+        [group_of(name) for name in ids]
+        if group_column is None
+        else _texts(loaded, "group_column", group_column)
+    )
+    splits = (
+        [None] * len(ids) if split_column is None else _column(loaded, "split_column", split_column)
+    )
+    loaded = loaded.select_columns(list(columns)).rename_columns(columns)
+    for name in columns.values():
+        loaded = loaded.cast_column(name, datasets.Image())
+    added: dict[str, list[Any]] = {
+        "id": ids,
+        "group": groups,
+        "source": [Path(source).name] * len(ids),
+        "split": splits,
+    }
+    added |= {name: [None] * len(ids) for name in MASKS if name not in columns.values()}
+    for name, values in added.items():
+        loaded = loaded.add_column(name, values, feature=FEATURES[name])
+    return loaded.select_columns(list(FEATURES))
+
+
+def list_hub(source: str | Path, group_of: Callable[[str], str], **options: Any) -> list[HubPhoto]:
+    """The rows of `load_hub` one by one."""
+    dataset = load_hub(source, group_of, **options)
+    names = dataset.select_columns(list(NAMES))
+    rows = undecoded(dataset)
+    return [HubPhoto(**row, dataset=rows, index=index) for index, row in enumerate(names)]
+
+
+def _open(source: str | Path, split: str | None, cache_dir: str | Path | None) -> datasets.Dataset:
+    path = Path(source)
+    try:
+        if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+            loaded = datasets.load_from_disk(str(path))
+        else:
+            cache = None if cache_dir is None else str(cache_dir)
+            loaded = datasets.load_dataset(str(source), cache_dir=cache)
+    # What `datasets` and the hub raise has no common base.
+    except Exception as error:
+        raise ValueError(f"cannot open the data set {source}: {error}") from error
+    if isinstance(loaded, datasets.Dataset):
+        return loaded
+    if split is None and len(loaded) == 1:
+        return next(iter(loaded.values()))
+    if split not in loaded:
+        raise ValueError(f"split must be one of {', '.join(loaded)} for {source}, got {split!r}")
+    return loaded[split]
+
+
+def _picture_column(
+    dataset: datasets.Dataset, role: str, given: str | None, taken: tuple[str, ...]
+) -> str:
+    """The column that is `given`, or else the one that looks like `role`, leaving out `taken`."""
+    free = [name for name in dataset.column_names if name not in taken]
+    if given is not None and given in free:
+        return given
+    pictures = [name for name in free if isinstance(dataset.features[name], datasets.Image)]
+    guesses = [name for name in _GUESSES[role] if name in pictures] if given is None else []
+    # An only picture that is left must be the mask; an only picture of all may be anything.
+    if not guesses and given is None and len(pictures) == 1 and taken:
+        guesses = pictures
+    if not guesses:
+        columns = ", ".join(f"{name} ({_kind(dataset, name)})" for name in dataset.column_names)
+        raise ValueError(f"{role}_column: got {given!r}, the columns are {columns}")
+    return guesses[0]
+
+
+def _texts(dataset: datasets.Dataset, option: str, name: str) -> list[str]:
+    return [str(value) for value in _column(dataset, option, name)]
+
+
+def _column(dataset: datasets.Dataset, option: str, name: str) -> list[Any]:
+    if name not in dataset.column_names:
+        raise ValueError(
+            f"{option}: got {name!r}, the columns are {', '.join(dataset.column_names)}"
+        )
+    return list(dataset[name])
+
+
+def _kind(dataset: datasets.Dataset, name: str) -> str:
+    feature = dataset.features[name]
+    return getattr(feature, "dtype", None) or type(feature).__name__

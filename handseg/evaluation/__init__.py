@@ -1,0 +1,1 @@
+"""Masks compared with reference masks: counts, metrics, reports."""

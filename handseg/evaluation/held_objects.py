@@ -1,0 +1,135 @@
+"""How well what hands hold is cut out: through the whole pipeline, against exact masks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from handseg.evaluation.metrics import compare_masks
+from handseg.runtime.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handseg.segmenter import HandSegmenter
+
+logger = logging.getLogger(__name__)
+
+
+class PhotoWithObjects(Protocol):
+    """What is asked of a photo: `handseg.data.LabelledPhotos` holds such."""
+
+    @property
+    def id(self) -> str: ...
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """The photo, (H, W, 3) uint8 RGB, and the mask of all its hands, (H, W) bool."""
+        ...
+
+    def load_object_mask(self) -> np.ndarray | None:
+        """What its hands hold, (H, W) bool; None where that is not labelled."""
+        ...
+
+
+@dataclass(frozen=True)
+class ObjectScore:
+    """How one photo came out.
+
+    Attributes:
+        id: of the photo.
+        held: whether a hand of it holds something.
+        hands: how many hands were found.
+        iou: of the objects of all hands together; 0 where one is held and no hand was found, 1
+            where none is held and none was seen.
+        hand_iou: of all hands together.
+    """
+
+    id: str
+    held: bool
+    hands: int
+    iou: float
+    hand_iou: float
+
+
+@dataclass(frozen=True)
+class ObjectEvaluation:
+    """How a set of photos came out; `failures` says by a photo's id why it was not compared."""
+
+    photos: tuple[ObjectScore, ...]
+    failures: dict[str, str]
+
+    def summary(self) -> dict[str, Any]:
+        """The figures, by name; a mean over no photo is None."""
+        held = [photo for photo in self.photos if photo.held]
+        empty = [photo for photo in self.photos if not photo.held]
+        held_iou = [photo.iou for photo in held]
+        return {
+            "photos": len(self.photos),
+            "held": len(held),
+            "no hand found": sum(photo.hands == 0 for photo in self.photos),
+            "mean IoU": _mean([photo.iou for photo in self.photos]),
+            "mean IoU, held": _mean(held_iou),
+            "median IoU, held": float(np.median(held_iou)) if held else None,
+            "seen of those held": _mean([value > 0 for value in held_iou]),
+            "false objects": _mean([photo.iou == 0 for photo in empty]),
+            "hand IoU, held": _mean([photo.hand_iou for photo in held]),
+            "hand IoU, nothing held": _mean([photo.hand_iou for photo in empty]),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write `objects.json` into `folder`: the figures, and every photo's."""
+        folder.mkdir(parents=True, exist_ok=True)
+        values = {
+            "summary": self.summary(),
+            "photos": [vars(photo) for photo in self.photos],
+            "failures": self.failures,
+        }
+        with write_atomic(folder / "objects.json") as temporary:
+            temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def evaluate_objects(
+    segmenter: HandSegmenter,
+    photos: Sequence[PhotoWithObjects],
+    progress: Callable[[Sequence[PhotoWithObjects]], Iterable[PhotoWithObjects]] = iter,
+) -> ObjectEvaluation:
+    """Segment photos with what their hands hold and compare it with their object masks.
+
+    A photo that cannot be used, or has no object mask, is reported in `failures`.
+    """
+    scores: list[ObjectScore] = []
+    failures: dict[str, str] = {}
+    for photo in progress(photos):
+        try:
+            image, hand = photo.load()
+            truth = photo.load_object_mask()
+            if truth is None:
+                raise ValueError(f"{photo.id} has no object mask")
+            result = segmenter.segment(image, objects=True)
+            seen = result.object_mask
+            assert seen is not None
+            scores.append(
+                ObjectScore(
+                    photo.id,
+                    bool(truth.any()),
+                    len(result),
+                    compare_masks(seen, truth).iou,
+                    compare_masks(result.mask, hand).iou,
+                )
+            )
+        except Exception as error:
+            # One photo must not cost the results of all others, whatever is wrong with it.
+            logger.debug("%s", photo.id, exc_info=True)
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            failures[photo.id] = f"{kind}{error}"
+    return ObjectEvaluation(tuple(scores), failures)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None

@@ -1,0 +1,1 @@
+"""Fine-tuning a SAM-family model with LoRA."""

@@ -1,0 +1,239 @@
+"""The folder of a tuned adapter: weights, settings, prompt recipe and model card."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import huggingface_hub
+import yaml
+from huggingface_hub import constants
+from huggingface_hub.errors import HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
+
+from handseg.errors import ModelError
+from handseg.finetune.lora.lora import LoraSettings
+from handseg.models.adapters import ADAPTER_CONFIG, is_adapter
+from handseg.models.bundled import LITE
+from handseg.models.semantic.config import HAND, OBJECT
+from handseg.prompts import PromptRecipe
+from handseg.prompts.recipe import RECIPE_FILE
+
+WEIGHTS = "adapter_model.safetensors"
+CARD = "README.md"
+_LITE_LICENCE = "cc-by-sa-4.0"
+"""An adapter is a derivative of its base, and the bundled weights' licence is share-alike."""
+_USES = {
+    HAND: (
+        "hands",
+        "hands",
+        'segmenter = HandSegmenter.from_pretrained("{base}", adapter="path/to/this/folder")\n'
+        'segmenter.segment("photo.jpg").cutout().save("hand.png")',
+    ),
+    OBJECT: (
+        "held objects",
+        "what hands hold",
+        'folder = "path/to/this/folder"\n'
+        'segmenter = HandSegmenter.from_pretrained("{base}", object_adapter=folder)\n'
+        'mask = segmenter.segment("photo.jpg", objects=True).object_mask',
+    ),
+}
+"""By target: the card's title, what the masks show, how the adapter is used."""
+
+
+def save_adapter(
+    model: Any, folder: str | Path, *, base: str, recipe: PromptRecipe, card: str
+) -> None:
+    """Write what `HandSegmenter.from_pretrained(folder)` and `handseg segment --adapter` take.
+
+    Other files in `folder` stay. A crash leaves the old adapter, the new one, or no adapter that
+    loads, never the weights of one with the settings of another.
+
+    Args:
+        model: from `add_lora`, without the wrappers of distributed training.
+        folder: is made where it is missing.
+        base: the hub id or path from which the base model was loaded, or "handseg-lite".
+        recipe: the prompts the adapter was trained with.
+        card: Markdown, see `model_card`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.peft_config["default"].base_model_name_or_path = base
+    with TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+        fresh = Path(temporary)
+        model.save_pretrained(fresh, save_embedding_layers=False)
+        recipe.save(fresh)
+        (fresh / CARD).write_text(card, encoding="utf-8")
+        settings = (ADAPTER_CONFIG, RECIPE_FILE)
+        if not all(_same(fresh / name, folder / name) for name in settings):
+            # Without its configuration the folder does not load; the new one is moved last.
+            (folder / ADAPTER_CONFIG).unlink(missing_ok=True)
+        for name in (WEIGHTS, RECIPE_FILE, CARD, ADAPTER_CONFIG):
+            (fresh / name).replace(folder / name)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def model_card(
+    *,
+    base: str,
+    recipe: PromptRecipe,
+    settings: LoraSettings,
+    data: str,
+    photos: int,
+    command: str,
+    metrics: Mapping[str, Mapping[str, Any]],
+    versions: Mapping[str, str],
+    target: str = HAND,
+) -> str:
+    """The adapter's README in Markdown, with the metadata that the Hugging Face Hub reads.
+
+    Args:
+        base: as for `save_adapter`.
+        recipe: the prompts the adapter was trained with.
+        settings: of the LoRA.
+        data: name of the data set, as others should read it.
+        photos: how many of them were trained on.
+        command: that trains the adapter again.
+        metrics: a row of the table of results each, such as "val, zero-shot", and its columns.
+        versions: of the software, see `handseg.runtime.environment.versions`.
+        target: which masks it was tuned to, "hand" or "object".
+    """
+    title, what, use = _USES[target]
+    licence_line = (
+        f"{_LITE_LICENCE}, as the weights of {LITE} are."
+        if base == LITE
+        else "Not stated yet: set `license` in the metadata to one that the base model's and the "
+        "data's allow."
+    )
+    return f"""---
+{plain_yaml(_metadata(base))}
+---
+
+# LoRA adapter of {base} for {title}
+
+Tunes `{base}` to the masks of {what} in {data} ({photos:,} photos) with
+[LoRA](https://arxiv.org/abs/2106.09685). With handseg:
+
+```python
+from handseg import HandSegmenter
+
+{use.format(base=base)}
+```
+
+## Figures
+
+{markdown_table(metrics)}
+
+## Training
+
+```
+{command}
+```
+
+LoRA:
+
+```yaml
+{plain_yaml(dataclasses.asdict(settings))}
+```
+
+Prompts ({RECIPE_FILE}):
+
+```yaml
+{plain_yaml(recipe.to_dict())}
+```
+
+Versions: {", ".join(f"{name} {version}" for name, version in versions.items())}.
+
+## Licence
+
+{licence_line}
+"""
+
+
+def _metadata(base: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "mask-generation"}
+    # The hub refuses a card whose base is a path.
+    if _is_hub_id(base) and not Path(base).exists():
+        values["base_model"] = base
+    if base == LITE:
+        values["license"] = _LITE_LICENCE
+    values["tags"] = ["handseg", "hand-segmentation", "segment-anything", "lora"]
+    return values
+
+
+def _is_hub_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def plain_yaml(values: Mapping[str, Any]) -> str:
+    """`values` as YAML in their own order, for a card."""
+    return yaml.safe_dump(dict(values), sort_keys=False).strip()
+
+
+def markdown_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Rows by their names, each of values by column, as a table in Markdown."""
+    if not rows:
+        return "Not measured."
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    lines = [["", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def push_to_hub(folder: str | Path, repo_id: str, private: bool = False) -> str:
+    """Upload the adapter in `folder`, and nothing else of it, to the Hugging Face Hub.
+
+    Args:
+        folder: written by `save_adapter`.
+        repo_id: "user/name"; the repository is made where it is missing.
+        private: whether only its owner sees a repository that is made; one that exists stays as
+            public as it is.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        ModelError: `folder` holds no adapter, `repo_id` is none, there is no token, or the hub
+            cannot be reached or refuses.
+    """
+    folder = Path(folder)
+    if not is_adapter(folder):
+        raise ModelError(f"{folder}: no {ADAPTER_CONFIG}, so there is no adapter to upload")
+    if not _is_hub_id(repo_id):
+        raise ModelError(f"repo_id must look like user/name, got {repo_id!r}")
+    if huggingface_hub.get_token() is None:
+        raise ModelError(
+            "the Hugging Face Hub takes uploads with a token only: run `hf auth login` or set "
+            "HF_TOKEN"
+        )
+    hub = huggingface_hub.HfApi()
+    try:
+        address = hub.create_repo(repo_id, private=private, exist_ok=True)
+        hub.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=[WEIGHTS, ADAPTER_CONFIG, RECIPE_FILE, CARD],
+            commit_message="Upload a handseg adapter",
+        )
+    # A ValueError is the hub's word for a card whose metadata it does not take.
+    except (HTTPError, OSError, ValueError) as error:
+        raise ModelError(
+            f"cannot upload {folder} to {repo_id} on {constants.ENDPOINT}: {error}"
+        ) from error
+    return str(address)

@@ -1,0 +1,283 @@
+"""The views of a run, and what the frozen encoder makes of them, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.utils.data import Dataset
+
+from handseg.errors import TrainingError
+from handseg.finetune.lora.augment import Augmentation, plain_view, varied_view
+from handseg.finetune.lora.hands import TrainingHand
+from handseg.finetune.pretrain.samples import to_tensors
+from handseg.finetune.sampler import WeightedEpochSampler
+from handseg.prompts import PromptRecipe
+from handseg.runtime.files import write_atomic
+
+SIGNATURE_FILE = "signature.json"
+SHARD = 64
+"""Views in a file: some 100 MB of them for handseg-lite and SAM alike."""
+_SOFTWARE = ("handseg", "torch", "transformers", "mediapipe", "opencv")
+"""What views and features are made with."""
+_HALF = ("target", "skeleton")
+"""Besides the features, what is stored in half precision."""
+
+Item = dict[str, Any]
+
+
+class AugmentedHands(Dataset[Item]):
+    """Each hand's views, one after the other: the hand's view v is item `hand * views + v`.
+
+    An item is the region as "image" (S, S, 3) uint8, and what `to_tensors` makes. It depends on the
+    hand, the view and the seed alone.
+    """
+
+    def __init__(
+        self,
+        hands: Sequence[TrainingHand],
+        recipe: PromptRecipe,
+        size: int,
+        augmentation: Augmentation,
+        views: int,
+        seed: int,
+    ) -> None:
+        self.hands, self.recipe, self.size = hands, recipe, size
+        self.augmentation, self.views, self.seed = augmentation, views, seed
+
+    def __len__(self) -> int:
+        return len(self.hands) * self.views
+
+    def __getitem__(self, index: int) -> Item:
+        hand, view = divmod(index, self.views)
+        if view == 0:
+            sample = plain_view(self.hands[hand], self.recipe, self.size)
+        else:
+            rng = np.random.default_rng([self.seed, hand, view])
+            sample = varied_view(self.hands[hand], self.recipe, self.size, self.augmentation, rng)
+        return {"image": torch.from_numpy(sample.image), **to_tensors(sample)}
+
+
+class FeatureCache(Dataset[Item]):
+    """The items of `AugmentedHands` with "embeddings" in place of "image", in safetensors files.
+
+    Args:
+        folder: of the cache; made if it is missing.
+        count: of the views.
+        signature: what the features depend on, fit for JSON.
+
+    Raises:
+        TrainingError: if the folder holds the features of something else.
+    """
+
+    def __init__(self, folder: Path, count: int, signature: Mapping[str, Any]) -> None:
+        self.folder, self.count = folder, count
+        self._open: dict[int, Any] = {}
+        path = folder / SIGNATURE_FILE
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with write_atomic(path) as temporary:
+                temporary.write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")
+            return
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TrainingError(f"{path} cannot be read, delete its folder: {error}") from error
+        if stored != json.loads(json.dumps(signature)):
+            names = sorted(
+                name
+                for name in stored.keys() | signature.keys()
+                if stored.get(name) != json.loads(json.dumps(signature.get(name)))
+            )
+            raise TrainingError(
+                f"the features in {folder} were made with other {', '.join(names)}: delete the "
+                "folder, or name another one as cache"
+            )
+
+    def fill(
+        self,
+        views: AugmentedHands,
+        encode: Callable[[np.ndarray], dict[str, Any]],
+        shards: Iterable[int],
+        batch: int = 8,
+    ) -> None:
+        """Write those of `shards` that are missing.
+
+        `encode` takes (N, S, S, 3) uint8 and gives what the decoder takes, by argument name.
+        """
+        for shard in shards:
+            if self._path(shard).is_file():
+                continue
+            tensors: dict[str, torch.Tensor] = {}
+            rows = range(shard * SHARD, min(self.count, (shard + 1) * SHARD))
+            for start in range(rows.start, rows.stop, batch):
+                chunk = [views[row] for row in range(start, min(start + batch, rows.stop))]
+                encoded = encode(np.stack([item.pop("image").numpy() for item in chunk]))
+                for place, item in enumerate(chunk):
+                    features = _flatten(encoded, place)
+                    for name, value in {**item, **features}.items():
+                        half = name in _HALF or name in features
+                        tensor = value.to("cpu", torch.float16 if half else value.dtype)
+                        tensors[f"{start + place}.{name}"] = tensor.contiguous()
+            if not all(tensor.isfinite().all() for tensor in tensors.values()):
+                raise TrainingError("the encoder's features exceed half precision: use cache=false")
+            with write_atomic(self._path(shard)) as temporary:
+                save_file(tensors, temporary)
+
+    @property
+    def shards(self) -> range:
+        """The numbers of the files."""
+        return range(-(-self.count // SHARD))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Item:
+        file, names = self._file(index // SHARD)
+        stored = {name: file.get_tensor(f"{index}.{name}") for name in names}
+        item: Item = {}
+        for name, tensor in stored.items():
+            if "/" not in name:
+                item[name] = tensor.float() if name in _HALF else tensor
+        return {**item, "embeddings": _unflatten(stored)}
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / f"features-{shard:05d}.safetensors"
+
+    def _file(self, shard: int) -> tuple[Any, list[str]]:
+        """An open file, and the names of an item's tensors, the same for all of a run."""
+        if shard not in self._open:
+            try:
+                file = safe_open(self._path(shard), framework="pt")
+                start = f"{shard * SHARD}."
+                names = [key.removeprefix(start) for key in file.keys() if key.startswith(start)]  # noqa: SIM118
+                self._open[shard] = file, names
+            except (OSError, SafetensorError) as error:
+                raise TrainingError(
+                    f"{self._path(shard)} cannot be read, delete it and start again: {error}"
+                ) from error
+        return self._open[shard]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Open files do not go to a worker process.
+        return {**self.__dict__, "_open": {}}
+
+
+def _flatten(encoded: Mapping[str, Any], place: int) -> dict[str, torch.Tensor]:
+    """Row `place` of each tensor: "name/-1", or "name/i" where there is a list of them."""
+    flat: dict[str, torch.Tensor] = {}
+    for name, value in encoded.items():
+        if isinstance(value, list):
+            flat |= {f"{name}/{index}": tensor[place] for index, tensor in enumerate(value)}
+        else:
+            flat[f"{name}/-1"] = value[place]
+    return flat
+
+
+def _unflatten(stored: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """The inverse of `_flatten`, in full precision."""
+    encoded: dict[str, Any] = {}
+    places = sorted((name.split("/") for name in stored if "/" in name), key=lambda n: int(n[1]))
+    for name, place in places:
+        tensor = stored[f"{name}/{place}"].float()
+        if place == "-1":
+            encoded[name] = tensor
+        else:
+            encoded.setdefault(name, []).append(tensor)
+    return encoded
+
+
+def signature(views: AugmentedHands, model: torch.nn.Module) -> dict[str, Any]:
+    """All that the features of `views` depend on, each part by name."""
+    from handseg.runtime.environment import versions
+
+    data = hashlib.sha256()
+    for hand in views.hands:
+        marks = b"" if hand.landmarks is None else hand.landmarks.tobytes()
+        data.update(hand.digest().encode() + marks)
+    weights = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        weights.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return {
+        "data": data.hexdigest(),
+        "model": weights.hexdigest(),
+        "recipe": views.recipe.to_dict(),
+        "augmentation": vars(views.augmentation) if views.views > 1 else None,
+        "views": views.views,
+        "input size": views.size,
+        "seed": views.seed,
+        "versions": {name: versions()[name] for name in _SOFTWARE},
+    }
+
+
+class EpochSampler(Dataset[Item]):
+    """Everything that a run shows, in order: sample n depends on the seed and n alone.
+
+    Each pass shows each hand once, in another order, each time in another of its views. With
+    `weighted`, it shows as many hands, but which ones and how often is told by that.
+    """
+
+    def __init__(
+        self,
+        items: Dataset[Item],
+        hands: int,
+        views: int,
+        seed: int,
+        weighted: WeightedEpochSampler | None = None,
+    ) -> None:
+        self.items, self.hands, self.views, self.seed = items, hands, views, seed
+        self.weighted = weighted
+        self.first, self.last = 0, 0
+        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
+
+    def between(self, first: int, last: int) -> EpochSampler:
+        """Samples `first` to `last` of the run, the last one not included."""
+        part = EpochSampler(self.items, self.hands, self.views, self.seed, self.weighted)
+        part.first, part.last = first, last
+        return part
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> Item:
+        turn, place = divmod(self.first + index, self.hands)
+        if self._order[0] != turn:
+            self._order = turn, self._pass(turn)
+        return self.items[int(self._order[1][place])]
+
+    def _pass(self, turn: int) -> np.ndarray:
+        """The items of a pass, (hands,) int."""
+        if self.weighted is not None:
+            hands, before = self.weighted.draw(turn)
+            return hands * self.views + before % self.views
+        rng = np.random.default_rng([self.seed, 11, turn])
+        return rng.permutation(self.hands) * self.views + turn % self.views
+
+
+def collate(items: Sequence[Item]) -> Item:
+    """A batch; hands with fewer points than others get more of them, labelled -10.
+
+    Items without prompts are put together as they are.
+    """
+    from torch.utils.data import default_collate
+
+    from handseg.prompts import IGNORED
+
+    if "labels" not in items[0]:
+        return default_collate(list(items))
+    most = max(item["labels"].shape[-1] for item in items)
+    padded = []
+    for item in items:
+        missing = most - item["labels"].shape[-1]
+        pad = torch.nn.functional.pad
+        points = pad(item["points"], (0, 0, 0, missing))
+        labels = pad(item["labels"], (0, missing), value=IGNORED)
+        padded.append({**item, "points": points, "labels": labels})
+    return default_collate(padded)

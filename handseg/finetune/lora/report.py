@@ -1,0 +1,133 @@
+"""What came of a run: base and adapter side by side on its photos, and the adapter's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from handseg.data import LabelledPhotos
+from handseg.data.splits import TEST, TRAIN, VALIDATION
+from handseg.evaluation.held_objects import evaluate_objects
+from handseg.evaluation.report import write_report
+from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
+from handseg.finetune.lora.adapter import CARD, model_card
+from handseg.finetune.lora.hands import TrainingHand
+from handseg.finetune.lora.outline import measure_outline
+from handseg.finetune.lora.settings import FinetuneConfig
+from handseg.finetune.settings import CONFIG_FILE
+from handseg.landmarks import start_quietly
+from handseg.models.semantic.config import OBJECT
+from handseg.prompts import PromptRecipe
+from handseg.runtime.environment import versions
+from handseg.runtime.files import write_atomic
+from handseg.runtime.progress import tracked
+from handseg.segmenter import HandSegmenter
+
+REPORT = "report"
+
+
+def report_run(
+    config: FinetuneConfig,
+    recipe: PromptRecipe,
+    photos: Mapping[str, LabelledPhotos],
+    output: Path,
+    device: Any,
+) -> None:
+    """Evaluate base and adapter on validation and test part; write reports and the card's figures.
+
+    Both see the photos through the whole pipeline, the base with its own recipe.
+    """
+    command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
+    rows: dict[str, dict[str, Any]] = {}
+    for part in (VALIDATION, TEST):
+        if config.report and photos.get(part) and config.data.target == OBJECT:
+            rows[part] = _report_objects(config, output, part, photos[part], device)
+        elif config.report and photos.get(part):
+            systems = {
+                name: _evaluate(config, adapter, photos[part], device)
+                for name, adapter in (("zero-shot", None), ("tuned", output))
+            }
+            details = {"command": command, "data": config.data.source, "part": part}
+            write_report(systems, output / REPORT / part, {**details, "versions": versions()})
+            rows |= {
+                f"{part}, {name}": _row(evaluations[MEDIAPIPE])
+                for name, evaluations in systems.items()
+            }
+    card = model_card(
+        base=config.model,
+        target=config.data.target,
+        recipe=recipe,
+        settings=config.lora,
+        data=Path(config.data.source).name,
+        photos=len(photos[TRAIN]),
+        command=command,
+        metrics=rows,
+        versions=versions(),
+    )
+    with write_atomic(output / CARD) as temporary:
+        temporary.write_text(card, encoding="utf-8")
+
+
+def find_outline(
+    config: FinetuneConfig,
+    recipe: PromptRecipe,
+    hands: Sequence[TrainingHand],
+    output: Path,
+    device: Any,
+) -> PromptRecipe:
+    """`recipe` with the outline that the tuned model's masks need, as written into `output`.
+
+    The decoder learns which things belong to the hand, but its contour is moved to the photo's
+    edges, so how generously masks are drawn has to be learnt beside it.
+    """
+    with HandSegmenter.from_pretrained(config.model, adapter=output, device=device) as segmenter:
+        outline = measure_outline(segmenter, hands, lambda items: tracked(items, "outline"))
+    recipe = replace(recipe, outline=round(outline, 4))
+    recipe.save(output)
+    return recipe
+
+
+def _evaluate(
+    config: FinetuneConfig, adapter: Path | None, photos: LabelledPhotos, device: Any
+) -> dict[str, Evaluation]:
+    name = "tuned" if adapter else "zero-shot"
+    with HandSegmenter.from_pretrained(config.model, adapter=adapter, device=device) as segmenter:
+        start_quietly(lambda: segmenter.landmarker)
+        return {
+            prompts: evaluate_pairs(
+                segmenter,
+                photos,
+                prompts=prompts,
+                progress=lambda items: tracked(items, f"evaluating {name}"),
+            )
+            for prompts in (MEDIAPIPE, MASK)
+        }
+
+
+def _report_objects(
+    config: FinetuneConfig, output: Path, part: str, photos: LabelledPhotos, device: Any
+) -> dict[str, Any]:
+    """Write what the adapter in `output` makes of held objects; returns the figures."""
+    with HandSegmenter.from_pretrained(
+        config.model, object_adapter=output, device=device
+    ) as segmenter:
+        start_quietly(lambda: segmenter.landmarker)
+        scores = evaluate_objects(
+            segmenter, photos, lambda items: tracked(items, "evaluating objects")
+        )
+    scores.save(output / REPORT / part)
+    return scores.summary()
+
+
+def _row(evaluation: Evaluation) -> dict[str, Any]:
+    summary = evaluation.summary
+    iou, boundary = summary.metrics["iou"], summary.metrics["boundary_f"]
+    return {
+        "photos": len(evaluation.photos),
+        "missed": summary.missed,
+        "mean IoU": iou["mean"],
+        "median IoU": iou["median"],
+        "boundary F": boundary["mean"],
+    }

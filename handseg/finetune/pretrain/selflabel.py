@@ -1,0 +1,185 @@
+"""Masks for photos that have none, made by a trained model and kept only where it is sure.
+
+    python -m handseg.finetune.pretrain.selflabel --model runs/lite --photos DIR --output DIR
+
+Every hand is segmented under several recipes, regions and a mirror image. Where these agree with
+each other and with GrabCut, which knows nothing of hands but sees every edge, their mean becomes
+the mask. The output is a folder of pairs, one for each hand: images/ and masks/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from handseg.errors import ImageError
+from handseg.evaluation.metrics import compare_masks
+from handseg.io.files import find_images
+from handseg.io.images import load_image
+from handseg.landmarks import HandLandmarker, HandLandmarks
+from handseg.landmarks.anatomy import wrist_side
+from handseg.runtime.files import write_atomic
+from handseg.segmenter import HandSegmenter
+
+logger = logging.getLogger(__name__)
+
+# What a hand is looked at with: each must be a fair way to prompt, and they should differ.
+VARIANTS: tuple[tuple[dict, bool], ...] = (
+    ({}, False),
+    ({}, True),
+    ({"skeleton": True}, False),
+    ({"positives": (), "negatives": ()}, False),
+    ({"box": False}, True),
+    ({"region_margin": 0.32}, False),
+    ({"region_margin": 0.2}, True),
+)
+
+
+@dataclass(frozen=True)
+class SelfLabelThresholds:
+    """What a hand's mask must reach to be kept, all 0..1.
+
+    Attributes:
+        votes: share of MediaPipe's views that found the hand.
+        agreement: mean IoU of the variants with their mean.
+        grabcut: IoU of GrabCut's mask with the variants' mean.
+        predicted_iou: mean of the variants' own estimates.
+    """
+
+    votes: float = 0.4
+    agreement: float = 0.94
+    grabcut: float = 0.86
+    predicted_iou: float = 0.75
+
+
+def self_label(
+    segmenter: HandSegmenter, photo: np.ndarray, thresholds: SelfLabelThresholds
+) -> list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]]:
+    """Each hand of a photo with its mask, (H, W) bool, or None where the opinions differ."""
+    found = segmenter.landmarker.detect(photo)
+    labelled: list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]] = []
+    for hand in found:
+        alphas, estimates = _opinions(segmenter, photo, hand.points)
+        # Where a bare forearm ends is a matter of definition, not of what is seen.
+        above_wrist = wrist_side(hand.points, *photo.shape[:2])
+        alphas = [alpha * above_wrist for alpha in alphas]
+        mean = np.mean(alphas, axis=0)
+        mask = mean > 0.5
+        if not mask.any():
+            labelled.append((hand, None, {"agreement": 0.0}))
+            continue
+        scores = {
+            "votes": hand.votes / len(segmenter.landmarker.views),
+            "agreement": float(np.mean([_iou(alpha > 0.5, mask) for alpha in alphas])),
+            "predicted_iou": float(np.mean(estimates)),
+            "grabcut": _iou(grabcut(photo, mean) & (above_wrist > 0.5), mask),
+        }
+        sure = all(scores[name] >= least for name, least in vars(thresholds).items())
+        labelled.append((hand, mask if sure else None, scores))
+    return labelled
+
+
+def _opinions(
+    segmenter: HandSegmenter, photo: np.ndarray, points: np.ndarray
+) -> tuple[list[np.ndarray], list[float]]:
+    alphas, estimates = [], []
+    mirrored = np.ascontiguousarray(photo[:, ::-1])
+    mirrored_points = points * [-1, 1] + [photo.shape[1] - 1, 0]
+    for changes, mirror in VARIANTS:
+        recipe = dataclasses.replace(segmenter.recipe, **changes)
+        variant = HandSegmenter(segmenter.model, recipe)
+        image, marks = (mirrored, mirrored_points) if mirror else (photo, points)
+        hand = variant.segment(image, landmarks=marks).hands[0]
+        alphas.append(hand.alpha[:, ::-1] if mirror else hand.alpha)
+        estimates.append(hand.predicted_iou)
+    return alphas, estimates
+
+
+def grabcut(photo: np.ndarray, probability: np.ndarray, rounds: int = 3) -> np.ndarray:
+    """GrabCut's mask (H, W) bool, started from `probability` with a band left open around 0.5."""
+    rows, columns = (np.flatnonzero((probability > 0.5).any(axis)) for axis in (1, 0))
+    reach = max(len(rows), len(columns)) // 2
+    window = (
+        slice(max(0, rows[0] - reach), rows[-1] + reach),
+        slice(max(0, columns[0] - reach), columns[-1] + reach),
+    )
+    part = (probability[window] > 0.5).astype(np.uint8)
+    width = max(3, round(0.03 * max(len(rows), len(columns))))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1,) * 2)
+    trimap = np.where(part, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    trimap[cv2.erode(part, kernel) > 0] = cv2.GC_FGD
+    trimap[cv2.dilate(part, kernel) == 0] = cv2.GC_BGD
+    cv2.setRNGSeed(0)
+    models = np.zeros((2, 1, 65))
+    image = np.ascontiguousarray(photo[window])
+    cv2.grabCut(image, trimap, None, models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
+    result = np.zeros(probability.shape, bool)
+    result[window] = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    return result
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> float:
+    return compare_masks(one, other).iou
+
+
+def label_folder(
+    segmenter: HandSegmenter, photos: Sequence[Path], output: Path, thresholds: SelfLabelThresholds
+) -> None:
+    """Write a pair for every hand that is sure, and `labels.json` with the scores of all."""
+    from rich.progress import track
+
+    for name in ("images", "masks"):
+        (output / name).mkdir(parents=True, exist_ok=True)
+    records, landmarks = {}, {}
+    for path in track(photos, "labelling"):
+        try:
+            photo = load_image(path)
+        except ImageError as error:
+            logger.warning("%s", error)
+            continue
+        for index, (hand, mask, scores) in enumerate(self_label(segmenter, photo, thresholds)):
+            stem = f"{path.stem}_h{index}"
+            records[stem] = {"kept": mask is not None, **scores}
+            if mask is None:
+                continue
+            shutil.copyfile(path, output / "images" / f"{stem}{path.suffix}")
+            with write_atomic(output / "masks" / f"{stem}.png") as temporary:
+                Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
+            landmarks[f"{output.name}/{stem}"] = np.round(hand.points, 2).tolist()
+    (output / "labels.json").write_text(json.dumps(records, indent=1))
+    # In the form of `add_landmarks`: in a photo of two hands it must not look for the hand again.
+    (output / "landmarks.json").write_text(json.dumps(landmarks))
+    kept = sum(record["kept"] for record in records.values())
+    logger.info("kept %d of %d hands in %d photos", kept, len(records), len(photos))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", required=True, help="model folder, as HandSegmenter takes it")
+    parser.add_argument("--photos", required=True, help="folder of photos")
+    parser.add_argument("--output", type=Path, required=True, help="folder of pairs to write")
+    for item in dataclasses.fields(SelfLabelThresholds):
+        parser.add_argument(f"--{item.name.replace('_', '-')}", type=float, default=item.default)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    names = [item.name for item in dataclasses.fields(SelfLabelThresholds)]
+    thresholds = SelfLabelThresholds(**{name: getattr(options, name) for name in names})
+    with (
+        HandLandmarker(all_views=True) as landmarker,  # Each view has a vote.
+        HandSegmenter.from_pretrained(options.model, landmarker=landmarker) as segmenter,
+    ):
+        label_folder(segmenter, find_images([options.photos]), options.output, thresholds)
+
+
+if __name__ == "__main__":
+    main()

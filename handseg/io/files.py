@@ -1,0 +1,129 @@
+"""Image files: found by name, folder or pattern, and written whole or not at all."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from handseg.errors import ImageError
+from handseg.runtime.files import write_atomic
+
+IMAGE_SUFFIXES = frozenset((
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png",
+    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+))  # fmt: skip
+"""Lower-case suffixes of the files that `find_images` takes from a folder or a pattern."""
+
+_ALPHA_FORMATS = ("AVIF", "JPEG2000", "PNG", "TIFF", "WEBP")
+
+
+def find_images(inputs: Iterable[str | Path], *, recursive: bool = False) -> list[Path]:
+    """The image files that files, folders and glob patterns (`**` too) name, each once, in order.
+
+    A file named in full is taken whatever its suffix. Folders, and folders that a pattern
+    matches, give their images in plain sorted order; with `recursive`, those of all folders below.
+    Of folders and patterns only files with one of `IMAGE_SUFFIXES` are taken, hidden ones never.
+
+    Raises:
+        ImageError: if one of `inputs` gives no file.
+    """
+    found: dict[str, Path] = {}
+    for entry in [inputs] if isinstance(inputs, str | Path) else inputs:
+        path = Path(entry)
+        if path.is_dir():
+            files = _images_in(path, recursive)
+            missing = f"the folder {entry} holds no image" + ("" if recursive else " of its own")
+        elif path.exists():
+            files = [path]
+        else:
+            files = []
+            for match in map(Path, sorted(glob.glob(str(entry), recursive=True))):  # noqa: PTH207
+                files += _images_in(match, recursive) if match.is_dir() else _only_images([match])
+            missing = f"no such file, nor does it match an image: {entry}"
+        if not files:
+            raise ImageError(missing)
+        for file in files:
+            found.setdefault(os.path.abspath(file), file)  # noqa: PTH100
+    return list(found.values())
+
+
+def _images_in(folder: Path, recursive: bool) -> list[Path]:
+    paths = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    return _only_images(
+        path
+        for path in paths
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _only_images(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+
+
+def save_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) -> None:
+    """Write what `encode_image` makes of an image, whole or not at all.
+
+    Raises:
+        ImageError: as `encode_image`, or if `path` is a folder.
+    """
+    encoded = encode_image(image, path)
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def encode_image(image: np.ndarray | Image.Image, path: str | os.PathLike[str]) -> bytes:
+    """An image as a file in the format that the suffix of `path` names.
+
+    Args:
+        image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey, uint8; (H, W) bool, written as 0 and
+            255; or a PIL image of mode RGB, RGBA, L or 1.
+        path: where the file will be. PNG is lossless and quick to write; JPEG gets quality 95.
+
+    Raises:
+        ImageError: if `image` is none of these, or the format unknown or without the alpha that
+            an RGBA image has.
+    """
+    if isinstance(image, Image.Image) and image.mode not in ("RGB", "RGBA", "L", "1"):
+        raise ImageError(f"a PIL image must be RGB, RGBA, L or 1 to be saved, got {image.mode}")
+    pixels = np.asarray(image)
+    if pixels.ndim == 2 and pixels.dtype == np.bool_:
+        pixels = pixels * np.uint8(255)
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] in ((3,), (4,))):
+        raise ImageError(
+            "an array must be (H, W, 3) or (H, W, 4) uint8, or (H, W) uint8 or bool to be saved, "
+            f"got {shape} {pixels.dtype}"
+        )
+    suffix = Path(path).suffix.lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind not in Image.SAVE:
+        raise ImageError(f"cannot write {path}: no image format has the suffix {suffix!r}")
+    if shape[2:] == (4,) and kind not in _ALPHA_FORMATS:
+        raise ImageError(f"cannot write {path}: {suffix} is not known to hold alpha, use .png")
+    if kind == "PNG":
+        return _encode_png(pixels)
+    # Lossy WebP would bring back colours where a cut-out is transparent.
+    lossless = kind == "WEBP" and shape[2:] == (4,)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, quality=95, lossless=lossless, exact=lossless)
+    return stream.getvalue()
+
+
+def _encode_png(pixels: np.ndarray) -> bytes:
+    if pixels.ndim == 3:
+        rgba = pixels.shape[2] == 4
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if rgba else cv2.COLOR_RGB2BGR)
+    # Run lengths of the differences to the row above: quicker and smaller than any setting of
+    # Pillow for photos and cut-outs alike. Trying every filter on each row takes two to three
+    # times as long and saves 2 % of a cut-out, 5 to 8 % of a photo.
+    flags = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    flags += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    flags += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    return cv2.imencode(".png", pixels, flags)[1].tobytes()

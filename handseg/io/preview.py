@@ -1,0 +1,64 @@
+"""A small copy of a large photo, there before the photo is decoded."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import ExifTags
+from PIL.JpegImagePlugin import JpegImageFile
+
+from handseg.io.images import MAX_PIXELS, ImageSource, load_image
+from handseg.io.jpeg import decode_jpeg, read_plain_jpeg, upright
+
+
+@contextmanager
+def load_with_preview(
+    source: ImageSource, side: int
+) -> Iterator[tuple[np.ndarray | None, Callable[[], np.ndarray]]]:
+    """Decode a smaller copy of a large JPEG file, and in a thread meanwhile all of it.
+
+    Gives the copy, (h, w, 3) uint8 RGB, upright; and a function that returns and raises what
+    `load_image(source)` does. The copy is the largest of a half, a quarter or an eighth of the
+    photo that is `side` px long at most, or else the eighth. It is None where the photo is shorter
+    than twice `side` (it is soon decoded), for progressive files, for those that are no JPEG and
+    for sources other than paths and bytes. The thread has ended when the block is left.
+    """
+    found = _read_large_jpeg(source, 2 * side)
+    if found is None:
+        yield None, partial(load_image, source)
+        return
+    content, length, orientation = found
+    with ThreadPoolExecutor(1, "decoder") as pool:
+        photo = pool.submit(load_image, source)
+        small = decode_jpeg(content, next(by for by in (2, 4, 8) if by == 8 or length <= by * side))
+        yield None if small is None else upright(small, orientation), photo.result
+
+
+def _read_large_jpeg(source: ImageSource, least: int) -> tuple[bytes, int, int | None] | None:
+    """Content, longer side in px and EXIF orientation; None if it is none or not over `least`."""
+    if not isinstance(source, str | os.PathLike | bytes):
+        return None
+    try:
+        with _open(source) as file, JpegImageFile(file) as image:
+            length, pixels = max(image.size), image.width * image.height
+            if length <= least or pixels > MAX_PIXELS:
+                return None
+            content = read_plain_jpeg(file, image)
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # whatever it is: `load_image` says it
+        return None
+    return None if content is None else (content, length, orientation)
+
+
+def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return Path(os.fsdecode(source)).open("rb")

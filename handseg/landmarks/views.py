@@ -1,0 +1,161 @@
+"""The views of a photo that hands are looked for in, and one hand made of what they show.
+
+MediaPipe's palm detector looks for a palm that fills a small part of an upright square. It misses
+hands that the frame cuts, that fill the photo, or that hang down, yet finds them on a padded or a
+turned copy. So a photo is looked at in several views and what they find is merged; where the first
+two agree on hands that are not small, they are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from handseg.landmarks.anatomy import hand_size
+from handseg.landmarks.found import HandLandmarks
+
+
+@dataclass(frozen=True)
+class View:
+    """A square look at the photo: turned by `angle` degrees, `scale` of the side filled by it."""
+
+    angle: float
+    scale: float
+
+
+VIEW_SIDE = 1280
+"""px: larger photos are halved for the views until they are not. MediaPipe's palm detector sees a
+view at 192 px, its landmark model a hand at 224 px."""
+LEAST_SIDE = 8
+"""px: no hand shows in a photo of fewer, and two looks at it say so."""
+AGREEMENT_TOLERANCE = 0.1
+"""Two findings closer than this many hand sizes, on average over the landmarks, agree."""
+MIN_HAND_FRACTION = 0.14
+"""Hand sizes over the photo's longer side. Of many smaller hands each view alone misses some."""
+VIEWS = (View(0, 1.0), View(270, 0.9), View(0, 0.67), View(90, 0.9), View(180, 0.9))
+# What a photo gets in which these views find no hand at all.
+HARD_VIEWS = (View(0, 0.45), View(60, 0.7), View(105, 0.7), View(300, 0.7), View(150, 0.7))
+
+
+def halvings(height: int, width: int) -> int:
+    """How many times a photo is halved for the views."""
+    return max(0, math.ceil(math.log2(max(height, width) / VIEW_SIDE)))
+
+
+def shrink(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """The photo for the views, and how many of its pixels make one of them, in a row.
+
+    Views sample without averaging: shrunk by area first, fine texture does not alias. OpenCV halves
+    by area many times faster than it shrinks by other factors; odd rows and columns are cut off.
+    """
+    times = halvings(*image.shape[:2])
+    for _ in range(times):
+        height, width = (max(1, side // 2) for side in image.shape[:2])
+        even = image[: 2 * height, : 2 * width]
+        image = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return image, 2**times
+
+
+def agreed_hands(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[HandLandmarks] | None:
+    """The hands of a photo of `side` px if two views agree on all of them and none is small.
+
+    Their landmarks are the mean of both views'.
+    """
+    if len(seen) != 2 or not seen[0] or len(seen[0]) != len(seen[1]):
+        return None
+    groups = _groups([*seen[0], *seen[1]])
+    hands = []
+    for group in groups:
+        if len(group) != 2 or _distance(*group) >= AGREEMENT_TOLERANCE:
+            return None
+        sure, other = group
+        hand = replace(sure, points=(sure.points + other.points) / 2, votes=2)
+        if hand_size(hand.points) < MIN_HAND_FRACTION * side:
+            return None
+        hands.append(hand)
+    return hands
+
+
+def warp_to_square(image: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The view as a square picture, and the 2 x 3 matrix from pixels of `image` to its pixels.
+
+    MediaPipe projects landmarks correctly only on square pictures.
+    """
+    height, width = image.shape[:2]
+    side = max(192, height, width)
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(centre, view.angle, view.scale * side / max(height, width))
+    matrix[:, 2] += (side - 1) / 2 - np.array(centre)
+    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), matrix
+
+
+def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
+    """Group findings of the same hand and keep the most central of each group.
+
+    Two findings are one hand when their landmarks lie, on average, closer than a fifth of the
+    larger hand's size, or when one box covers most of the other. The finding kept is the one
+    nearest to the others of its group (its medoid), the groups come back by votes, then score.
+    """
+    merged = []
+    for group in _groups(hands):
+        points = np.stack([hand.points for hand in group])
+        distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
+        medoid = group[int(distances.sum(1).argmin())]
+        score = max(hand.score for hand in group)
+        merged.append(replace(medoid, score=score, votes=len(group)))
+    return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
+
+
+def _groups(hands: Sequence[HandLandmarks]) -> list[list[HandLandmarks]]:
+    """Findings of one hand together, the surest first."""
+    groups: list[list[HandLandmarks]] = []
+    for hand in sorted(hands, key=lambda found: -found.score):
+        for group in groups:
+            if any(_same_hand(hand, other) for other in group):
+                group.append(hand)
+                break
+        else:
+            groups.append([hand])
+    return groups
+
+
+def drop_doubtful(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
+    """Leave out what one view alone saw beside hands that several views agree on.
+
+    Such a finding stays if MediaPipe is sure of it (score of 0.95 and more) and no agreed hand
+    covers half of its box: the others are arms, ears and misplaced copies of an agreed hand.
+    """
+    agreed = [hand for hand in hands if hand.votes > 1]
+    if not agreed:
+        return list(hands)
+    return [
+        hand
+        for hand in hands
+        if hand.votes > 1
+        or (hand.score >= 0.95 and all(_overlap(hand.box, other.box) < 0.5 for other in agreed))
+    ]
+
+
+def _overlap(box: np.ndarray, other: np.ndarray) -> float:
+    """The share of `box` (xyxy) that `other` covers."""
+    common = np.clip(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0, None)
+    return float(common.prod() / max((box[2:] - box[:2]).prod(), 1e-6))
+
+
+def _distance(one: HandLandmarks, other: HandLandmarks) -> float:
+    """How far apart the landmarks lie on average, in sizes of the larger hand."""
+    size = max(hand_size(one.points), hand_size(other.points))
+    return float(np.linalg.norm(one.points - other.points, axis=1).mean() / size)
+
+
+def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
+    if _distance(one, other) < 0.2:
+        return True
+    a, b = one.box, other.box
+    areas = (a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()
+    covered = max(_overlap(a, b), _overlap(b, a))
+    return bool(covered > 0.6 and min(areas) > 0.3 * max(areas))

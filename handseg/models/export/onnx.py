@@ -1,0 +1,346 @@
+"""SAM-family models as two ONNX graphs, for `handseg.models.sam.onnx` and other programs.
+
+    encoder.onnx  crops (N, S, S, 3) uint8 RGB -> embeddings
+    decoder.onnx  embeddings, points (N, P, 2) float32 x, y in px of the crop, labels (N, P) int64,
+                  masks (N, M, M) float32, has_mask (N,) float32
+                  -> logits (N, M, M) float32, predicted_iou (N,) float32
+
+N and P are free. Boxes are points, too: label 0 is off the object, 1 on it, 2 and 3 are a box's
+first and last corner, -1 is the padding that the families add, see `Layout`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from handseg.errors import ModelError
+from handseg.models.sam.onnx import DECODER, ENCODER, METADATA, Layout, OnnxMaskModel
+from handseg.models.sam.transformers import TransformersMaskModel
+from handseg.models.torch_common import image_embeddings
+from handseg.prompts.batch import PromptBatch
+from handseg.runtime.files import write_atomic
+
+TOLERANCE = 1e-3
+"""How far logits may lie from torch's."""
+
+_INLINE = 1_500_000_000
+"""Bytes of weights up to which a graph is one file; a protocol buffer holds 2 GiB at most."""
+
+
+def export_onnx(model: object, folder: str | os.PathLike[str]) -> float:
+    """Write the two graphs of a model into `folder`, and compare them with torch.
+
+    Weights that half precision holds without loss are stored in it; all arithmetic is float32.
+
+    Args:
+        model: a mask model of transformers, adapters merged, in float32 on the CPU.
+        folder: an existing one.
+
+    Returns:
+        The largest absolute difference of logits to torch's, on random crops and prompts.
+
+    Raises:
+        ModelError: `model` is of another kind, or the graphs' logits differ by more than
+            `TOLERANCE`.
+    """
+    if not isinstance(model, TransformersMaskModel):
+        raise ModelError("only models of transformers can be written as ONNX")
+    folder = Path(folder)
+    crops = _crops(model)
+    with torch.inference_mode():
+        embeddings = _flat(image_embeddings(model.model, model.pixel_values(crops)))
+    names = list(embeddings)
+    batch = torch.export.Dim("batch", min=1)
+    _write(
+        folder / ENCODER,
+        _Encoder(model),
+        {"crops": torch.from_numpy(crops)},
+        {"crops": {0: batch}},
+        names,
+    )
+    prompts = _token_prompts(model, len(crops))
+    first = {0: batch}
+    points = {0: batch, 1: torch.export.Dim("points", min=1)}
+    shapes = {"points": points, "labels": points, "masks": first, "has_mask": first}
+    _write(
+        folder / DECODER,
+        _Decoder(model.model, names),
+        {"embeddings": list(embeddings.values()), **prompts},
+        {"embeddings": [first] * len(names), **shapes},
+        ["logits", "predicted_iou"],
+        [*names, *prompts],
+        Layout(
+            model.input_size,
+            model.mask_size,
+            pads_boxes=model.model.config.model_type not in ("sam", "sam_hq"),
+        ),
+    )
+    difference = _difference(model, OnnxMaskModel(folder))
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"the ONNX graphs differ from torch by {difference:.2g} logits, "
+            f"expected at most {TOLERANCE:g}"
+        )
+    return difference
+
+
+class _Encoder(torch.nn.Module):
+    def __init__(self, model: TransformersMaskModel) -> None:
+        super().__init__()
+        self.model = model.model
+        self._pixel_values = model.pixel_values
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(_flat(image_embeddings(self.model, self._pixel_values(crops))).values())
+
+
+class _Decoder(torch.nn.Module):
+    def __init__(self, model: Any, names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self._names = names
+
+    def forward(
+        self,
+        embeddings: list[torch.Tensor],
+        points: torch.Tensor,
+        labels: torch.Tensor,
+        masks: torch.Tensor,
+        has_mask: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        with _one_form(self.model.prompt_encoder, has_mask):
+            output = self.model(
+                **_grouped(dict(zip(self._names, embeddings, strict=True))),
+                input_points=points[:, None],
+                input_labels=labels[:, None],
+                input_masks=masks[:, None],
+                multimask_output=False,
+            )
+        return output.pred_masks[:, 0, 0], output.iou_scores[:, 0, 0]
+
+
+@contextmanager
+def _one_form(encoder: Any, has_mask: torch.Tensor) -> Iterator[None]:
+    """Let a family's prompt encoder take all prompts in one form: see the module's docstring."""
+    embed = encoder.point_embed  # One embedding of all labels, or in SAM 1 one for each.
+    labels = [embed.weight] if hasattr(embed, "weight") else [one.weight for one in embed]
+    kinds = torch.cat([encoder.not_a_point_embed.weight, *labels])
+    side = encoder.input_image_size
+
+    def forward(
+        input_points: torch.Tensor,
+        input_labels: torch.Tensor,
+        input_boxes: None,
+        input_masks: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        places = encoder.shared_embedding(input_points + 0.5, (side, side))
+        is_place = (input_labels >= 0)[..., None]
+        sparse = torch.where(is_place, places, 0.0) + kinds[input_labels + 1]
+        without = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        with_mask = encoder.mask_embed(input_masks)
+        return sparse, torch.where(has_mask[:, None, None, None] > 0, with_mask, without)
+
+    encoder.forward = forward
+    try:
+        yield
+    finally:
+        del encoder.forward
+
+
+def _flat(embeddings: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Every tensor by a name of its own: those of a list are called NAME.0, NAME.1 and so on."""
+    flat: dict[str, torch.Tensor] = {}
+    for name, value in embeddings.items():
+        if isinstance(value, list):
+            flat |= {f"{name}.{index}": one for index, one in enumerate(value)}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _grouped(flat: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """The inverse of `_flat`."""
+    embeddings: dict[str, Any] = {}
+    for name, value in flat.items():
+        group, of_list, _ = name.partition(".")
+        if of_list:
+            embeddings.setdefault(group, []).append(value)
+        else:
+            embeddings[name] = value
+    return embeddings
+
+
+def _write(
+    file: Path,
+    module: torch.nn.Module,
+    inputs: dict[str, Any],
+    shapes: dict[str, Any],
+    outputs: list[str],
+    input_names: list[str] | None = None,
+    layout: Layout | None = None,
+) -> None:
+    import onnx
+    from onnxscript import optimizer
+
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            module.eval(),
+            kwargs=inputs,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=input_names or list(inputs),
+            output_names=outputs,
+            verbose=False,
+            optimize=False,
+        )
+    assert program is not None
+    # Not the exporter's own optimisation, which merges weights: ONNX Runtime does that when it
+    # loads a graph, and weights that are as they were saved can be stored in half precision.
+    optimizer.fold_constants(program.model)
+    optimizer.remove_unused_nodes(program.model)
+    graph = program.model_proto
+    _merge_pointwise(graph.graph)
+    _store_in_half(graph)
+    if layout is not None:
+        onnx.helper.set_model_props(graph, {METADATA: json.dumps(asdict(layout))})
+    weights = f"{file.name}.data" if graph.ByteSize() > _INLINE else None
+    with write_atomic(file) as temporary:
+        if weights is None:
+            onnx.save_model(graph, temporary)
+        else:
+            onnx.save_model(
+                graph, temporary, save_as_external_data=True, location=weights, size_threshold=1024
+            )
+
+
+def _merge_pointwise(graph: Any) -> None:
+    """Make one of two 1 x 1 convolutions where the second alone takes what the first gives.
+
+    The necks of SAM 2 and its kin widen fine features to 256 channels and narrow them again.
+    """
+    from onnx import numpy_helper
+
+    weights = {one.name: one for one in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    takers = Counter(name for node in graph.node for name in node.input)
+    takers.update(output.name for output in graph.output)
+    for second in list(graph.node):
+        first = makers.get(second.input[0]) if second.input else None
+        if first is None or takers[second.input[0]] > 1:
+            continue
+        if not (_is_pointwise(first, weights) and _is_pointwise(second, weights)):
+            continue
+        (inner, inner_bias), (outer, outer_bias) = (
+            [numpy_helper.to_array(weights[name]).astype(np.float64) for name in node.input[1:]]
+            for node in (first, second)
+        )
+        factors = np.tensordot(outer, inner[..., 0, 0], (1, 0)).transpose(0, 3, 1, 2)
+        merged = {
+            f"{second.input[1]}.merged": factors,
+            f"{second.input[2]}.merged": outer[..., 0, 0] @ inner_bias + outer_bias,
+        }
+        for name, values in merged.items():
+            graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+        second.input[:] = [first.input[0], *merged]
+        graph.node.remove(first)
+    used = {name for node in graph.node for name in node.input}
+    for weight in list(graph.initializer):
+        if weight.name not in used:
+            graph.initializer.remove(weight)
+
+
+def _is_pointwise(node: Any, weights: dict[str, Any]) -> bool:
+    """Whether it is a 1 x 1 convolution with a bias, of stride 1, in one group."""
+    return (
+        node.op_type == "Conv"
+        and len(node.input) == 3
+        and all(name in weights for name in node.input[1:])
+        and list(weights[node.input[1]].dims[2:]) == [1, 1]
+        and all(
+            set(one.ints or [one.i]) <= ({0} if one.name == "pads" else {1})
+            for one in node.attribute
+            if one.name != "auto_pad"
+        )
+    )
+
+
+def _store_in_half(graph: Any) -> None:
+    """Store float32 weights in float16, and cast them back in the graph, where nothing is lost."""
+    import onnx
+    from onnx import numpy_helper
+
+    casts = []
+    for weight in graph.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(weight)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if values.size < 64 or not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(
+            onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of its own progress and of deprecations within torch."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)
+
+
+def _crops(model: TransformersMaskModel) -> np.ndarray:
+    side = model.input_size
+    return np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
+
+
+def _token_prompts(model: TransformersMaskModel, count: int) -> dict[str, torch.Tensor]:
+    """Inputs of the decoder's graph to trace it with."""
+    points = torch.rand(count, 5, 2) * model.input_size
+    labels = torch.tensor([[1, 0, 2, 3, -1]]).repeat(count, 1)
+    masks = torch.zeros(count, model.mask_size, model.mask_size)
+    return {"points": points, "labels": labels, "masks": masks, "has_mask": torch.ones(count)}
+
+
+def _difference(model: TransformersMaskModel, graphs: OnnxMaskModel) -> float:
+    """Between the logits of both, at its largest, for points, boxes and masks."""
+    crops = _crops(model)
+    random = np.random.default_rng(1)
+    side, mask_side = model.input_size, model.mask_size
+    points = (random.random((2, 3, 2)) * side).astype(np.float32)
+    labels = np.array([[1, 0, 1]] * 2, np.int64)
+    boxes = np.array([[0.2, 0.2, 0.8, 0.7]] * 2, np.float32) * side
+    masks = random.normal(0, 4, (2, mask_side, mask_side)).astype(np.float32)
+    expected, embedded = model.encode(crops), graphs.encode(crops)
+    largest = 0.0
+    for box, mask in ((None, None), (boxes, None), (boxes, masks)):
+        prompts = PromptBatch(points, labels, box, mask)
+        one, _ = model.decode(expected, prompts)
+        other, _ = graphs.decode(embedded, prompts)
+        largest = max(largest, float(np.abs(one - other).max()))
+    return largest

@@ -1,0 +1,88 @@
+"""SAM-family models behind one narrow interface."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from handseg.errors import ModelError
+from handseg.models.adapters import base_of_adapter, is_adapter
+from handseg.models.bundled import home
+from handseg.models.interface import MaskModel
+from handseg.models.sam.onnx import OnnxMaskModel, has_graphs
+from handseg.runtime.extras import needing_extras
+
+if TYPE_CHECKING:
+    import torch
+
+Backend: TypeAlias = Literal["onnx", "torch"]
+
+
+def load_mask_model(
+    name_or_path: str | os.PathLike[str],
+    adapter: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    backend: Backend | None = None,
+) -> MaskModel:
+    """Load a SAM-family model for inference.
+
+    A folder with the graphs that `handseg export --format onnx` writes, as the bundled model's, is
+    run by ONNX Runtime on the CPU, unless another device, a dtype or an adapter is asked for: that
+    takes torch, and the weights in the same folder.
+
+    Args:
+        name_or_path: "handseg-lite", bundled with the package; id of a Hugging Face Hub repository
+            or a local folder, of a model that transformers' AutoModelForMaskGeneration offers; a
+            checkpoint file of the original segment-anything package; or the folder of a PEFT
+            adapter that names its base model.
+        adapter: hub id or folder of a PEFT adapter for the model or its mask decoder.
+        device: where to run; by default the CPU for graphs, for torch CUDA if there is one, else
+            MPS, else the CPU.
+        dtype: floating point type to run in, float32 by default.
+        backend: "onnx" or "torch" to settle what else follows from what is there.
+
+    Raises:
+        ModelError: there is no such model, it is of no known family, the adapter does not fit, or
+            there are no graphs or weights for `backend`.
+        ValueError: `backend` is neither.
+    """
+    if backend not in (None, *get_args(Backend)):
+        raise ValueError(f"backend must be 'onnx', 'torch' or None, got {backend!r}")
+    name, name_or_path = name_or_path, home(name_or_path)
+    path = Path(name_or_path)
+    for_torch = {"adapter": adapter, "device": None if str(device) == "cpu" else device}
+    wants_torch = [name for name, value in {**for_torch, "dtype": dtype}.items() if value]
+    if backend == "onnx" or (backend is None and has_graphs(path) and not wants_torch):
+        if wants_torch:
+            raise ModelError(
+                f"{path}: with ONNX Runtime there is no {' and no '.join(wants_torch)}"
+            )
+        return OnnxMaskModel(path)
+    if is_adapter(path):
+        if adapter is not None:
+            raise ModelError(
+                f"{path} is an adapter itself: the adapter {str(adapter)!r} needs a base model"
+            )
+        return load_mask_model(base_of_adapter(path), path, device, dtype, backend)
+    if path.is_file() or path.suffix in (".pth", ".pt"):
+        if adapter is not None:
+            raise ModelError(
+                f"adapter: cannot be used on {path}, an original segment-anything checkpoint; "
+                "use the same model in transformers' form, such as facebook/sam-vit-base"
+            )
+        with needing_extras(str(path)):
+            from handseg.models.sam.original import SegmentAnythingMaskModel
+
+            return SegmentAnythingMaskModel.from_checkpoint(path, device, dtype)
+
+    if has_graphs(path) and not (path / "config.json").is_file():
+        why = f" for {' and '.join(wants_torch)}" if wants_torch else ""
+        raise ModelError(
+            f"{path}: torch{why} needs the model's weights, the folder has ONNX graphs alone"
+        )
+    with needing_extras(str(name)):
+        from handseg.models.sam.transformers import TransformersMaskModel
+
+        return TransformersMaskModel.from_pretrained(name_or_path, adapter, device, dtype)

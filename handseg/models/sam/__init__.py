@@ -1,0 +1,1 @@
+"""Models of the SAM family: promptable, behind one interface."""

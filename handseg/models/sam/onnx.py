@@ -1,0 +1,162 @@
+"""SAM-family models as ONNX graphs, run by ONNX Runtime; see `handseg.models.export.onnx`.
+
+Neither torch nor transformers is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handseg.errors import ModelError
+from handseg.models.interface import Embeddings, check_crops, check_prompts, without_padding
+from handseg.prompts.batch import PromptBatch
+from handseg.runtime.files import write_atomic
+from handseg.runtime.threads import available_cores, thread_limit
+
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
+METADATA = "handseg"
+"""The decoder's metadata property that holds the `Layout` as JSON."""
+CORNERS, PADDING = (2, 3), -1
+"""Labels of a box's first and last corner, and of the point that stands for no point."""
+
+MOST_THREADS = 8
+"""Of a call by default. Chosen, not measured: the layers of small models are short."""
+
+_SAVED = ("*.onnx", "*.onnx.data", "*.safetensors", "config.json", "preprocessor_config.json")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the graphs do not say themselves.
+
+    Attributes:
+        input_size, mask_size: px, as in `MaskModel`.
+        pads_boxes: whether a box is followed by a padding point, as in SAM 2 and later.
+    """
+
+    input_size: int
+    mask_size: int
+    pads_boxes: bool
+
+
+@dataclass(frozen=True)
+class OnnxEmbeddings:
+    """Encoder outputs by the names of the decoder's inputs, crops first in each."""
+
+    arrays: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, rows: slice | np.ndarray) -> OnnxEmbeddings:
+        return OnnxEmbeddings({name: array[rows] for name, array in self.arrays.items()})
+
+
+class OnnxMaskModel:
+    """The graphs of a folder as a mask model, on the CPU. Safe to share between threads.
+
+    Args:
+        folder: with `encoder.onnx` and `decoder.onnx`.
+        threads: that one call runs on; None takes the last count of
+            `handseg.runtime.threads.limit_threads`, or all cores, at most `MOST_THREADS`.
+
+    Raises:
+        ModelError: if the graphs cannot be read, or `handseg export` has not written them.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], threads: int | None = None) -> None:
+        self.folder = Path(folder)
+        if not has_graphs(self.folder):
+            raise ModelError(
+                f"{folder}: no {ENCODER} and {DECODER}, which `handseg export --format onnx` writes"
+            )
+        self._encoder = _open(self.folder / ENCODER, threads)
+        self._decoder = _open(self.folder / DECODER, threads)
+        stored = self._decoder.get_modelmeta().custom_metadata_map.get(METADATA)
+        if stored is None:
+            raise ModelError(f"{self.folder / DECODER}: not a graph that `handseg export` wrote")
+        self._layout = Layout(**json.loads(stored))
+        self._names = [output.name for output in self._encoder.get_outputs()]
+        self.input_size = self._layout.input_size
+        self.mask_size = self._layout.mask_size
+
+    def encode(self, crops: np.ndarray) -> OnnxEmbeddings:
+        """See `MaskModel.encode`."""
+        check_crops(crops, self.input_size)
+        # One by one: on a CPU a batch takes as long, and memory grows with it.
+        runs = [
+            self._encoder.run(None, {"crops": np.ascontiguousarray(crop)})
+            for crop in np.split(crops, len(crops))
+        ]
+        arrays = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+        return OnnxEmbeddings(dict(zip(self._names, arrays, strict=True)))
+
+    def decode(self, embeddings: Embeddings, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
+        """See `MaskModel.decode`."""
+        if not isinstance(embeddings, OnnxEmbeddings):
+            raise TypeError(
+                f"embeddings: expected what encode() of this model returned, got {type(embeddings)}"
+            )
+        count = len(embeddings)
+        check_prompts(prompts, count, self.mask_size)
+        logits = np.empty((count, self.mask_size, self.mask_size), np.float32)
+        predicted_iou = np.empty(count, np.float32)
+        for rows, group in without_padding(prompts):
+            chosen = embeddings if len(rows) == count else embeddings[rows]
+            inputs = {**chosen.arrays, **self._inputs(group)}
+            logits[rows], predicted_iou[rows] = self._decoder.run(None, inputs)
+        return logits, predicted_iou
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Copy the graphs, and weights and configuration of the same model where they are there."""
+        for pattern in _SAVED:
+            for file in self.folder.glob(pattern):
+                with write_atomic(Path(folder) / file.name) as temporary:
+                    shutil.copyfile(file, temporary)
+
+    def _inputs(self, prompts: PromptBatch) -> dict[str, np.ndarray]:
+        """Points, box corners and padding as the family's prompt encoder lines them up."""
+        count = len(prompts)
+        points, labels = [prompts.points], [prompts.labels]
+        padding = np.zeros((count, 1, 2), np.float32), np.full((count, 1), PADDING)
+        if prompts.boxes is not None:
+            points.append(prompts.boxes.reshape(count, 2, 2))
+            labels.append(np.tile(CORNERS, (count, 1)))
+        if prompts.boxes is None or self._layout.pads_boxes:
+            points.append(padding[0])
+            labels.append(padding[1])
+        masks = prompts.masks
+        if masks is None:
+            masks = np.zeros((count, self.mask_size, self.mask_size), np.float32)
+        return {
+            "points": np.concatenate(points, axis=1, dtype=np.float32),
+            "labels": np.concatenate(labels, axis=1, dtype=np.int64),
+            "masks": masks.astype(np.float32, copy=False),
+            "has_mask": np.full(count, prompts.masks is not None, np.float32),
+        }
+
+
+def has_graphs(folder: Path) -> bool:
+    """Whether `folder` holds a model's graphs."""
+    return (folder / ENCODER).is_file() and (folder / DECODER).is_file()
+
+
+def _open(file: Path, threads: int | None) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or thread_limit() or min(available_cores(), MOST_THREADS)
+    # Idle threads that spin would take the cores from the stages around the model.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's exceptions have no common class but this one.
+    except Exception as error:
+        raise ModelError(f"{file}: not a graph that ONNX Runtime can read: {error}") from error

@@ -1,0 +1,1 @@
+"""The run of all stages over a photo or a batch."""

@@ -1,0 +1,172 @@
+"""From the prompts of hands to `Hand`s: region, encoder, decoder, contour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from handseg.landmarks import HandLandmarks
+from handseg.landmarks.anatomy import draw_skeleton, hand_size, past_wrist
+from handseg.models.interface import Embeddings, MaskModel
+from handseg.models.region import Region
+from handseg.postprocess.cleanup import (
+    clean_logits,
+    cut_at_wrist,
+    fill_holes_on_hand,
+    smooth_logits,
+)
+from handseg.postprocess.clicks import apply_clicks
+from handseg.postprocess.edges import follow_edges
+from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptBatch, PromptRecipe
+from handseg.results.hand import Hand
+
+Holes: TypeAlias = Literal["keep", "fill"]
+HOLES: tuple[str, ...] = get_args(Holes)
+
+ENCODER_BATCH = 8
+"""Regions that go through the model at once; more need memory and save no time."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionEmbeddings:
+    """A photo and what the encoder has made of regions of it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        regions: where each region's embedding is: a batch of embeddings and the row in it.
+    """
+
+    image: np.ndarray
+    regions: dict[Region, tuple[Embeddings, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One hand to segment: the photo, its prompts, and the finding that they were made of."""
+
+    photo: RegionEmbeddings
+    prompts: HandPrompts
+    found: HandLandmarks | None = None
+
+
+def check_holes(holes: str) -> None:
+    if holes not in HOLES:
+        raise ValueError(f"holes must be {' or '.join(map(repr, HOLES))}, got {holes!r}")
+
+
+def predict_hands(
+    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request], holes: Holes = "keep"
+) -> list[Hand]:
+    """One hand for each of `requests`; regions that were encoded before are not encoded again.
+
+    `holes` is as in `HandSegmenter.segment`.
+    """
+    hands = []
+    for start in range(0, len(requests), ENCODER_BATCH):
+        hands += _predict_chunk(model, recipe, requests[start : start + ENCODER_BATCH], holes)
+    return hands
+
+
+def _predict_chunk(
+    model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request], holes: Holes
+) -> list[Hand]:
+    size, mask_size = model.input_size, model.mask_size
+    regions = [Region.around(one.prompts.roi_box, recipe.region_margin) for one in requests]
+    embed_regions(model, requests, regions)
+    batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
+    logits, scores = decode_regions(model, requests, regions, batch)
+    hands = []
+    for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
+        places, labels = (batch.points[index] + 0.5) * mask_size / size - 0.5, batch.labels[index]
+        clicks = slice(len(labels) - request.prompts.clicks, None)
+        clicked = logits[index]
+        if request.prompts.clicks:
+            view = region.crop(request.photo.image, size)
+            clicked = apply_clicks(clicked, view, places[clicks], labels[clicks])
+        off = places[clicks][labels[clicks] == NEGATIVE]
+        cleaned = clean_logits(clicked, places[labels == POSITIVE], off)
+        landmarks = request.prompts.landmarks
+        if holes == "fill" and landmarks is not None:
+            cleaned = fill_holes_on_hand(cleaned, region.to_crop(landmarks, mask_size))
+        outline = recipe.outline * _size(request.prompts)
+        alpha, (x, y) = follow_edges(smooth_logits(cleaned), request.photo.image, region, outline)
+        if landmarks is not None and recipe.forearm == 0:
+            on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
+            if not past_wrist(on, landmarks).any():  # else the arm was asked for
+                cut_at_wrist(alpha, landmarks - [x, y])
+        hands.append(
+            Hand.from_alpha(
+                alpha,
+                (x, y),
+                request.photo.image.shape[:2],
+                prompt_box=request.prompts.roi_box,
+                predicted_iou=float(scores[index]),
+                landmarks=landmarks,
+                handedness=request.found.handedness if request.found else None,
+                handedness_score=request.found.score if request.found else None,
+            )
+        )
+    return hands
+
+
+def _size(prompts: HandPrompts) -> float:
+    """Of the hand, px: by its landmarks, or as an open hand fills its box."""
+    if prompts.landmarks is not None:
+        return hand_size(prompts.landmarks)
+    return float((prompts.roi_box[2:] - prompts.roi_box[:2]).max()) / 2
+
+
+def embed_regions(model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]) -> None:
+    """Encode what is new, all in one batch."""
+    new: dict[tuple[int, Region], RegionEmbeddings] = {}
+    for request, region in zip(requests, regions, strict=True):
+        if region not in request.photo.regions:
+            new[id(request.photo), region] = request.photo
+    if not new:
+        return
+    crops = [region.crop(photo.image, model.input_size) for (_, region), photo in new.items()]
+    embeddings = model.encode(np.stack(crops))
+    for row, ((_, region), photo) in enumerate(new.items()):
+        photo.regions[region] = embeddings, row
+
+
+def decode_regions(
+    model: MaskModel, requests: Sequence[Request], regions: Sequence[Region], batch: PromptBatch
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and predicted IoU of every request; what was encoded together is decoded so, too."""
+    places = [
+        request.photo.regions[region] for request, region in zip(requests, regions, strict=True)
+    ]
+    logits = np.empty((len(batch), model.mask_size, model.mask_size), np.float32)
+    scores = np.empty(len(batch), np.float32)
+    for embeddings in {id(one): one for one, _ in places}.values():
+        of_these = np.array([index for index, (one, _) in enumerate(places) if one is embeddings])
+        rows = np.array([places[index][1] for index in of_these])
+        logits[of_these], scores[of_these] = model.decode(embeddings[rows], batch[of_these])
+    return logits, scores
+
+
+def batch_prompts(
+    prompts: Sequence[HandPrompts], regions: Sequence[Region], size: int, mask_size: int
+) -> PromptBatch:
+    """Prompts of N hands, which have as many points each, in pixels of their regions."""
+    pairs = list(zip(prompts, regions, strict=True))
+    boxes = [
+        region.to_crop(one.box.reshape(2, 2), size).reshape(4)
+        for one, region in pairs
+        if one.box is not None
+    ]
+    skeletons = [
+        draw_skeleton(region.to_crop(one.landmarks, mask_size), mask_size)
+        for one, region in pairs
+        if one.skeleton and one.landmarks is not None
+    ]
+    return PromptBatch(
+        np.stack([region.to_crop(one.points, size) for one, region in pairs]),
+        np.stack([one.labels for one, _ in pairs]),
+        np.stack(boxes) if boxes else None,
+        np.stack(skeletons) if skeletons else None,
+    )

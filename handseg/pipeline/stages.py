@@ -1,0 +1,24 @@
+"""The stages that a photo goes through, as what runs them needs them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from handseg.landmarks import HandLandmarker
+from handseg.models import MaskModel
+from handseg.models.semantic.model import SemanticModel
+from handseg.pipeline.held_objects import ObjectStage
+from handseg.prompts import PromptRecipe
+
+
+class Stages(Protocol):
+    """What a segmenter consists of; a landmarker and an object stage are made when first needed."""
+
+    model: MaskModel | SemanticModel
+    recipe: PromptRecipe
+
+    @property
+    def landmarker(self) -> HandLandmarker: ...
+
+    @property
+    def object_stage(self) -> ObjectStage: ...

@@ -1,0 +1,104 @@
+"""Clicks are obeyed: where the model's mask disagrees with one, the photo's colours decide."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from handseg.prompts.batch import POSITIVE
+
+_SCALE = 2  # Resolution of the colours that are looked at, in px a logit.
+_REACH = 0.28  # How far from a click the mask may change at most, as a share of the region's side,
+_SPREAD = 6.0  # and in times of how deep the click lies in what is wrong.
+_DISC = 5  # px around a click that change in any case.
+_CLEAR, _SURE = 1.0, 4.0  # Logits from which on a click is followed, and of what has changed.
+_ITERATIONS = 3
+_FEWEST = 50  # px of hand or background that GrabCut can learn colours from.
+
+
+def apply_clicks(
+    logits: np.ndarray, view: np.ndarray, points: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Change sides of the part of a mask around each click that it disagrees with.
+
+    A model may keep to the mask that it had without the click. Around a click that its mask does
+    not follow, GrabCut (Rother et al., SIGGRAPH 2004) splits the surroundings anew by colour, from
+    the mask and with all clicks as certain; of what changes sides only the part that the click
+    lies in does so. Elsewhere, and where the model agrees, the logits stay as they are.
+
+    Args:
+        logits: (h, h) float32, above 0 on the hand.
+        view: (S, S, 3) uint8 RGB, the region that they are of.
+        points: (K, 2) float32 x, y in px of `logits`, in the order they were clicked.
+        labels: (K,) 1 on the hand, 0 off it.
+
+    Returns:
+        (h, h) float32; `logits` itself where nothing changes.
+    """
+    size = len(logits)
+    side = _SCALE * size
+    places = np.rint((points + 0.5) * _SCALE - 0.5).astype(int)
+    inside = ((places >= 0) & (places < side)).all(1)
+    places, on_it = places[inside], labels[inside] == POSITIVE
+    finer = cv2.resize(logits, (side, side), interpolation=cv2.INTER_LINEAR)
+    signs = np.where(on_it, 1, -1)
+    if all(sign * finer[y, x] > _CLEAR for (x, y), sign in zip(places, signs, strict=True)):
+        return logits
+    before = finer.copy()
+    colors = cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA)
+    for (x, y), sign in zip(places, signs, strict=True):
+        if sign * finer[y, x] > _CLEAR:
+            continue
+        # Who clicks into the middle of an error is about as deep in it as it is wide.
+        deep = _depth(sign * finer < _CLEAR, x, y)
+        reach = int(min(_REACH * side, max(2 * _DISC, _SPREAD * deep)))
+        top, left = max(0, y - reach), max(0, x - reach)
+        window = slice(top, y + reach + 1), slice(left, x + reach + 1)
+        moved = places - [left, top]
+        change = _split(colors[window], finer[window] > 0, moved, on_it) == (sign > 0)
+        change &= sign * finer[window] < _CLEAR
+        finer[window][_around(change, x - left, y - top)] = sign * _SURE
+    return logits + cv2.resize(finer - before, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _depth(wrong: np.ndarray, x: int, y: int) -> float:
+    """How far x, y lies inside of `wrong` (h, w) bool, px."""
+    return float(cv2.distanceTransform(wrong.astype(np.uint8), cv2.DIST_L2, 3)[y, x])
+
+
+def _split(
+    colors: np.ndarray, mask: np.ndarray, places: np.ndarray, on_it: np.ndarray
+) -> np.ndarray:
+    """GrabCut's mask, (h, w) bool, from `mask`, its rim and the clicks being certain."""
+    trimap = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    rim = np.ones(mask.shape, bool)
+    rim[2:-2, 2:-2] = False
+    trimap[rim] = np.where(mask[rim], cv2.GC_FGD, cv2.GC_BGD)
+    for place, on in zip(places.tolist(), on_it, strict=True):
+        cv2.circle(trimap, place, _DISC, cv2.GC_FGD if on else cv2.GC_BGD, -1)
+    hand = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    if min(hand.sum(), (~hand).sum()) < _FEWEST:
+        return hand
+    # Where colours are all alike GrabCut's clustering may not end: a little noise, always the same,
+    # keeps them apart.
+    noise = np.random.default_rng(0).integers(-3, 4, colors.shape)
+    cv2.setRNGSeed(0)
+    models = np.zeros((2, 1, 65))
+    cv2.grabCut(
+        np.clip(colors + noise, 0, 255).astype(np.uint8),
+        trimap,
+        None,
+        models[0],
+        models[1],
+        _ITERATIONS,
+        cv2.GC_INIT_WITH_MASK,
+    )
+    return (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+
+
+def _around(change: np.ndarray, x: int, y: int) -> np.ndarray:
+    """The part of `change` that holds the click, without slivers along the mask's contour."""
+    solid = cv2.morphologyEx(change.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    cv2.circle(solid, (x, y), _DISC, 1, -1)
+    _, parts = cv2.connectedComponents(solid, connectivity=4)
+    return parts == parts[y, x]

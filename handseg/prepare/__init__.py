@@ -1,0 +1,1 @@
+"""Photos with masks checked and repaired before anything is trained on them."""

@@ -1,0 +1,289 @@
+"""Check and clean a data set of photos with masks, and write it as a folder to train on.
+
+The output is a data set of the layout "folder" (`images/`, `masks/`, perhaps `object_masks/`,
+`groups.csv`), with `report.csv`, a row for every pair, and `report.jpg`, which shows those that
+were repaired or rejected. The source is only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from PIL import ExifTags, Image
+
+from handseg.data import Candidate, Splits, list_photos
+from handseg.data.groups import GROUPS_FILE, write_groups
+from handseg.data.loaders.folder import IMAGES, MASKS, OBJECT_MASKS
+from handseg.io.files import save_image
+from handseg.io.images import load_image
+from handseg.landmarks import HandLandmarker
+from handseg.prepare.checks import check_labels
+from handseg.prepare.report_csv import KEPT, REJECTED, REPAIRED, REPORT_FILE, Report, ReportRow
+from handseg.prepare.sheet import PICTURES, draw_flagged, write_pages
+from handseg.prepare.thresholds import Thresholds
+from handseg.runtime.files import write_atomic
+
+logger = logging.getLogger(__name__)
+
+SETTINGS_FILE, SPLITS_FILE = "prepare.json", "splits.json"
+
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
+"""By format, that of a photo that is copied as it is."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """How a data set came out.
+
+    Attributes:
+        outcomes: of all pairs.
+        skipped: how many of them an earlier run had done.
+        splits: of what was kept, where they were asked for.
+    """
+
+    outcomes: tuple[ReportRow, ...]
+    skipped: int
+    splits: Splits | None
+
+    def count(self, status: str) -> int:
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+    def reasons(self, status: str) -> Counter[str]:
+        """How many pairs of a status have each kind of reason."""
+        return Counter(
+            kind
+            for outcome in self.outcomes
+            if outcome.status == status
+            for kind in {reason.partition(":")[0] for reason in outcome.reasons}
+        )
+
+
+def prepare(
+    source: str | Path,
+    output: str | Path,
+    layout: str = "folder",
+    *,
+    thresholds: Thresholds | None = None,
+    landmarker: HandLandmarker | None = None,
+    ratios: Mapping[str, float] | None = None,
+    seed: int = 0,
+    progress: Callable[[Sequence[Candidate]], Iterable[Candidate]] = iter,
+    **options: Any,
+) -> Prepared:
+    """Check every pair of a data set and write those that can be used.
+
+    A run that was interrupted goes on where it was when it is started again. A pair that cannot be
+    read is rejected, and the rest goes on.
+
+    Args:
+        source: as `handseg.data.load_data` takes it, like `layout` and `options`.
+        output: folder to write; new, empty, or of an earlier run with the same arguments.
+        thresholds: what is rejected and what is mended; None takes the defaults.
+        landmarker: looks for the hand on each mask; None leaves these checks out.
+        ratios: by name, the sizes of parts to split into by group, into `splits.json`.
+        seed: of the split.
+        progress: wraps the pairs to do, as `tqdm.tqdm` does.
+
+    Raises:
+        ValueError: if the source or an option is not as described, `output` holds other files or
+            what other arguments gave, or there are too few groups for a split.
+        OSError: if nothing can be written.
+    """
+    limits = thresholds or Thresholds()
+    output = Path(output)
+    candidates = list_photos(source, layout, **options)
+    names = _names(candidates)
+    settings = {
+        "source": str(Path(source).absolute()) if Path(source).exists() else str(source),
+        "layout": layout,
+        "options": {name: str(value) for name, value in sorted(options.items())},
+        "landmarks": landmarker is not None,
+        **asdict(limits),
+    }
+    _claim(output, Path(source), settings)
+    report = Report(output / REPORT_FILE)
+    for candidate in candidates:
+        row = report.rows.get(candidate.id)
+        if row is not None and row.values.get("stamp") != candidate.stamp():
+            raise ValueError(
+                f"{candidate.id} in {source} has changed since {output} was prepared, choose "
+                "another folder"
+            )
+    todo = [candidate for candidate in candidates if candidate.id not in report.rows]
+    with report:
+        run = _Run(f"{Path(source).absolute()}{os.sep}", output, limits, landmarker, report)
+        for candidate in progress(todo):
+            report.add(run.do(candidate, names[candidate.id]))
+    outcomes = tuple(report.rows[candidate.id] for candidate in candidates)
+    groups = {row.name: row.group for row in outcomes if row.status != REJECTED}
+    official = {names[one.id]: one.split for one in candidates if one.split is not None}
+    write_groups(groups, output / GROUPS_FILE, official)
+    flagged = [row for row in outcomes if row.status != KEPT]
+    flagged.sort(key=lambda row: row.status != REJECTED)
+    write_pages([(row.name, row.id, row.status, row.reasons) for row in flagged], output)
+    splits = None
+    if ratios is not None:
+        rows = {"id": list(groups), "group": list(groups.values())}
+        splits = Splits.by_group(datasets.Dataset.from_dict(rows), ratios, seed)
+        splits.save(output / SPLITS_FILE)
+    return Prepared(outcomes, len(candidates) - len(todo), splits)
+
+
+def _names(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """A file name without suffix for each id."""
+    names = {
+        candidate.id: re.sub(r"[^\w.\-]+", "_", candidate.id).lstrip(".") or "_"
+        for candidate in candidates
+    }
+    if len(names) < len(candidates):
+        ids = Counter(candidate.id for candidate in candidates)
+        raise ValueError(f"id {ids.most_common(1)[0][0]!r} is listed more than once")
+    taken: dict[str, str] = {}
+    for name, file in names.items():
+        # Many file systems do not tell upper from lower case.
+        if (other := taken.setdefault(file.casefold(), name)) != name:
+            raise ValueError(f"ids {other!r} and {name!r} would have the same file name {file!r}")
+    return names
+
+
+def _claim(output: Path, source: Path, settings: dict[str, Any]) -> None:
+    """Make sure that `output` is new, or of a run with the same settings."""
+    here, there = output.resolve(), source.resolve()
+    if source.exists() and (here == there or there in here.parents):
+        raise ValueError(f"output {output} is in the source {source}, choose another folder")
+    file = output / SETTINGS_FILE
+    if file.is_file():
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+            changed = [
+                f"{key} {before.get(key)!r}, now {value!r}"
+                for key, value in settings.items()
+                if before.get(key) != value
+            ]
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{file} cannot be read: {error}") from error
+        if changed:
+            raise ValueError(
+                f"output {output} was prepared with other settings, choose another folder: "
+                + "; ".join(changed)
+            )
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"output {output} holds other files, choose a new or empty folder")
+    output.mkdir(parents=True, exist_ok=True)
+    with write_atomic(file) as temporary:
+        temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+@dataclass(eq=False)
+class _Draft:
+    """What is known of a pair so far."""
+
+    repairs: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    image: np.ndarray | None = None
+    before: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    object_mask: np.ndarray | None = None
+    raw: bytes = b""
+    suffix: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What is the same for all pairs; `root` is left out of messages."""
+
+    root: str
+    output: Path
+    limits: Thresholds
+    landmarker: HandLandmarker | None
+    report: Report
+
+    def do(self, candidate: Candidate, name: str) -> ReportRow:
+        """Check a pair and write what there is to write of it."""
+        draft = _Draft(values={"stamp": candidate.stamp()})
+        try:
+            self._look_at(candidate, draft)
+        except Exception as error:
+            # A damaged pair must not cost the rest, whatever is wrong with it.
+            logger.debug("%s", candidate.id, exc_info=True)
+            draft.faults.append(f"error: {type(error).__name__}: {error}")
+        status = REJECTED if draft.faults else REPAIRED if draft.repairs else KEPT
+        if status != REJECTED:
+            _write_pair(draft, name, self.output)
+        if status != KEPT and draft.image is not None:
+            picture = draw_flagged(draft.image, draft.before, draft.mask)
+            save_image(picture, self.output / PICTURES / f"{name}.jpg")
+        reasons = tuple(
+            " ".join(text.replace(self.root, "").split()) for text in draft.faults or draft.repairs
+        )
+        return ReportRow(candidate.id, status, reasons, candidate.group, name, draft.values)
+
+    def _look_at(self, candidate: Candidate, draft: _Draft) -> None:
+        try:
+            photo = candidate.photo
+            draft.raw = photo if isinstance(photo, bytes) else photo.read_bytes()
+            draft.image = image = load_image(photo)
+        except (ValueError, OSError) as error:
+            draft.faults.append(f"no photo: {error}")
+            return
+        draft.values["height"], draft.values["width"] = map(str, image.shape[:2])
+        draft.values["sha256"] = hashlib.sha256(draft.raw).hexdigest()
+        if twin := self.report.photos.get(draft.values["sha256"]):
+            draft.faults.append(f"same photo: as {twin}, which is kept")
+        draft.suffix, mended = _as_it_is(draft.raw)
+        draft.repairs += mended
+        try:
+            labels = candidate.labels(image)
+        except ValueError as error:
+            draft.faults.append(f"no mask: {error}")
+            return
+        verdict = check_labels(image, labels, self.limits, self.landmarker)
+        draft.before, draft.mask = labels.mask, verdict.mask
+        draft.object_mask = labels.object_mask
+        draft.faults += verdict.faults
+        draft.repairs += verdict.repairs
+        for measure, value in verdict.measured.items():
+            draft.values[measure] = f"{value:.5g}"
+
+
+def _as_it_is(raw: bytes) -> tuple[str | None, list[str]]:
+    """The suffix of a photo that can be copied, or None and why it must be written anew."""
+    with Image.open(io.BytesIO(raw)) as image:
+        suffix = _SUFFIXES.get(image.format or "")
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        except Exception:
+            orientation = 1  # `load_image` shows photos with a broken EXIF block as they lie, too.
+        if orientation in range(2, 9):
+            return None, [f"photo turned upright: EXIF orientation {orientation}"]
+        if suffix is None or image.mode not in ("RGB", "L") or image.has_transparency_data:
+            return None, [f"photo brought to RGB: it is {image.format} {image.mode}"]
+        return suffix, []
+
+
+def _write_pair(draft: _Draft, name: str, output: Path) -> None:
+    assert draft.image is not None
+    assert draft.mask is not None
+    if draft.suffix is not None:
+        with write_atomic(output / IMAGES / f"{name}{draft.suffix}") as temporary:
+            temporary.write_bytes(draft.raw)
+    else:
+        photographic = draft.raw.startswith(b"\xff\xd8")  # JPEG
+        save_image(draft.image, output / IMAGES / f"{name}{'.jpg' if photographic else '.png'}")
+    if draft.object_mask is not None:
+        save_image(draft.object_mask, output / OBJECT_MASKS / f"{name}.png")
+    save_image(draft.mask, output / MASKS / f"{name}.png")

@@ -1,0 +1,123 @@
+"""Prompts that a caller gives in place of, or on top of, MediaPipe's landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from handseg.landmarks.anatomy import hand_size
+from handseg.prompts.batch import POSITIVE
+from handseg.prompts.recipe import HandPrompts, PromptRecipe
+
+
+def user_prompts(
+    height: int,
+    width: int,
+    recipe: PromptRecipe,
+    *,
+    boxes: Any = None,
+    points: Any = None,
+    labels: Any = None,
+    landmarks: Any = None,
+) -> list[HandPrompts]:
+    """The prompts of each hand that a caller names in a photo of `height` x `width` px.
+
+    Boxes, points, labels and landmarks are as `HandSegmenter.segment` takes them.
+
+    Raises:
+        ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
+    """
+    if labels is not None and points is None:
+        raise ValueError("labels need points")
+    if boxes is not None and landmarks is not None:
+        raise ValueError("give boxes or landmarks, not both: each names the hands by itself")
+    frame = np.array([width - 1, height - 1] * 2, np.float32)
+    clicks = None if points is None else _array("points", points, (-1, 2))
+    hands: list[HandPrompts]
+    if landmarks is not None:
+        marks = _array("landmarks", landmarks, (21, 2))
+        hands = [recipe.prompts(one, height, width) for one in marks]
+    elif boxes is not None:
+        hands = []
+        for box in _array("boxes", boxes, (4,)):
+            clipped = np.clip(box, 0, frame)
+            if (clipped[2:] - clipped[:2] < 1).any():
+                raise ValueError(
+                    f"boxes must be xyxy with x1 > x0, y1 > y0 in the photo of {width} x {height} "
+                    f"px, got {box.tolist()}"
+                )
+            none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+            hands.append(HandPrompts(*none, clipped, clipped))
+    elif clicks is not None:
+        # A point says where a hand is, not how large: the model looks at the whole photo.
+        whole = np.array([0, 0, *frame[2:]], np.float32)
+        none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+        hands = [HandPrompts(*none, None, whole)] * len(clicks)
+    else:
+        raise ValueError("give boxes, points or landmarks")
+    if clicks is None:
+        return hands
+    if len(clicks) != len(hands):
+        raise ValueError(f"points must be for {len(hands)} hands, got {len(clicks)} sets")
+    if ((clicks < 0) | (clicks > frame[:2])).any():
+        raise ValueError(f"points must lie in the photo of {width} x {height} px")
+    tags = _labels(labels, clicks.shape[:2])
+    return [
+        _with_clicks(hand, own, tag, recipe, frame)
+        for hand, own, tag in zip(hands, clicks, tags, strict=True)
+    ]
+
+
+def _with_clicks(
+    hand: HandPrompts, points: np.ndarray, labels: np.ndarray, recipe: PromptRecipe, frame: Any
+) -> HandPrompts:
+    """`hand` with more points; those on the hand widen what is looked at until it holds them."""
+    roi_box, on_it = hand.roi_box, points[labels == POSITIVE]
+    # As far past a click as past a landmark: a finger is wider than the point on it. And a click
+    # no further outside is held by the region, which has room around the box.
+    reach = 0.0 if hand.landmarks is None else recipe.box_reach * hand_size(hand.landmarks)
+    if (on_it < roi_box[:2] - reach).any() or (on_it > roi_box[2:] + reach).any():
+        low = np.minimum(roi_box[:2], on_it.min(0) - reach)
+        high = np.maximum(roi_box[2:], on_it.max(0) + reach)
+        roi_box = np.clip(np.concatenate([low, high]), 0, frame).astype(np.float32)
+    return replace(
+        hand,
+        points=np.concatenate([hand.points, points]),
+        labels=np.concatenate([hand.labels, labels]),
+        box=None if hand.box is None else roi_box,
+        roi_box=roi_box,
+        clicks=len(points),
+    )
+
+
+def _labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`value` as int64 of `shape`, one label a point; all positive if it is None."""
+    if value is None:
+        return np.full(shape, POSITIVE, np.int64)
+    try:
+        labels = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"labels must be 0 or 1, one a point: {error}") from error
+    labels = labels[None] if labels.ndim == 1 else labels
+    if labels.shape != shape or not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"labels must be 0 or 1, one a point {shape}, got {value!r:.80}")
+    return labels.astype(np.int64)
+
+
+def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`value` as float32 with one leading axis for the hands; -1 in `shape` fits any length."""
+    try:
+        array = np.asarray(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers in one shape: {error}") from error
+    if array.ndim == len(shape):
+        array = array[None]
+    fits = array.ndim == len(shape) + 1 and all(
+        want in (-1, got) for want, got in zip(shape, array.shape[1:], strict=True)
+    )
+    if not fits or not array.size or not np.isfinite(array).all():
+        wanted = ", ".join("P" if item == -1 else str(item) for item in shape)
+        raise ValueError(f"{name} must be (K, {wanted}) finite numbers, got {np.shape(value)}")
+    return array

@@ -1,0 +1,132 @@
+"""The hands of a photo in the forms of other programs; `HandSegmentation` has a method for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from handseg.results.hand import Hand
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+
+def coco(
+    shape: tuple[int, ...],
+    hands: Sequence[Hand],
+    image_id: int,
+    first_annotation_id: int,
+    file_name: str | None,
+) -> dict[str, Any]:
+    """What `HandSegmentation.to_coco` returns; `shape` (H, W) is the photo's."""
+    height, width = shape
+    annotations: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
+    for number, hand in enumerate(hands, first_annotation_id):
+        keypoints = np.zeros((21, 3))
+        if hand.landmarks is not None:
+            keypoints[:, :2] = _rounded(hand.landmarks)
+            pixels = np.rint(hand.landmarks)
+            inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
+            keypoints[:, 2] = np.where(inside, 2, 1)
+        annotations.append(
+            {
+                "id": number,
+                "image_id": image_id,
+                "category_id": 1,
+                **_coco_mask(hand.mask),
+                "keypoints": keypoints.reshape(-1).tolist(),
+                "num_keypoints": int(np.count_nonzero(keypoints[:, 2])),
+                "score": hand.predicted_iou,
+                "handedness": hand.handedness,
+                "handedness_score": hand.handedness_score,
+            }
+        )
+        held = hand.object_mask
+        if held is not None and held.any():
+            objects.append(
+                {
+                    "id": first_annotation_id + len(hands) + len(objects),
+                    "image_id": image_id,
+                    "category_id": 2,
+                    **_coco_mask(held),
+                    "held_by": number,
+                }
+            )
+    image: dict[str, Any] = {"id": image_id, "width": width, "height": height}
+    if file_name is not None:
+        image["file_name"] = file_name
+    return {"image": image, "annotations": annotations + objects}
+
+
+def detections(hands: Sequence[Hand]) -> Detections:
+    """What `HandSegmentation.to_supervision` returns."""
+    try:
+        from supervision import Detections
+    except ImportError as error:
+        raise ImportError(
+            "to_supervision needs the package supervision: pip install supervision"
+        ) from error
+    if not hands:
+        return Detections.empty()
+    return Detections(
+        xyxy=np.stack([hand.box for hand in hands]),
+        mask=np.stack([hand.mask for hand in hands]),
+        confidence=np.array([hand.predicted_iou for hand in hands], np.float32),
+        class_id=np.zeros(len(hands), int),
+        data={"handedness": np.array([hand.handedness or "" for hand in hands])},
+    )
+
+
+def numbers(shape: tuple[int, ...], hands: Sequence[Hand]) -> dict[str, Any]:
+    """What `HandSegmentation.to_dict` returns; `shape` (H, W) is the photo's."""
+    return {
+        "width": shape[1],
+        "height": shape[0],
+        "hands": [
+            {
+                "box": _rounded(hand.box),
+                "landmarks": None if hand.landmarks is None else _rounded(hand.landmarks),
+                "handedness": hand.handedness,
+                "handedness_score": hand.handedness_score,
+                "predicted_iou": hand.predicted_iou,
+                "area": hand.area,
+                **_object_numbers(hand),
+            }
+            for hand in hands
+        ],
+    }
+
+
+def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
+    """The fields of a COCO annotation that say where `mask` (H, W) bool is."""
+    from pycocotools import mask as coco_mask
+
+    rle = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
+    return {
+        "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
+        "area": int(np.count_nonzero(mask)),
+        "bbox": coco_mask.toBbox(rle).tolist(),
+        "iscrowd": 0,
+    }
+
+
+def _object_numbers(hand: Hand) -> dict[str, Any]:
+    """`object`, with area and box of what a hand holds; nothing where that was not asked for."""
+    if hand.object_patch is None:
+        return {}
+    inside = (hand.object_patch >= 128).view(np.uint8)
+    if not inside.any():
+        return {"object": None}
+    left, top, width, height = cv2.boundingRect(inside)
+    x, y = left + hand.object_offset[0], top + hand.object_offset[1]
+    box = [float(side) for side in (x, y, x + width - 1, y + height - 1)]
+    return {"object": {"area": int(inside.sum()), "box": box}}
+
+
+def _rounded(values: np.ndarray) -> list[Any]:
+    """Nested lists to a hundredth of a pixel, without the digits that float32 leaves behind."""
+    return values.astype(np.float64).round(2).tolist()

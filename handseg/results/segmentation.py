@@ -1,0 +1,237 @@
+"""What a segmentation gives back: the hands of a photo, and ways to take them elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from handseg.io.files import save_image
+from handseg.io.images import ImageSource
+from handseg.postprocess import matting
+from handseg.results import formats, overlay
+from handseg.results.hand import Hand, grown, kind, paint, to_float, window
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+Edge: TypeAlias = Literal["soft", "hard", "matte"]
+EDGES: tuple[str, ...] = get_args(Edge)
+
+_PREVIEW = 1024  # px, the longer side of what a notebook shows
+
+
+@dataclass(frozen=True, eq=False)
+class HandSegmentation:
+    """The hands found in one photo; none is a result like any other (and is falsy).
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, the photo.
+        hands: one `Hand` each, all of this photo's size.
+
+    Raises:
+        ValueError: if `image` is no RGB photo or a hand is of another photo's size.
+    """
+
+    image: np.ndarray
+    hands: tuple[Hand, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {kind(self.image)}")
+        object.__setattr__(self, "hands", tuple(self.hands))
+        for index, hand in enumerate(self.hands):
+            if tuple(hand.image_shape) != self.image.shape[:2]:
+                raise ValueError(
+                    f"hands[{index}] must be of a photo of shape {self.image.shape[:2]}, "
+                    f"got {tuple(hand.image_shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.hands)
+
+    def __iter__(self) -> Iterator[Hand]:
+        return iter(self.hands)
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """(H, W) float32 in 0..1: the largest alpha of any hand."""
+        patch, offset = self._merged()
+        return paint(to_float(patch), offset, self.image.shape[:2])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(H, W) bool: what belongs to any hand."""
+        patch, offset = self._merged()
+        return paint(patch >= 128, offset, self.image.shape[:2])
+
+    @property
+    def object_mask(self) -> np.ndarray | None:
+        """(H, W) bool: what any hand holds; None where that was not asked for of some hand."""
+        mask = np.zeros(self.image.shape[:2], bool)
+        for hand in self.hands:
+            if hand.object_patch is None:
+                return None
+            mask[window(hand.object_patch, hand.object_offset)] |= hand.object_patch >= 128
+        return mask
+
+    def cutout(self, crop: bool = False, edge: Edge = "soft") -> Image.Image:
+        """The hands on a transparent background, RGBA, alpha not premultiplied.
+
+        Fully transparent pixels are black: nothing else of the photo is in the picture.
+
+        Args:
+            crop: cut the picture down to the hands with their soft edge (not when there are none).
+            edge: "soft" lets `alpha` be the transparency; "hard" the `mask`, each pixel is kept or
+                left out; "matte" reads the transparency off the photo, which is as soft as the
+                photo's own edge is (out of focus, moved, hairy). But with "hard", colours along
+                the edge are the hand's own, without the old background; see
+                `handseg.postprocess.matting`.
+
+        Raises:
+            ValueError: if `edge` is none of them.
+        """
+        patch, (x, y), photo = self._edged(edge)
+        if not patch.size:
+            return Image.new("RGBA", self.image.shape[1::-1])
+        picture = np.zeros((*(patch if crop else self.image).shape[:2], 4), np.uint8)
+        part = picture if crop else picture[window(patch, (x, y))]
+        hands = cv2.copyTo(photo, patch)  # alpha is the mask: what it leaves out is 0
+        cv2.cvtColor(hands, cv2.COLOR_RGB2RGBA, part)
+        cv2.insertChannel(patch, part, 3)
+        return Image.fromarray(picture)
+
+    def composite(
+        self,
+        background: ImageSource | tuple[int, int, int] | list[int],
+        edge: Edge = "soft",
+    ) -> Image.Image:
+        """The hands before another background, RGB, as large as the photo.
+
+        Args:
+            background: a colour (CSS name, "#rrggbb", three integers in 0..255), or a picture as
+                `load_image` takes it, resized and cropped about its centre to cover the photo. A
+                string that is a colour is never looked for as a file; pass a `Path` for that.
+            edge: "soft", "hard" or "matte", as in `cutout`.
+
+        Raises:
+            ValueError: if `background` is neither colour nor picture, or `edge` is unknown.
+        """
+        patch, (x, y), photo = self._edged(edge)
+        picture = overlay.backdrop(background, *self.image.shape[:2])
+        if patch.size:
+            picture.paste(Image.fromarray(photo), (x, y), Image.fromarray(patch))
+        return picture
+
+    def overlay(
+        self,
+        color: str | Sequence[int] | None = None,
+        landmarks: bool = True,
+        opacity: float = 0.45,
+    ) -> Image.Image:
+        """The photo with each hand's mask, outline, box, landmarks and predicted IoU, RGB.
+
+        What hands hold is tinted and outlined in a colour of its own where it was asked for.
+
+        Args:
+            color: of all hands (CSS name, "#rrggbb" or three integers); None gives each its own.
+            landmarks: draw joints and bones, too.
+            opacity: of the mask's tint, 0..1.
+        """
+        if not 0 <= opacity <= 1:
+            raise ValueError(f"opacity must be in 0..1, got {opacity}")
+        every = None if color is None else overlay.parse_color(color, "color")
+        return overlay.overlay(self.image, self.hands, every, landmarks, opacity)
+
+    def contours(self) -> list[list[np.ndarray]]:
+        """`Hand.contours` of every hand, in order."""
+        return [hand.contours() for hand in self.hands]
+
+    def to_coco(
+        self, image_id: int = 0, first_annotation_id: int = 1, file_name: str | None = None
+    ) -> dict[str, Any]:
+        """The photo's entry and its annotations for a COCO file, ready for `json.dump`.
+
+        Masks are compressed RLE with `counts` as str, boxes x, y, width, height in whole pixels.
+        Keypoints inside of the photo are marked visible (2), others labelled only (1). `score` is
+        `predicted_iou`, as COCO has it. Category 1 is the hand. What hands hold follows after all
+        of them, as category 2, without keypoints and scores; `held_by` is the id of the hand's
+        annotation.
+
+        Returns:
+            `image`, a dict, and `annotations`, a list of dicts.
+        """
+        return formats.coco(
+            self.image.shape[:2], self.hands, image_id, first_annotation_id, file_name
+        )
+
+    def to_supervision(self) -> Detections:
+        """The hands as `supervision.Detections`, with `predicted_iou` as the confidence.
+
+        `data["handedness"]` holds "left", "right" or "" for each.
+
+        Raises:
+            ImportError: if supervision, which handseg does not depend on, is missing.
+        """
+        return formats.detections(self.hands)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of the result, without pixels, ready for `json.dump`; lengths in px.
+
+        Where held objects were asked for, each hand's `object` has `area` and `box`, or is None
+        where it holds nothing.
+        """
+        return formats.numbers(self.image.shape[:2], self.hands)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the cut-out to `path`, whole or not at all, in the format that its suffix names.
+
+        Raises:
+            ImageError: if that format has no transparency (JPEG, BMP), or is unknown.
+        """
+        save_image(self.cutout(), path)
+
+    def _repr_png_(self) -> bytes:
+        picture = self.overlay()
+        picture.thumbnail((_PREVIEW, _PREVIEW))
+        stream = io.BytesIO()
+        picture.save(stream, "PNG")
+        return stream.getvalue()
+
+    def _edged(self, edge: str) -> tuple[np.ndarray, tuple[int, int], np.ndarray]:
+        """Alpha with the edge that is asked for, its x, y in the photo, and the colours there."""
+        if edge not in EDGES:
+            raise ValueError(f"edge must be {' or '.join(map(repr, EDGES))}, got {edge!r}")
+        patch, offset = self._merged()
+        reach = matting.matte_reach(patch.shape)
+        if edge == "matte" and patch.size:
+            patch, offset = grown(patch, offset, self.image.shape[:2], reach)
+        photo = self.image[window(patch, offset)]
+        if edge == "hard" or not patch.size:
+            return (patch >= 128) * np.uint8(255), offset, photo
+        if edge == "matte":
+            patch = matting.matte(photo, patch, reach)
+        return patch, offset, matting.hand_colors(photo, patch)
+
+    def _merged(self) -> tuple[np.ndarray, tuple[int, int]]:
+        """The alpha of all hands, (h, w) uint8 in the smallest box around them, and its x, y."""
+        hands = [hand for hand in self.hands if hand.patch.size]
+        if len(hands) == 1:
+            return hands[0].patch, hands[0].offset
+        if not hands:
+            return np.zeros((0, 0), np.uint8), (0, 0)
+        first = np.array([hand.offset for hand in hands])
+        last = first + [hand.patch.shape[::-1] for hand in hands]
+        x, y = first.min(axis=0).tolist()
+        right, bottom = last.max(axis=0).tolist()
+        merged = np.zeros((bottom - y, right - x), np.uint8)
+        for hand in hands:
+            rows, columns = window(hand.patch, (hand.offset[0] - x, hand.offset[1] - y))
+            np.maximum(merged[rows, columns], hand.patch, out=merged[rows, columns])
+        return merged, (x, y)

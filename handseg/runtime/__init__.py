@@ -1,0 +1,1 @@
+"""What is not about hands: processes, threads, files, settings, arrays."""

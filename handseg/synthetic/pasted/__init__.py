@@ -1,0 +1,1 @@
+"""Pictures composed of hands that were cut out of photos."""

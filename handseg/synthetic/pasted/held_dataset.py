@@ -1,0 +1,185 @@
+r"""Make a data set of hands that hold things, or nothing, with exact masks of both.
+
+    python -m handseg.synthetic.pasted.held_dataset DATA OUTPUT --count 1500 --scenes 500 \
+        --validation 200 --seed 0
+
+writes OUTPUT/images, masks, object_masks and groups.csv, which `handseg finetune` reads as layout
+"folder", and OUTPUT/splits.json: the parts "train" and "val" share no person, background or kind of
+object. The same command goes on where it was stopped: a picture depends on its part, its number and
+the seed alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from handseg.data.groups import GROUPS_FILE, write_groups
+from handseg.data.image_mask import find_pairs
+from handseg.data.loaders.folder import IMAGES, MASKS, OBJECT_MASKS
+from handseg.data.splits import TRAIN, VALIDATION, Splits
+from handseg.errors import HandsegError, TrainingError
+from handseg.io.files import IMAGE_SUFFIXES
+from handseg.runtime.files import write_atomic
+from handseg.runtime.progress import tracked
+from handseg.runtime.threads import one_opencv_thread
+from handseg.synthetic.pasted.held_compositor import HeldComposer, HeldSample
+from handseg.synthetic.pasted.sources import add_landmarks
+
+logger = logging.getLogger(__name__)
+
+SCENES = "scene"
+"""What pictures of photos as they are, but for the object, are called; they are trained on."""
+SETS = {
+    TRAIN: {"massey_asl": 0.8, "rps_green": 0.2},
+    SCENES: {"epsrc_comp": 0.7, "rps_green": 0.3},
+    VALIDATION: {"massey_asl": 1.0},
+}
+"""By what a picture is called, folders of pairs in DATA/train -> how often hands are from them."""
+HELD_OUT_HAND = "massey_asl/hand5_"
+"""How the ids of hands that only validation shows begin: those of one person."""
+HELD_OUT_BACKGROUND = "plasma"
+SEED_FILE, SPLITS_FILE = "seed.txt", "splits.json"
+_FOLDS = 5
+_NUMBERS = {TRAIN: 0, VALIDATION: 1, SCENES: 2}  # In the seeds of pictures.
+
+
+def in_validation(object_file: Path) -> bool:
+    """Whether only validation shows this object; all of a kind are in one part.
+
+    Files are named by kind, as `food-fruit-orange.png`: the last word tells those of a kind apart.
+    """
+    kind = object_file.stem.rpartition("-")[0]
+    return zlib.crc32(kind.encode()) % _FOLDS == 0
+
+
+def make_composer(data: Path, kind: str, cache: Path) -> HeldComposer:
+    """What makes the pictures of one kind of `SETS`.
+
+    Those of validation share no source with the others. Objects are only drawn for training:
+    validation shows pictures of objects of kinds that training lacks. Landmarks found on the
+    photos of `data` are kept in `cache`.
+
+    Raises:
+        ValueError: if a folder is missing or holds nothing for this kind.
+    """
+    validation = kind == VALIDATION
+    pairs = [
+        pair
+        for name in SETS[kind]
+        for pair in find_pairs(data / "train" / name)
+        if pair.id.startswith(HELD_OUT_HAND) == validation
+    ]
+    cache.mkdir(parents=True, exist_ok=True)
+    examples = add_landmarks(pairs, cache / "landmarks.json")
+    hands = [example for example in examples if example.landmarks is not None]
+    backgrounds = [
+        file
+        for file in _files(data / "backgrounds")
+        if file.name.startswith(HELD_OUT_BACKGROUND) == validation
+    ]
+    objects = [file for file in _files(data / "objects") if in_validation(file) == validation]
+    for what, found in (("hand", hands), ("background", backgrounds), ("object", objects)):
+        if not found:
+            raise ValueError(f"{data} holds no {what} for pictures of the kind {kind!r}")
+    return HeldComposer(
+        hands,
+        backgrounds,
+        objects,
+        SETS[kind],
+        as_scenes=kind == SCENES,
+        empty_share=0.5 if kind == SCENES else 0.3,
+        drawn_share=0.0 if validation else 0.5,
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ValueError(f"expected the folder {folder}")
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def make_held(
+    composers: Mapping[str, HeldComposer], counts: Mapping[str, int], output: Path, seed: int
+) -> None:
+    """Write the pictures of each kind that are missing in `output`, their groups and split.
+
+    Args:
+        composers: by a kind of `SETS`.
+        counts: pictures in all, by kind.
+        output: folder of the data set.
+        seed: of all pictures.
+
+    Raises:
+        TrainingError: if `output` holds pictures made with another seed.
+    """
+    path = output / SEED_FILE
+    if path.is_file() and (stored := path.read_text().strip()) != str(seed):
+        raise TrainingError(f"{output} holds pictures of seed {stored}, expected {seed}")
+    for name in (IMAGES, MASKS, OBJECT_MASKS):
+        (output / name).mkdir(parents=True, exist_ok=True)
+    with write_atomic(path) as temporary:
+        temporary.write_text(f"{seed}\n")
+    with one_opencv_thread():
+        parts = _make_parts(composers, counts, output, seed)
+    groups = {stem: part for part, stems in parts.items() for stem in stems}
+    write_groups(groups, output / GROUPS_FILE)
+    Splits(parts, groups, seed=seed).save(output / SPLITS_FILE)
+
+
+def _make_parts(
+    composers: Mapping[str, HeldComposer], counts: Mapping[str, int], output: Path, seed: int
+) -> dict[str, tuple[str, ...]]:
+    """Write the pictures that are missing; the stems of all of them, by the part they are for."""
+    parts: dict[str, tuple[str, ...]] = {TRAIN: (), VALIDATION: ()}
+    for kind, composer in composers.items():
+        stems = tuple(f"{kind}_{index:05d}" for index in range(counts[kind]))
+        for index, stem in enumerate(tracked(stems, f"held objects, {kind}")):
+            # The photo is written last: where it is, all of the picture is.
+            if not (output / IMAGES / f"{stem}.jpg").is_file():
+                rng = np.random.default_rng([seed, _NUMBERS[kind], index])
+                _write(composer.sample(rng), output, stem)
+        parts[VALIDATION if kind == VALIDATION else TRAIN] += stems
+    return parts
+
+
+def _write(sample: HeldSample, output: Path, stem: str) -> None:
+    for folder, mask in ((MASKS, sample.hand), (OBJECT_MASKS, sample.held)):
+        with write_atomic(output / folder / f"{stem}.png") as temporary:
+            Image.fromarray(mask).save(temporary, "PNG")
+    with write_atomic(output / IMAGES / f"{stem}.jpg") as temporary:
+        Image.fromarray(sample.image).save(temporary, "JPEG", quality=93)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", type=Path, help="folder with train/, backgrounds/ and objects/")
+    parser.add_argument("output", type=Path, help="folder to write")
+    parser.add_argument("--count", type=int, required=True, help="pictures to train on")
+    parser.add_argument("--scenes", type=int, default=0, help="photos as they are, likewise")
+    parser.add_argument("--validation", type=int, default=200, help="pictures to validate on")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    counts = {TRAIN: options.count, SCENES: options.scenes, VALIDATION: options.validation}
+    if min(options.count, options.validation) < 1 or options.scenes < 0:
+        parser.error(f"--count and --validation must be at least 1, --scenes 0, got {counts}")
+    try:
+        composers = {
+            kind: make_composer(options.data, kind, options.output)
+            for kind, count in counts.items()
+            if count
+        }
+        make_held(composers, counts, options.output, options.seed)
+    except (HandsegError, ValueError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

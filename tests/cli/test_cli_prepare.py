@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aitaca import build_aitaca
+from typer.testing import CliRunner, Result
+
+from handseg.cli import app
+from handseg.data import Splits
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in a folder with the pairs `pairs`."""
+    shutil.copytree(photo_folder, tmp_path / "pairs")
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["prepare", *arguments])
+
+    return invoke
+
+
+def test_prepare_says_what_it_did_and_goes_on(run: Run) -> None:
+    Path("pairs/masks/3_pic00043.png").unlink()
+    done = run("pairs", "--output", "out", "--split", "60/20/20", "--seed", "4")
+    assert done.exit_code == 0, done.output
+    assert "4 pairs: 3 kept, 0 repaired, 1 rejected. In out, split into" in done.stdout
+    assert done.stderr == ""
+    assert Path("out/report.jpg").is_file()
+    assert Splits.load("out/splits.json").seed == 4
+    again = run("pairs", "--output", "out")
+    assert again.exit_code == 0
+    assert "4 pairs (4 of them before)" in again.stdout
+
+
+def test_options_reach_the_checks_and_the_loader(run: Run, photo_folder: Path) -> None:
+    build_aitaca(Path("set"), photo_folder, 4, faults=False)
+    done = run("set", "-o", "out", "--layout", "aitaca", "--max-coverage", "0.1", "--no-landmarks")
+    assert done.exit_code == 0, done.output
+    assert "mask fills the frame" in done.stdout
+    assert "4 pairs: 3 kept, 0 repaired, 1 rejected" in done.stdout
+    with Path("out/report.csv").open(newline="") as file:
+        assert {row["landmarks_on_mask"] for row in csv.DictReader(file)} == {""}
+    done = run("pairs", "-o", "grouped", "--no-landmarks", "--group-pattern", r"^(\d+)_")
+    assert done.exit_code == 0, done.output
+    assert "2_pic00212,2\n" in Path("grouped/groups.csv").read_text().replace("\r", "")
+    done = run("pairs", "-o", "same", "--no-landmarks", "--option", r"group_pattern=^(\d+)_")
+    assert done.exit_code == 0, done.output
+    assert Path("same/groups.csv").read_text() == Path("grouped/groups.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing"], "expected the folder"),
+        (["pairs", "--layout", "voc"], "layout must be one of folder, aitaca, coco, hub"),
+        (["pairs", "--image-column", "x"], "layout folder takes the options"),
+        (["pairs", "--option", "test=both"], "layout folder takes the options"),
+        (["pairs", "--option", "seed=1"], "--option cannot set seed"),
+        (["pairs", "--option", "x"], "expected key=value"),
+        (["pairs", "--split", "50/20"], "a split must be two or three positive numbers"),
+        (["pairs", "--speck", "2"], "speck must be in 0..1, got 2.0"),
+        (["pairs", "--group-pattern", "("], "is no regular expression"),
+        (["pairs", "--layout", "coco"], "expected one COCO file (*.json)"),
+    ],
+)
+def test_what_cannot_run_is_said_in_a_line(run: Run, arguments: list[str], message: str) -> None:
+    done = run(*arguments, "--output", "out")
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_nothing_left_is_a_failure(run: Run) -> None:
+    done = run("pairs", "-o", "out", "--no-landmarks", "--max-coverage", "0.001")
+    assert done.exit_code == 1
+    assert "4 pairs: 0 kept, 0 repaired, 4 rejected" in done.stdout
+    assert "No pair can be used." in done.stderr
+
+
+def test_where_nothing_can_be_written_the_run_ends(run: Run) -> None:
+    Path("file").write_text("")
+    done = run("pairs", "-o", "file/out", "--no-landmarks")
+    assert done.exit_code in (1, 2)
+    assert "file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_run_and_it_goes_on(photo_folder: Path, tmp_path: Path) -> None:
+    build_aitaca(tmp_path / "set", photo_folder, 14, faults=False)
+    command = [sys.executable, "-m", "handseg", "prepare", str(tmp_path / "set")]
+    command += ["--layout", "aitaca", "--output", str(tmp_path / "out")]
+    report = tmp_path / "out" / "report.csv"
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    deadline = time.monotonic() + 60
+    while not report.is_file() or report.read_text().count("\n") < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=30)
+    assert process.returncode == 130, messages
+    assert messages == "Interrupted.\n"
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "14 pairs (" in done.stdout
+    assert "14 kept" in done.stdout
+    assert not [path for path in (tmp_path / "out").rglob(".*")]

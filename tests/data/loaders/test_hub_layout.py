@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+from handseg.data import FEATURES, LabelledPhotos, list_photos, load_data
+
+
+def picture(value: int, mode: str = "RGB", size: tuple[int, int] = (60, 40)) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Image.new(mode, size, value if mode == "L" else (value,) * 3).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def make(names: tuple[str, ...] = ("photo", "hand_mask"), **columns: list[Any]) -> datasets.Dataset:
+    """Three rows of a photo, grey 10, 20, 30, and a mask that is white."""
+    pictures = {
+        names[0]: [picture(value) for value in (10, 20, 30)],
+        **{name: [picture(255, "L")] * 3 for name in names[1:]},
+    }
+    features = {name: datasets.Image() for name in names}
+    for name, values in columns.items():
+        kind = "int64" if isinstance(values[0], int) else "string"
+        features[name] = datasets.Value(kind)
+    return datasets.Dataset.from_dict({**pictures, **columns}, features=datasets.Features(features))
+
+
+def saved(dataset: Any, folder: Path) -> Path:
+    dataset.save_to_disk(str(folder / "saved"))
+    return folder / "saved"
+
+
+def test_a_saved_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
+    source = saved(make(), tmp_path)
+    dataset = load_data(source, "hub")
+    assert dataset.features == FEATURES
+    rows = LabelledPhotos(dataset)
+    assert [row.id for row in rows] == ["000000", "000001", "000002"]
+    assert [row.load()[0][0, 0, 0] for row in rows] == [10, 20, 30]
+    assert rows[1].load()[1].all()
+    assert rows[1].load_object_mask() is None
+    assert rows[1].source == "saved"
+    assert rows[0].digest() != rows[1].digest()
+
+
+def test_a_folder_of_parquet_files_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    make(("image", "label"), person=["a", "b", "a"]).to_parquet(
+        str(tmp_path / "data" / "train-00000.parquet")
+    )
+    dataset = load_data(
+        tmp_path / "data", "hub", group_column="person", cache_dir=tmp_path / "cache"
+    )
+    assert list(dataset["group"]) == ["a", "b", "a"]
+    assert LabelledPhotos(dataset)[2].load()[0][0, 0, 0] == 30
+
+
+def test_columns_may_be_named(tmp_path: Path) -> None:
+    rows = make(("a", "b"), name=["x", "y", "z"], burst=[7, 7, 8])
+    options: dict[str, Any] = {"image_column": "a", "mask_column": "b"}
+    source = saved(rows, tmp_path)
+    dataset = load_data(source, "hub", **options, id_column="name", group_column="burst")
+    assert list(dataset["id"]) == ["x", "y", "z"]
+    assert list(dataset["group"]) == ["7", "7", "8"]
+    held = load_data(source, "hub", image_column="a", mask_column="b", id_column="name")
+    assert list(held["group"]) == ["x", "y", "z"]
+
+
+def test_the_official_split_may_be_named(tmp_path: Path) -> None:
+    rows = make(("a", "b"), part=["train", None, "test"])
+    columns = {"image_column": "a", "mask_column": "b"}
+    source = saved(rows, tmp_path)
+    dataset = load_data(source, "hub", **columns, split_column="part")
+    assert list(dataset["split"]) == ["train", None, "test"]
+    with pytest.raises(ValueError, match="split_column: got 'x', the columns are"):
+        load_data(source, "hub", **columns, split_column="x")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"image_column: got None, the columns are a \(.*Image.*\), b .*, burst \(int64\)"),
+        ({"image_column": "c"}, "image_column: got 'c', the columns are"),
+        ({"image_column": "a", "mask_column": "a"}, "mask_column: got 'a', the columns are"),
+        ({"image_column": "a", "id_column": "c"}, "id_column: got 'c', the columns are"),
+        ({"image_column": "a", "id_column": "burst"}, "same value in several rows"),
+        ({"image_column": "a", "group_column": "c"}, "group_column: got 'c'"),
+        ({"columns": "a"}, "layout hub takes the options .*image_column"),
+    ],
+)
+def test_wrong_columns_are_named_with_those_there_are(
+    tmp_path: Path, options: dict, message: str
+) -> None:
+    source = saved(make(("a", "b"), burst=[7, 7, 8]), tmp_path)
+    with pytest.raises(ValueError, match=message):
+        load_data(source, "hub", **options)
+
+
+def test_the_split_must_be_clear(tmp_path: Path) -> None:
+    both = datasets.DatasetDict({"train": make(), "test": make().select([0])})
+    source = saved(both, tmp_path)
+    assert len(load_data(source, "hub", split="test")) == 1
+    with pytest.raises(ValueError, match="split must be one of train, test"):
+        load_data(source, "hub")
+    with pytest.raises(ValueError, match="got 'val'"):
+        load_data(source, "hub", split="val")
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot open the data set"):
+        load_data(tmp_path, "hub", cache_dir=tmp_path / "cache")
+
+
+def test_rows_without_a_mask_are_left_out(tmp_path: Path) -> None:
+    rows = make().to_dict()
+    rows["hand_mask"][1] = None
+    features = datasets.Features({"photo": datasets.Image(), "hand_mask": datasets.Image()})
+    source = saved(datasets.Dataset.from_dict(rows, features=features), tmp_path)
+    assert list(load_data(source, "hub")["id"]) == ["000000", "000002"]
+    candidates = list_photos(source, "hub")
+    assert len(candidates) == 3
+    with pytest.raises(ValueError, match="000001 has no mask"):
+        candidates[1].labels(np.zeros((40, 60, 3), np.uint8))
+
+
+def test_candidates_give_photos_and_mended_masks(tmp_path: Path) -> None:
+    rows = make().to_dict()
+    rows["hand_mask"] = [picture(1, "L"), picture(255, "L", (120, 80)), picture(9, "L")]
+    features = datasets.Features({"photo": datasets.Image(), "hand_mask": datasets.Image()})
+    source = saved(datasets.Dataset.from_dict(rows, features=features), tmp_path)
+    image = np.zeros((40, 60, 3), np.uint8)
+    ones, large, grey = list_photos(source, "hub")
+    assert isinstance(ones.photo, bytes)
+    assert ones.labels(image).mask.all()
+    assert "zeros and ones" in ones.labels(image).repairs[0]
+    assert "resized" in large.labels(image).repairs[0]
+    with pytest.raises(ValueError, match="its mask has values up to 9"):
+        grey.labels(image)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handseg.errors import ImageError
+from handseg.finetune.lora.hands import FoundHands, find_hands
+from handseg.landmarks import HandLandmarker, HandLandmarks
+
+
+@dataclass
+class Photo:
+    """A photo in memory; it counts how often it is read."""
+
+    id: str
+    image: np.ndarray
+    mask: np.ndarray
+    loads: int = 0
+    held: np.ndarray | None = None
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        self.loads += 1
+        return self.image, self.mask
+
+    def load_object_mask(self) -> np.ndarray | None:
+        return self.held
+
+    def digest(self) -> str:
+        return f"{self.id} {self.mask.sum()}"
+
+
+class Broken(Photo):
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        raise ImageError(f"{self.id}.jpg cannot be decoded")
+
+
+class Finder:
+    """Stands in for MediaPipe: finds the hands that it was made with, in every photo."""
+
+    def __init__(self, hands: Sequence[np.ndarray]) -> None:
+        self.hands = hands
+
+    def detect(self, image: np.ndarray) -> list[HandLandmarks]:
+        return [HandLandmarks(points, "left", 0.9) for points in self.hands]
+
+
+def block(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros((100, 200), bool)
+    for x0, y0, x1, y1 in boxes:
+        mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def hand_in(x0: int, y0: int, x1: int, y1: int, seed: int = 0) -> np.ndarray:
+    """21 points in a box."""
+    return np.random.default_rng(seed).uniform([x0, y0], [x1, y1], (21, 2)).astype(np.float32)
+
+
+def photo(mask: np.ndarray, name: str = "photo") -> Photo:
+    return Photo(name, np.zeros((*mask.shape, 3), np.uint8), mask)
+
+
+LEFT, RIGHT = (10, 20, 60, 80), (120, 20, 180, 80)
+
+
+def test_real_photos_have_their_hand(
+    photos: dict[str, np.ndarray],
+    photo_masks: dict[str, np.ndarray],
+    landmarker: HandLandmarker,
+    tmp_path: Path,
+) -> None:
+    items = [Photo(stem, image, photo_masks[stem]) for stem, image in photos.items()]
+    found = find_hands(items, tmp_path / "landmarks.json", landmarker)
+    assert [hand.photo.id for hand in found.hands] == list(photos)
+    assert all(hand.landmarks is not None for hand in found.hands)
+    assert found.summary() == "4 hands"
+
+
+def test_each_of_two_hands_gets_its_islands(tmp_path: Path) -> None:
+    # The third island has no landmark and lies nearer to the right hand.
+    mask = block(LEFT, RIGHT, (185, 20, 195, 30))
+    hands = [hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75)]
+    found = find_hands([photo(mask)], tmp_path / "cache.json", Finder(hands))  # type: ignore[arg-type]
+    assert len(found.hands) == 2
+    masks = [hand.load()[1] for hand in found.hands]
+    assert (masks[0] == block(LEFT)).all()
+    assert (masks[1] == block(RIGHT, (185, 20, 195, 30))).all()
+
+
+def test_a_hand_off_the_mask_is_not_trained_on(tmp_path: Path) -> None:
+    hands = [hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75)]
+    found = find_hands([photo(block(LEFT))], tmp_path / "cache.json", Finder(hands))  # type: ignore[arg-type]
+    assert len(found.hands) == 1
+    np.testing.assert_allclose(found.hands[0].landmarks, hands[0], atol=0.01)
+
+
+def test_hands_on_one_island_are_left_out(tmp_path: Path) -> None:
+    hands = [hand_in(15, 25, 55, 75), hand_in(60, 25, 95, 75)]
+    found = find_hands(
+        [photo(block((10, 20, 100, 80)))],
+        tmp_path / "cache.json",
+        Finder(hands),  # type: ignore[arg-type]
+    )
+    assert found.hands == ()
+    assert found.entangled == ("photo",)
+    assert "1 left out, as their hands touch" in found.summary()
+
+
+def test_misses_stay_and_are_counted_and_others_are_left_out(tmp_path: Path) -> None:
+    items = [
+        photo(block(LEFT), "missed"),
+        photo(block(), "empty"),
+        Broken("broken", np.zeros((1, 1, 3), np.uint8), block(LEFT)),
+    ]
+    found = find_hands(items, tmp_path / "cache.json", Finder([]))  # type: ignore[arg-type]
+    assert [(hand.photo.id, hand.landmarks) for hand in found.hands] == [("missed", None)]
+    assert (found.missed, found.empty) == (("missed",), ("empty",))
+    assert found.unreadable == {"broken": "broken.jpg cannot be decoded"}
+
+
+def test_a_photo_is_looked_at_once_until_it_changes(tmp_path: Path) -> None:
+    item = photo(block(LEFT))
+    finder = Finder([hand_in(15, 25, 55, 75)])
+    first = find_hands([item], tmp_path / "cache.json", finder)  # type: ignore[arg-type]
+    again = find_hands([item], tmp_path / "cache.json", None)
+    assert item.loads == 1
+    np.testing.assert_array_equal(
+        np.round(first.hands[0].landmarks, 2), np.round(again.hands[0].landmarks, 2)
+    )
+    item.mask = block(RIGHT)
+    changed = find_hands([item], tmp_path / "cache.json", finder)  # type: ignore[arg-type]
+    assert item.loads == 2
+    assert changed.missed == ("photo",)
+    assert len(json.loads((tmp_path / "cache.json").read_text())) == 2
+
+
+def test_what_was_found_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> None:
+    class Interrupted(Photo):
+        def load(self) -> tuple[np.ndarray, np.ndarray]:
+            raise KeyboardInterrupt
+
+    items = [photo(block(LEFT)), Interrupted("late", np.zeros((1, 1, 3), np.uint8), block(LEFT))]
+    with pytest.raises(KeyboardInterrupt):
+        find_hands(items, tmp_path / "cache.json", Finder([]))  # type: ignore[arg-type]
+    assert len(json.loads((tmp_path / "cache.json").read_text())) == 1
+
+
+class TestHeldObjects:
+    """With `target="object"` the mask is that of what the hand holds."""
+
+    HANDS = (hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75))
+
+    def found(self, photos: list[Photo], hands: Sequence[np.ndarray], folder: Path) -> FoundHands:
+        return find_hands(photos, folder / "cache.json", Finder(hands), target="object")  # type: ignore[arg-type]
+
+    def test_each_hand_holds_what_is_nearest(self, tmp_path: Path) -> None:
+        left, right = (62, 40, 70, 60), (100, 40, 115, 60)
+        one = photo(block(LEFT, RIGHT))
+        one.held = block(left, right)
+        found = self.found([one], self.HANDS, tmp_path)
+        assert [hand.target for hand in found.hands] == ["object", "object"]
+        masks = [hand.load()[1] for hand in found.hands]
+        np.testing.assert_array_equal(masks[0], block(left))
+        np.testing.assert_array_equal(masks[1], block(right))
+
+    @pytest.mark.parametrize("hands", [1, 2])
+    def test_empty_hands_are_trained_on(self, hands: int, tmp_path: Path) -> None:
+        one = photo(block(LEFT, RIGHT))
+        one.held = block()
+        found = self.found([one], self.HANDS[:hands], tmp_path)
+        assert len(found.hands) == hands
+        assert not any(hand.load()[1].any() for hand in found.hands)
+
+    def test_a_photo_without_object_mask_is_left_out_and_told(self, tmp_path: Path) -> None:
+        found = self.found([photo(block(LEFT))], self.HANDS[:1], tmp_path)
+        assert found.hands == ()
+        assert found.unreadable == {"photo": "photo has no object mask"}
+
+    def test_an_object_mask_of_another_size_is_told(self, tmp_path: Path) -> None:
+        one = photo(block(LEFT))
+        one.held = np.zeros((10, 10), bool)
+        found = self.found([one], self.HANDS[:1], tmp_path)
+        assert "is (10, 10), its photo (100, 200)" in found.unreadable["photo"]
+
+    def test_hands_without_landmarks_are_left_out_and_counted(self, tmp_path: Path) -> None:
+        one = photo(block(LEFT))
+        one.held = block()
+        found = self.found([one], [], tmp_path)
+        assert found.hands == ()
+        assert found.unfound == ("photo",)
+        assert found.missed == ()
+        assert "1 left out, as MediaPipe finds no hand to hold anything" in found.summary()
+
+    def test_digest_tells_object_masks_apart(self, tmp_path: Path) -> None:
+        digests = set()
+        for held in (block(), block((62, 40, 70, 60))):
+            one = photo(block(LEFT))
+            one.held = held
+            digests.add(self.found([one], self.HANDS[:1], tmp_path).hands[0].digest())
+        plain = find_hands([photo(block(LEFT))], tmp_path / "c.json", Finder(self.HANDS[:1]))  # type: ignore[arg-type]
+        assert len(digests | {plain.hands[0].digest()}) == 3
+        assert plain.hands[0].digest() == plain.hands[0].photo.digest()

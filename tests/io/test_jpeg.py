@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from handseg.errors import ImageError
+from handseg.io.images import load_image
+from handseg.io.jpeg import decode_jpeg, read_plain_jpeg
+
+SMOOTH = cv2.resize(
+    np.random.default_rng(0).integers(0, 256, (13, 20, 3), np.uint8),
+    (161, 103),
+    interpolation=cv2.INTER_CUBIC,
+)
+
+
+def encode(pixels: np.ndarray = SMOOTH, mode: str = "RGB", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def by_pillow(content: bytes) -> np.ndarray | None:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.array(image.convert("RGB"))
+    except Exception:
+        return None
+
+
+def plain(content: bytes) -> bytes | None:
+    with Image.open(io.BytesIO(content)) as image:
+        return read_plain_jpeg(io.BytesIO(content), image)
+
+
+KINDS = {
+    "4:2:0": encode(quality=85),
+    "4:2:2": encode(subsampling=1),
+    "4:4:4": encode(subsampling=0, quality=97),
+    "grey": encode(mode="L"),
+    "not YCbCr": encode(keep_rgb=True),
+    "restarts": encode(restart_marker_blocks=3),
+    "optimised": encode(optimize=True),
+    "one pixel": encode(SMOOTH[:1, :1]),
+    "thumbnail": encode(exif=b"Exif\0\0" + encode(SMOOTH[:16, :16])),
+    "comment": encode(comment=b"\xff\xd9\xff\xda\xff\xd9"),
+    "trailing bytes": encode() + b"\xff\xd8more",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_opencv_gives_pillows_pixels(kind: str) -> None:
+    content = plain(KINDS[kind])
+    assert content == KINDS[kind]
+    pixels = decode_jpeg(content)
+    np.testing.assert_array_equal(pixels, by_pillow(content))
+    np.testing.assert_array_equal(load_image(content), pixels)
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"mode": "CMYK"}])
+def test_others_are_left_to_pillow(options: dict[str, Any]) -> None:
+    content = encode(**options)
+    assert plain(content) is None
+    np.testing.assert_array_equal(load_image(content), by_pillow(content))
+
+
+def test_a_scan_that_ends_too_early_is_refused_not_grey() -> None:
+    content = bytearray(encode(quality=85))
+    middle = len(content) // 2
+    content[middle : middle + 2] = b"\xff\xb8"
+    assert decode_jpeg(bytes(content)) is not None  # what OpenCV makes of it
+    with pytest.raises(ImageError, match="may be truncated or damaged"):
+        load_image(bytes(content))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    kind=st.sampled_from(["4:2:0", "4:4:4", "grey", "restarts", "thumbnail"]),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1), st.sampled_from([0, 1, 0x7F, 0xB8, 0xD9, 0xDA, 0xFF])),
+        min_size=1,
+        max_size=4,
+    ),
+    kept=st.floats(0.05, 1),
+)
+def test_damaged_files_are_refused_or_read_as_by_pillow(
+    kind: str, changes: list[tuple[float, int]], kept: float
+) -> None:
+    content = bytearray(KINDS[kind])
+    for place, value in changes:
+        content[20 + int(place * (len(content) - 21))] = value
+    damaged = bytes(content[: int(len(content) * kept)])
+    expected = by_pillow(damaged)
+    try:
+        pixels = load_image(damaged)
+    except ImageError:
+        pixels = None
+    if expected is None:
+        assert pixels is None
+    else:
+        np.testing.assert_array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("by", [2, 4, 8])
+def test_reduced(by: int) -> None:
+    pixels = decode_jpeg(encode(quality=95), by)
+    assert pixels is not None
+    assert pixels.shape == (-(-103 // by), -(-161 // by), 3)
+    whole = SMOOTH[: 103 // by * by, : 161 // by * by]
+    expected = cv2.resize(whole, (161 // by, 103 // by), interpolation=cv2.INTER_AREA)
+    difference = expected.astype(int) - pixels[: 103 // by, : 161 // by]
+    assert np.abs(difference).mean() < 4

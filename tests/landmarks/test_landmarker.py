@@ -1,0 +1,480 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handseg.landmarks import HandLandmarker, HandLandmarks
+from handseg.landmarks.anatomy import hand_size
+from handseg.landmarks.landmarker import BUNDLED_TASK
+from handseg.landmarks.views import View, drop_doubtful, merge, warp_to_square
+
+STEMS = ("2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043")
+HANDEDNESS = dict(zip(STEMS, ("right", "right", "left", "right"), strict=True))
+
+
+def found(
+    points: np.ndarray, score: float = 0.9, handedness: str = "right", votes: int = 1
+) -> HandLandmarks:
+    return HandLandmarks(points.astype(np.float32), handedness, score, votes)
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean distance of the landmarks, in hand sizes."""
+    return float(np.linalg.norm(one - other, axis=1).mean() / hand_size(other))
+
+
+def quarter_turns(points: np.ndarray, width: int, height: int, count: int) -> np.ndarray:
+    """Where `np.rot90(image, count)` takes the pixels of a `width` x `height` image."""
+    for _ in range(count):
+        points = np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
+        width, height = height, width
+    return points
+
+
+class TestHandLandmarks:
+    def test_box_is_tight(self, open_hand: np.ndarray) -> None:
+        hand = found(open_hand + np.array([5, 7]))
+        np.testing.assert_array_equal(hand.box, [-88, -177, 97, 7])
+
+    def test_resized_with_the_photo(self, open_hand: np.ndarray) -> None:
+        hand = found(open_hand, 0.7, "left", votes=3)
+        larger = hand.resized(np.array([4, 2]))
+        # The middle of the first pixel goes to the middle of the first four by two.
+        np.testing.assert_allclose(larger.points, (open_hand + 0.5) * [4, 2] - 0.5, atol=1e-4)
+        assert larger.points.dtype == np.float32
+        assert (larger.score, larger.handedness, larger.votes) == (0.7, "left", 3)
+        np.testing.assert_allclose(larger.resized(np.array([1 / 4, 1 / 2])).points, open_hand)
+
+
+class TestHandSize:
+    @given(
+        scale=st.floats(0.1, 10),
+        angle=st.floats(-180, 180),
+        shift=st.tuples(*[st.floats(-1000, 1000)] * 2),
+    )
+    @settings(deadline=None)
+    def test_scales_with_the_hand_alone(
+        self, scale: float, angle: float, shift: tuple[float, float], open_hand: np.ndarray
+    ) -> None:
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        moved = (open_hand @ [[cos, sin], [-sin, cos]] * scale + shift).astype(np.float32)
+        assert hand_size(moved) == pytest.approx(hand_size(open_hand) * scale, rel=1e-3)
+
+    def test_does_not_depend_on_the_fingers(self, open_hand: np.ndarray) -> None:
+        fist = open_hand.copy()
+        fist[[6, 7, 8, 10, 11, 12]] = open_hand[9] * 0.6
+        assert hand_size(fist) == hand_size(open_hand)
+
+    def test_of_an_edge_on_hand_is_its_length(self, open_hand: np.ndarray) -> None:
+        assert hand_size(open_hand * [0.1, 1]) == pytest.approx(100)
+
+    def test_of_a_foreshortened_hand_is_not_its_length(self, open_hand: np.ndarray) -> None:
+        assert hand_size(open_hand * [1, 0.1]) == pytest.approx(1.5 * 77, rel=0.01)
+
+    def test_of_a_heap_is_not_zero(self) -> None:
+        assert hand_size(np.zeros((21, 2))) == 1
+
+
+class TestMerge:
+    def test_of_nothing(self) -> None:
+        assert merge([]) == []
+
+    def test_one_hand_of_several_views(self, open_hand: np.ndarray) -> None:
+        random = np.random.default_rng(0)
+        findings = [
+            found(open_hand + random.normal(0, 3, (21, 2)), score)
+            for score in (0.7, 0.95, 0.8, 0.9, 0.6)
+        ]
+        (hand,) = merge(findings)
+        assert hand.votes == 5
+        assert hand.score == 0.95
+
+    def test_keeps_the_medoid(self, open_hand: np.ndarray) -> None:
+        # The surest finding is the farthest off.
+        scores = {0: 0.5, 2: 0.6, 18: 0.99}
+        findings = [found(open_hand + np.array([x, 0]), score) for x, score in scores.items()]
+        (hand,) = merge(findings)
+        np.testing.assert_array_equal(hand.points, open_hand + np.array([2, 0]))
+        assert hand.score == 0.99
+
+    def test_of_two_findings_keeps_the_surer(self, open_hand: np.ndarray) -> None:
+        findings = [found(open_hand, 0.6, "left"), found(open_hand + 5, 0.9)]
+        (hand,) = merge(findings)
+        np.testing.assert_array_equal(hand.points, open_hand + 5)
+        assert hand.handedness == "right"
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_hands_side_by_side_stay_two(self, order: Sequence[int], open_hand: np.ndarray) -> None:
+        # Finger tips touch: the boxes share an edge and a little more.
+        pair = [open_hand, open_hand * [-1, 1] + [175, 0]]
+        hands = merge([found(pair[index]) for index in order])
+        assert len(hands) == 2
+        assert {hand.votes for hand in hands} == {1}
+
+    def test_crossed_hands_stay_two(self, open_hand: np.ndarray) -> None:
+        turned = open_hand @ np.array([[0, 1], [-1, 0]]) + [-90, 0]
+        assert len(merge([found(open_hand), found(turned)])) == 2
+
+    def test_small_hand_before_a_large_one_stays(self, open_hand: np.ndarray) -> None:
+        small = open_hand * 0.4 + [0, -50]
+        assert len(merge([found(open_hand), found(small)])) == 2
+
+    def test_same_place_in_another_pose_is_one_hand(self, open_hand: np.ndarray) -> None:
+        # A view that got the fingers wrong: landmarks differ, the boxes cover each other.
+        wrong = open_hand * [-1, 1]
+        wrong += open_hand.mean(axis=0) - wrong.mean(axis=0)
+        assert distance(wrong, open_hand) > 0.2
+        assert len(merge([found(open_hand), found(wrong, 0.5)])) == 1
+
+    def test_surest_come_first(self, open_hand: np.ndarray) -> None:
+        findings = [
+            found(open_hand, 0.99),
+            found(open_hand + 400, 0.7),
+            found(open_hand + 800, 0.6),
+            found(open_hand + 802, 0.5),
+            found(open_hand + 1200, 0.8),
+        ]
+        hands = merge(findings)
+        assert [(hand.votes, hand.score) for hand in hands] == [
+            (2, 0.6),
+            (1, 0.99),
+            (1, 0.8),
+            (1, 0.7),
+        ]
+
+    @given(
+        counts=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+        scale=st.floats(0.2, 5),
+        seed=st.integers(0, 1000),
+    )
+    @settings(deadline=None, max_examples=50)
+    def test_any_order_and_scale(
+        self, counts: list[int], scale: float, seed: int, open_hand: np.ndarray
+    ) -> None:
+        random = np.random.default_rng(seed)
+        findings = [
+            found(
+                (open_hand + random.normal((350 * place, 0), 2, (21, 2))) * scale,
+                random.uniform(0.3, 1),
+            )
+            for place, count in enumerate(counts)
+            for _ in range(count)
+        ]
+        shuffled = [findings[index] for index in random.permutation(len(findings))]
+        hands = merge(shuffled)
+        assert [hand.votes for hand in hands] == sorted(counts, reverse=True)
+        centres = sorted(hand.points[0, 0] / scale for hand in hands)
+        np.testing.assert_allclose(centres, 350 * np.arange(len(counts)), atol=12)
+
+
+class TestWarpToSquare:
+    @given(
+        height=st.integers(1, 400),
+        width=st.integers(1, 400),
+        angle=st.floats(-360, 360),
+        scale=st.floats(0.2, 1),
+    )
+    @settings(deadline=None)
+    def test_matrix_turns_and_scales_about_the_centre(
+        self, height: int, width: int, angle: float, scale: float
+    ) -> None:
+        photo = np.zeros((height, width, 3), np.uint8)
+        square, matrix = warp_to_square(photo, View(angle, scale))
+        side = max(192, height, width)
+        assert square.shape == (side, side, 3)
+
+        centre = np.array([(width - 1) / 2, (height - 1) / 2, 1])
+        np.testing.assert_allclose(matrix @ centre, (side - 1) / 2, atol=1e-6)
+        factor = scale * side / max(height, width)
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        expected = factor * np.array([[cos, sin], [-sin, cos]])  # counter-clockwise, y down
+        np.testing.assert_allclose(matrix[:, :2], expected, atol=1e-6)
+
+    @given(
+        height=st.integers(40, 300),
+        width=st.integers(40, 300),
+        view=st.builds(View, st.floats(-180, 180), st.floats(0.4, 1)),
+    )
+    @settings(deadline=None, max_examples=50)
+    def test_matrix_says_where_the_pixels_went(self, height: int, width: int, view: View) -> None:
+        y, x = np.mgrid[:height, :width]
+        photo = np.stack([x, y, (x + y) / 2], axis=-1) * (255 / 300)
+        square, matrix = warp_to_square(photo.round().astype(np.uint8), view)
+        points = np.random.default_rng(0).uniform(0.1, 0.9, (20, 2)) * [width - 1, height - 1]
+        there = (points @ matrix[:, :2].T + matrix[:, 2]).round().astype(int)
+        inside = ((there >= 0) & (there < len(square))).all(axis=1)
+        inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
+        back = there @ inverse[:2, :2].T + inverse[:2, 2]
+        expected = np.column_stack([back, back.sum(axis=1) / 2]) * (255 / 300)
+        seen = square[there[inside, 1], there[inside, 0]]
+        assert np.abs(seen - expected[inside]).max(initial=0) <= 1.5
+
+    @given(height=st.integers(2, 400), width=st.integers(2, 400), quarters=st.integers(0, 3))
+    @settings(deadline=None)
+    def test_quarter_turns_lose_nothing(self, height: int, width: int, quarters: int) -> None:
+        photo = np.full((height, width, 3), 255, np.uint8)
+        square, matrix = warp_to_square(photo, View(90 * quarters, 0.9))
+        corners = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])
+        corners = corners @ matrix[:, :2].T + matrix[:, 2]
+        assert corners.min() >= -0.5
+        assert corners.max() <= len(square) - 0.5
+        extent = np.abs(corners[1] - corners[0]).max()
+        assert extent == pytest.approx(0.9 * len(square), rel=1e-6)
+
+
+class TestOptions:
+    def test_missing_task_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"no such file: .*absent\.task"):
+            HandLandmarker(tmp_path / "absent.task")
+
+    def test_folder_is_no_task(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="no such file"):
+            HandLandmarker(tmp_path)
+
+    @pytest.mark.parametrize("content", [b"not a model\n", b""])
+    def test_other_file_is_no_task(self, content: bytes, tmp_path: Path) -> None:
+        file = tmp_path / "notes.txt"
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"not a hand_landmarker\.task bundle: .*notes\.txt"):
+            HandLandmarker(file)
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            ({"max_hands": 0}, "max_hands"),
+            ({"min_confidence": -0.1}, "min_confidence"),
+            ({"min_confidence": 1.1}, "min_confidence"),
+        ],
+    )
+    def test_out_of_range(self, options: dict[str, Any], named: str) -> None:
+        with pytest.raises(ValueError, match=named):
+            HandLandmarker(**options)
+
+    def test_task_of_your_own(
+        self, photos: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copy(BUNDLED_TASK, tmp_path / "own.task")
+        monkeypatch.chdir(tmp_path)
+        with HandLandmarker("own.task", views=[View(0, 1)], hard_views=()) as landmarker:
+            (hand,) = landmarker.detect(photos[STEMS[0]])
+        assert hand.votes == 1
+
+    def test_closed_does_not_find_nothing(self, photos: dict[str, np.ndarray]) -> None:
+        with HandLandmarker() as landmarker:
+            pass
+        landmarker.close()  # once more does no harm
+        with pytest.raises(ValueError, match="closed"):
+            landmarker.detect(photos[STEMS[0]])
+
+
+class TestDetect:
+    """MediaPipe's own model on the licensed photos."""
+
+    @pytest.fixture(scope="class")
+    def hands(
+        self, landmarker: HandLandmarker, photos: dict[str, np.ndarray]
+    ) -> dict[str, list[HandLandmarks]]:
+        return {stem: landmarker.detect(photo) for stem, photo in photos.items()}
+
+    @pytest.mark.parametrize("stem", STEMS)
+    def test_upright(
+        self,
+        stem: str,
+        hands: dict[str, list[HandLandmarks]],
+        photo_masks: dict[str, np.ndarray],
+    ) -> None:
+        (hand,) = hands[stem]
+        assert hand.points.shape == (21, 2)
+        assert hand.points.dtype == np.float32
+        assert hand.handedness == HANDEDNESS[stem]
+        assert 0.5 < hand.score <= 1
+        assert hand.votes >= 2
+        x, y = hand.points.round().astype(int).T
+        assert photo_masks[stem][y, x].all()
+
+    @pytest.mark.parametrize("quarters", [1, 2, 3])
+    @pytest.mark.parametrize("stem", STEMS[:3])  # the fourth is hard to find as it is
+    def test_turned(
+        self,
+        stem: str,
+        quarters: int,
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        photo = photos[stem]
+        (hand,) = landmarker.detect(np.rot90(photo, quarters))
+        height, width = photo.shape[:2]
+        expected = quarter_turns(hands[stem][0].points, width, height, quarters)
+        assert hand.handedness == HANDEDNESS[stem]
+        assert distance(hand.points, expected) < 0.1
+
+    @pytest.mark.parametrize("stem", STEMS)
+    def test_mirrored_is_the_other_hand(
+        self,
+        stem: str,
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        photo = photos[stem]
+        (hand,) = landmarker.detect(photo[:, ::-1])
+        assert hand.handedness == {"left": "right", "right": "left"}[HANDEDNESS[stem]]
+        expected = hands[stem][0].points * [-1, 1] + [photo.shape[1] - 1, 0]
+        assert distance(hand.points, expected) < 0.1
+
+    @pytest.mark.parametrize("cut", ["none", "left", "top", "right", "bottom"])
+    @pytest.mark.parametrize("stem", STEMS)
+    def test_filling_the_photo_and_cut_by_its_frame(
+        self,
+        stem: str,
+        cut: str,
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        photo_masks: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        rows, columns = (np.flatnonzero(photo_masks[stem].any(axis)) for axis in (1, 0))
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        height, width = bottom - top, right - left
+        top += height // 7 if cut == "top" else 0
+        bottom -= height // 5 if cut == "bottom" else 0
+        left += width // 6 if cut == "left" else 0
+        right -= width // 6 if cut == "right" else 0
+        (hand,) = landmarker.detect(photos[stem][top:bottom, left:right])
+        assert hand.handedness == HANDEDNESS[stem]
+        assert distance(hand.points, hands[stem][0].points - [left, top]) < 0.2
+
+    def test_large_photo(
+        self,
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        stem = STEMS[0]
+        enlarged = photos[stem].repeat(4, axis=0).repeat(4, axis=1)
+        (hand,) = landmarker.detect(enlarged)
+        expected = (hands[stem][0].points + 0.5) * 4 - 0.5
+        assert distance(hand.points, expected) < 0.03
+
+    @pytest.mark.parametrize(("factor", "cut"), [(3, 1), (5, 2), (9, 5)])
+    def test_halving_keeps_places(
+        self,
+        factor: int,
+        cut: int,
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        stem = STEMS[0]
+        size = np.array(photos[stem].shape[1::-1]) * factor
+        enlarged = cv2.resize(photos[stem], size, interpolation=cv2.INTER_LINEAR)
+        (hand,) = landmarker.detect(enlarged[:-cut, :-cut])
+        expected = (hands[stem][0].points + 0.5) * factor - 0.5
+        shift = (hand.points - expected).mean(axis=0)
+        assert np.abs(shift).max() < 0.01 * hand_size(expected)
+
+    @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)])
+    def test_two_photos_side_by_side(
+        self,
+        pair: tuple[int, int],
+        landmarker: HandLandmarker,
+        photos: dict[str, np.ndarray],
+        hands: dict[str, list[HandLandmarks]],
+    ) -> None:
+        left, right = (STEMS[index] for index in pair)
+        both = landmarker.detect(np.hstack([photos[left], photos[right]]))
+        first, second = sorted(both, key=lambda hand: float(hand.points[0, 0]))
+        assert [first.handedness, second.handedness] == [HANDEDNESS[left], HANDEDNESS[right]]
+        assert distance(first.points, hands[left][0].points) < 0.1
+        shift = [photos[left].shape[1], 0]
+        assert distance(second.points, hands[right][0].points + shift) < 0.1
+
+    def test_no_more_hands_than_asked_for(self, photos: dict[str, np.ndarray]) -> None:
+        pair = np.hstack([photos[STEMS[0]], photos[STEMS[1]]])
+        with HandLandmarker(max_hands=1) as landmarker:
+            assert len(landmarker.detect(pair)) == 1
+
+    def test_no_hand(self, landmarker: HandLandmarker, no_hand: np.ndarray) -> None:
+        assert landmarker.detect(no_hand) == []
+
+    @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 900, 3), (900, 3, 3)])
+    def test_slivers(self, shape: tuple[int, ...], landmarker: HandLandmarker) -> None:
+        assert landmarker.detect(np.zeros(shape, np.uint8)) == []
+
+    def test_hard_views_are_a_second_try(self, photos: dict[str, np.ndarray]) -> None:
+        photo, plain, turned = photos[STEMS[0]], View(0, 1), View(90, 0.9)
+        with HandLandmarker(views=[], hard_views=[plain, turned]) as landmarker:
+            assert [hand.votes for hand in landmarker.detect(photo)] == [2]
+        with HandLandmarker(views=[plain], hard_views=[turned]) as landmarker:
+            assert [hand.votes for hand in landmarker.detect(photo)] == [1]
+
+
+class TestViewsTaken:
+    """How many of the views are taken, as the votes tell."""
+
+    UNSEEN = View(0, 0.03)  # too small to be found
+    TURNED = View(90, 0.9)
+
+    def votes(self, photo: np.ndarray, **options: Any) -> list[int]:
+        with HandLandmarker(hard_views=(), **options) as landmarker:
+            return [hand.votes for hand in landmarker.detect(photo)]
+
+    def test_two_that_agree_are_enough(self, photos: dict[str, np.ndarray]) -> None:
+        photo = photos[STEMS[0]]
+        assert self.votes(photo) == [2]
+        assert self.votes(photo, all_views=True) == [5]
+
+    def test_all_where_one_of_two_sees_no_hand(self, photos: dict[str, np.ndarray]) -> None:
+        photo = photos[STEMS[0]]
+        views = [View(0, 1), self.UNSEEN, self.TURNED]
+        assert self.votes(photo, views=views) == [2]
+        assert self.votes(photo, views=views[::-1]) == [2]
+
+    def test_all_where_the_first_two_see_no_hand(self, photos: dict[str, np.ndarray]) -> None:
+        views = [self.UNSEEN, self.UNSEEN, View(0, 1), self.TURNED]
+        assert self.votes(photos[STEMS[0]], views=views) == [2]
+
+    def test_all_where_one_of_two_sees_more_hands(self, photos: dict[str, np.ndarray]) -> None:
+        first, second = photos[STEMS[0]], photos[STEMS[1]]
+        pair = np.hstack([first, second])
+        near = View(0, 1)
+        views = [near, near, View(180, 0.9)]
+        assert self.votes(pair, views=views, all_views=True) == [3, 3]
+        # A view that shows the middle of the photo only: one hand at most.
+        assert 3 in self.votes(pair, views=[near, View(0, 2.5), View(180, 0.9), near])
+
+    def test_all_where_a_hand_is_small(self, photos: dict[str, np.ndarray]) -> None:
+        photo = photos[STEMS[0]]
+        height, width = photo.shape[:2]
+        apart = cv2.copyMakeBorder(photo, 0, height, 0, width, cv2.BORDER_REPLICATE)
+        views = [View(0, 1), View(0, 1), self.TURNED]
+        assert self.votes(photo, views=views) == [2]
+        assert self.votes(apart, views=views) == [3]
+
+
+class TestDropDoubtful:
+    def test_a_lone_finding_beside_an_agreed_hand(self, open_hand: np.ndarray) -> None:
+        agreed = found(open_hand, votes=3)
+        beside = open_hand + np.array([500, 0])
+        assert drop_doubtful([agreed, found(beside, 0.9)]) == [agreed]
+        sure = found(beside, 0.99)
+        assert drop_doubtful([agreed, sure]) == [agreed, sure]
+
+    def test_a_misplaced_copy_of_an_agreed_hand(self, open_hand: np.ndarray) -> None:
+        agreed = found(open_hand, votes=3)
+        copy = found(open_hand * 0.5 + open_hand.mean(0) * 0.5, 0.99)
+        assert drop_doubtful([agreed, copy]) == [agreed]
+
+    def test_without_an_agreed_hand_all_stay(self, open_hand: np.ndarray) -> None:
+        lone = [found(open_hand, 0.5), found(open_hand + 400, 0.6)]
+        assert drop_doubtful(lone) == lone
+        assert drop_doubtful([]) == []

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_hands import LANDMARKS, SOFT, make_hand, make_photo, rgba
+from pycocotools import mask as coco_mask
+
+from handseg.results import Hand, HandSegmentation
+
+
+class TestSegmentation:
+    def test_is_a_collection_of_hands(self, two_hands: HandSegmentation) -> None:
+        assert len(two_hands) == 2
+        assert tuple(two_hands) == two_hands.hands
+        assert HandSegmentation(two_hands.image, list(two_hands)).hands == two_hands.hands  # type: ignore[arg-type]
+
+    def test_joins_hands_by_their_largest_alpha(self, two_hands: HandSegmentation) -> None:
+        one, other = two_hands.hands
+        assert (one.mask & other.mask).sum() == 0
+        assert two_hands.alpha.dtype == np.float32
+        np.testing.assert_array_equal(two_hands.alpha, np.maximum(one.alpha, other.alpha))
+        assert two_hands.mask.dtype == bool
+        np.testing.assert_array_equal(two_hands.mask, one.mask | other.mask)
+
+    def test_rejects_what_is_no_photo_or_of_another(self) -> None:
+        for image in (np.zeros((6, 8), np.uint8), np.zeros((6, 8, 3), np.float32)):
+            with pytest.raises(ValueError, match=r"image must be .* uint8 RGB, got"):
+                HandSegmentation(image)
+        with pytest.raises(ValueError, match=r"hands\[1\] must be .*\(6, 8\), got \(8, 6\)"):
+            HandSegmentation(make_photo(), (make_hand(SOFT), make_hand(SOFT, shape=(8, 6))))
+
+
+class TestCoco:
+    def test_round_trip(self, two_hands: HandSegmentation) -> None:
+        entry = json.loads(json.dumps(two_hands.to_coco(7, 30, file_name="a.jpg")))
+        assert entry["image"] == {"id": 7, "width": 8, "height": 6, "file_name": "a.jpg"}
+        assert [note["id"] for note in entry["annotations"]] == [30, 31]
+        for note, hand in zip(entry["annotations"], two_hands, strict=True):
+            assert (note["image_id"], note["category_id"], note["iscrowd"]) == (7, 1, 0)
+            np.testing.assert_array_equal(coco_mask.decode(note["segmentation"]), hand.mask)
+            assert note["area"] == hand.area
+            assert note["score"] == hand.predicted_iou
+        assert [note["bbox"] for note in entry["annotations"]] == [[2, 2, 3, 1], [0, 3, 3, 2]]
+
+    def test_says_which_keypoints_lie_in_the_photo(self, two_hands: HandSegmentation) -> None:
+        first, second = two_hands.to_coco()["annotations"]
+        keypoints = np.reshape(first["keypoints"], (21, 3))
+        np.testing.assert_allclose(keypoints[:, :2], LANDMARKS, atol=0.006)
+        inside = (LANDMARKS[:, 0] >= -0.5) & (LANDMARKS[:, 0] < 7.5)
+        np.testing.assert_array_equal(keypoints[:, 2], np.where(inside, 2, 1))
+        assert first["num_keypoints"] == 21
+        assert (second["keypoints"], second["num_keypoints"]) == ([0] * 63, 0)
+
+    def test_what_is_held_follows_the_hands(self) -> None:
+        held = np.full((2, 3), 255, np.uint8)
+        hands = [
+            dataclasses.replace(make_hand(SOFT, (2, 1)), object_patch=patch, object_offset=(4, 3))
+            for patch in (np.zeros((0, 0), np.uint8), held)
+        ]
+        left = dataclasses.replace(hands[1], handedness="left", handedness_score=0.75)
+        entry = HandSegmentation(make_photo(), (hands[0], left)).to_coco(3, first_annotation_id=10)
+        entry = json.loads(json.dumps(entry))
+        assert [(note["id"], note["category_id"]) for note in entry["annotations"]] == [
+            (10, 1), (11, 1), (12, 2),
+        ]  # fmt: skip
+        assert entry["annotations"][1]["handedness"] == "left"
+        assert entry["annotations"][1]["handedness_score"] == 0.75
+        note = entry["annotations"][2]
+        assert (note["held_by"], note["image_id"], note["area"]) == (11, 3, 6)
+        assert note["bbox"] == [4, 3, 3, 2]
+        assert "keypoints" not in note
+        np.testing.assert_array_equal(coco_mask.decode(note["segmentation"]), left.object_mask)
+
+    def test_file_name_is_left_out_when_there_is_none(self, two_hands: HandSegmentation) -> None:
+        assert "file_name" not in two_hands.to_coco()["image"]
+
+
+class TestSupervision:
+    def test_round_trip(self, two_hands: HandSegmentation) -> None:
+        sv = pytest.importorskip("supervision")
+        detections = two_hands.to_supervision()
+        assert len(detections) == 2
+        np.testing.assert_array_equal(detections.xyxy, sv.mask_to_xyxy(detections.mask))
+        np.testing.assert_array_equal(detections.mask, [hand.mask for hand in two_hands])
+        np.testing.assert_allclose(detections.confidence, [0.9, 0.5])
+        np.testing.assert_array_equal(detections.class_id, [0, 0])
+        assert detections[detections.data["handedness"] == "left"].xyxy.tolist() == [[2, 2, 4, 2]]
+
+    def test_says_what_to_install(
+        self, two_hands: HandSegmentation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "supervision", None)
+        with pytest.raises(ImportError, match="pip install supervision"):
+            two_hands.to_supervision()
+
+
+def test_to_dict_survives_json(two_hands: HandSegmentation) -> None:
+    summary = json.loads(json.dumps(two_hands.to_dict()))
+    assert (summary["width"], summary["height"]) == (8, 6)
+    first, second = summary["hands"]
+    landmarks = first.pop("landmarks")
+    np.testing.assert_allclose(landmarks, LANDMARKS, atol=0.006)
+    assert first == {
+        "box": [2, 2, 4, 2], "handedness": "left", "handedness_score": 0.75, "predicted_iou": 0.9,
+        "area": 3
+    }  # fmt: skip
+    assert (second["landmarks"], second["handedness"], second["handedness_score"]) == (
+        None,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "hands",
+    [(), (make_hand(np.zeros((3, 3), bool)),)],
+    ids=["no hand", "a hand with an empty mask"],
+)
+def test_nothing_segmented_is_a_result_like_any_other(
+    hands: tuple[Hand, ...], tmp_path: Path
+) -> None:
+    result = HandSegmentation(make_photo(), hands)
+    assert bool(result) == bool(hands)
+    assert not result.mask.any()
+    assert not result.alpha.any()
+    assert result.mask.shape == result.alpha.shape == (6, 8)
+    for crop in (False, True):
+        picture = rgba(result, crop=crop)
+        assert picture.shape == (6, 8, 4)
+        assert not picture.any()
+    assert (np.asarray(result.composite("white")) == 255).all()
+    assert result.overlay().size == (8, 6)
+    assert result.contours() == [[] for _ in hands]
+    annotations = result.to_coco()["annotations"]
+    assert [note["area"] for note in annotations] == [0 for _ in hands]
+    json.dumps(annotations)
+    assert len(result.to_dict()["hands"]) == len(hands)
+    result.save(tmp_path / "empty.png")
+    assert (tmp_path / "empty.png").exists()
+    pytest.importorskip("supervision")
+    assert len(result.to_supervision()) == len(hands)
