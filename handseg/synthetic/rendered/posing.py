@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -191,7 +192,6 @@ def solve(
     optimizer = torch.optim.Adam(parameters, lr=rate)
     if extra:
         optimizer.add_param_group({"params": list(extra), "lr": rate / 10})
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=rate / 20)
 
     def now() -> tuple[list[Posed], torch.Tensor]:
         posed, strain = [], torch.zeros(())
@@ -203,6 +203,34 @@ def solve(
             posed.append(_posed(figure, values))
         return posed, strain
 
+    with _one_thread():
+        _descend(now, goals, parameters, optimizer, steps)
+    with torch.no_grad():
+        posed, _ = now()
+        losses = {name: float(value) for name, value in goals(posed).items()}
+    return posed, losses
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on steps as small as these more of them only wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _descend(
+    now: Callable[[], tuple[list[Posed], torch.Tensor]],
+    goals: Callable[[list[Posed]], Losses],
+    parameters: list[torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+) -> None:
+    rate = optimizer.param_groups[0]["lr"]
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1), rate / 20)
     for step in range(steps):
         posed, strain = now()
         eased = min(1.0, 0.01 * 10 ** (3.0 * step / steps))
@@ -216,10 +244,6 @@ def solve(
         with torch.no_grad():
             for parameter in parameters:
                 parameter.clamp_(0.0, 1.0)
-    with torch.no_grad():
-        posed, _ = now()
-        losses = {name: float(value) for name, value in goals(posed).items()}
-    return posed, losses
 
 
 def require(losses: dict[str, float], **limits: float) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from handseg.synthetic.rendered.develop import develop, draw_background, incident_light
 from handseg.synthetic.rendered.run import VIEWS, Settings, draw_take, numbers_of, write_picture
@@ -20,7 +19,6 @@ def render_takes(
     folder: Path, settings: Settings, takes: Sequence[int], threads: int
 ) -> Iterator[tuple[int, int]]:
     """Render these takes and write them; yields the take's number and its draws in vain."""
-    torch.set_num_threads(1)  # Fitting a pose is many small steps: more threads only wait.
     stage, photos = Stage(threads=threads), settings.photos()
     for take in takes:
         shown, attempts = draw_take(settings, take)

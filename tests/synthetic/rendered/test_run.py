@@ -1,0 +1,132 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("anny")
+
+from handseg.errors import RenderingError
+from handseg.synthetic.rendered.run import (
+    FOLDERS,
+    Settings,
+    draw_take,
+    missing,
+    open_folder,
+    picture_id,
+)
+from handseg.synthetic.rendered.scenes import SCENES
+from handseg.synthetic.rendered.take import CHANNELS
+
+SETTINGS = Settings(10, 0, 128, ("palm", "sign"), "", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"count": 0}, "count must be at least 1, got 0"),
+        ({"size": 5}, "size must be 64 to 4096 px, got 5"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"scenes": ("palm", "beach")}, "scenes must be of face, .*got beach"),
+        ({"scenes": ()}, "got none"),
+        ({"backgrounds": "nowhere"}, "no folder nowhere"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(change, message):
+    with pytest.raises(RenderingError, match=message):
+        replace(SETTINGS, **change)
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    open_folder(tmp_path / "out", SETTINGS)
+
+    with pytest.raises(RenderingError, match="seed 0"):
+        open_folder(tmp_path / "out", replace(SETTINGS, seed=1))
+    open_folder(tmp_path / "out", replace(SETTINGS, count=20))
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["count"] == 20
+
+
+def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+
+    with pytest.raises(RenderingError, match="not empty"):
+        open_folder(tmp_path, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_what_is_missing_are_takes_without_all_their_records(tmp_path):
+    open_folder(tmp_path / "out", SETTINGS)
+    assert all((tmp_path / "out" / name).is_dir() for name in FOLDERS)
+    assert missing(tmp_path / "out", SETTINGS) == [0, 1, 2, 3]
+
+    for number in (0, 1, 2, 3, 5, 9):  # Take 1 lacks picture 4; take 3 has but one picture.
+        (tmp_path / "out" / "truth" / f"{picture_id(SETTINGS, number)}.json").write_text("{}")
+
+    assert missing(tmp_path / "out", SETTINGS) == [1, 2]
+
+
+def test_held_out_sets_share_no_skin_thing_or_background(tmp_path):
+    for number in range(10):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    settings = replace(SETTINGS, backgrounds=str(tmp_path))
+    train, held_out = settings, replace(settings, held_out=True)
+
+    assert not set(train.cast().skins) & set(held_out.cast().skins)
+    assert not set(train.cast().props) & set(held_out.cast().props)
+    assert not set(train.photos()) & set(held_out.photos())
+    assert len(train.photos()) + len(held_out.photos()) == 10
+    assert held_out.cast().skins
+    assert held_out.cast().props
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", sorted(SCENES))
+def test_a_scene_depends_on_seed_and_number_alone(scene):
+    settings = replace(SETTINGS, scenes=(scene,))
+    draw_take(settings, 1)
+
+    (one, _), (two, _) = draw_take(settings, 0), draw_take(settings, 0)
+
+    assert len(one.items) == len(two.items)
+    for first, second in zip(one.items, two.items, strict=True):
+        np.testing.assert_array_equal(first.part.mesh.vertices, second.part.mesh.vertices)
+    for first, second in zip(one.hands, two.hands, strict=True):
+        np.testing.assert_array_equal(first.landmarks, second.landmarks)
+    np.testing.assert_array_equal(one.views[-1].camera.position, two.views[-1].camera.position)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", sorted(SCENES))
+def test_a_scene_shows_hands_that_are_labelled_and_people_who_are_dressed(scene):
+    take, _ = draw_take(replace(SETTINGS, scenes=(scene,)), 2)
+
+    labels = {name for item in take.items for name in item.labels}
+    assert labels <= set(CHANNELS)
+    assert {f"hand{number}" for number in range(len(take.hands))} <= labels
+    assert len(take.views) == 3
+    assert all(np.isfinite(item.part.mesh.vertices).all() for item in take.items)
+    people = sum(item.skin is not None for item in take.items)
+    clothes = [item for item in take.items if not item.labels and item.skin is None]
+    assert len(clothes) >= people
+    # Landmarks are in the hand that their label covers.
+    for number, hand in enumerate(take.hands):
+        own = np.concatenate(
+            [
+                item.part.mesh.vertices[np.asarray(item.labels[f"hand{number}"]) > 0]
+                for item in take.items
+                if isinstance(item.labels.get(f"hand{number}"), np.ndarray)
+            ]
+        )
+        away = np.linalg.norm(hand.landmarks[:, None] - own[None], axis=2).min(1)
+        assert away.max() < 0.03
+
+
+@pytest.mark.slow
+def test_held_things_are_where_the_hand_is():
+    take, _ = draw_take(replace(SETTINGS, scenes=("hold",)), 3)
+
+    thing = np.concatenate(
+        [item.part.mesh.vertices for item in take.items if "object" in item.labels]
+    )
+    palm = np.array([hand.landmarks[[0, 5, 9, 17]].mean(0) for hand in take.hands])
+    assert np.linalg.norm(thing[:, None] - palm[None], axis=2).min() < 0.08
