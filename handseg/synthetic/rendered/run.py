@@ -220,9 +220,9 @@ def finish(folder: Path, settings: Settings) -> Path:
 def draw_sheet(folder: Path, names: list[str], columns: int = 8, rows: int = 7) -> np.ndarray:
     """Pictures with outlines, evenly drawn from `names`, as (H, W, 3) uint8 RGB."""
     side = 224
-    step = max(1, len(names) // (columns * rows))
-    sheet = np.full((rows * side, columns * side, 3), 30, np.uint8)
-    for place, name in enumerate(names[::step][: columns * rows]):
+    shown = names[:: max(1, len(names) // (columns * rows))][: columns * rows]
+    sheet = np.full((-(-len(shown) // columns) * side, columns * side, 3), 30, np.uint8)
+    for place, name in enumerate(shown):
         image = load_image(folder / "images" / f"{name}.jpg")
         for kind, color in (("object_masks", (255, 0, 255)), ("masks", (0, 255, 0))):
             mask = load_image(folder / kind / f"{name}.png")[..., 0]
