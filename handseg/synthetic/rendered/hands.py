@@ -99,19 +99,32 @@ def hand_frame(body: Body, bones: torch.Tensor, side: str) -> HandFrame:
             found.append(bones[index(f"finger{finger}-{part}.{side}")][:3, 3])
         last = bones[index(f"finger{finger}-3.{side}")]
         found.append(last[:3, 3] + last[:3, 1] * (_TIP_SHARE * lengths[f"{finger}{side}"]))
-    landmarks = torch.stack(found)
-    wrist, knuckle = landmarks[0], landmarks[9]
-    along = knuckle - wrist
-    moved = wrist + WRIST_SHIFT * along
-    landmarks = torch.cat([moved[None], landmarks[1:]])
-    palm = (moved + landmarks[5] + landmarks[9] + landmarks[17]) / 4
-    return HandFrame(landmarks, palm, palm_normal(bones, side), along / along.norm())
+    joints = torch.stack(found)
+    along, normal = joints[9] - joints[0], palm_normal(bones, side)
+    size = along.norm()
+    along = along / size
+    across = torch.linalg.cross(along, normal) * (1 if side == "R" else -1)  # To the thumb.
+    shifts = torch.zeros(21, 2)
+    for number, shift in _SHIFTS.items():
+        shifts[number] = torch.tensor(shift)
+    landmarks = joints + size * (shifts[:, :1] * along + shifts[:, 1:] * across)
+    palm = landmarks[[0, 5, 9, 17]].mean(0)
+    return HandFrame(landmarks, palm, normal, along)
 
 
 _TIP_SHARE = 0.72
 """MediaPipe sets a tip below the nail, not at the finger's end."""
-WRIST_SHIFT = 0.12
-"""The body's wrist bone begins above the heel of the palm, where MediaPipe has its landmark."""
+_SHIFTS = {
+    0: (0.15, 0.0),
+    1: (-0.12, 0.06),
+    5: (-0.08, -0.03),
+    9: (-0.04, 0.01),
+    13: (-0.05, 0.01),
+    17: (-0.08, 0.05),
+}
+"""Where MediaPipe sets landmarks of the palm, as seen from the body's joints: (along, to the thumb's
+side), as shares of the distance from the wrist's joint to the middle knuckle. Medians over 54 flat
+hands of rendered palms and signs; the wrist's bone begins above the heel of the palm."""
 
 _lengths: dict[int, dict[str, float]] = {}
 
