@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from handseg.synthetic.rendered.blender.stage import Stage
 from handseg.synthetic.rendered.run import Settings, draw_take
 from handseg.synthetic.rendered.scenes import SCENES
-from handseg.synthetic.rendered.stage import Stage
 from handseg.synthetic.rendered.truth import make_truth
 
 FACTOR = 4

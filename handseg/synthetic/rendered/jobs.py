@@ -62,5 +62,8 @@ def _work(
     # Not above: `bpy` changes the module path, which new processes would inherit.
     from handseg.synthetic.rendered.worker import render_takes
 
+    parent = multiprocessing.parent_process()
     for finished in render_takes(folder, settings, takes, threads):
         done.put(finished)
+        if parent is not None and not parent.is_alive():  # Killed: nobody would end this process.
+            return

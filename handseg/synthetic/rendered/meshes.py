@@ -215,3 +215,14 @@ def volume(mesh: Mesh) -> tuple[float, np.ndarray]:
     if abs(total) < 1e-12:
         return total, corners.mean((0, 1))
     return total, (parts[:, None] * corners.sum(1) / 4).sum(0) / total
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals, weighted by area; 0 where no face is."""
+    corner = vertices[faces]
+    across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normals = np.stack([
+        np.bincount(faces.ravel(), np.repeat(across[:, axis], 3), len(vertices))
+        for axis in range(3)
+    ], 1)  # fmt: skip
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

@@ -14,8 +14,8 @@ from handseg.errors import RenderingError
 from handseg.io.files import IMAGE_SUFFIXES, save_image
 from handseg.io.images import load_image
 from handseg.runtime.files import write_atomic
-from handseg.synthetic.rendered.looks import wardrobe
-from handseg.synthetic.rendered.posing import UnreachableError
+from handseg.synthetic.rendered.body.posing import UnreachableError
+from handseg.synthetic.rendered.people.looks import wardrobe
 from handseg.synthetic.rendered.props import KINDS
 from handseg.synthetic.rendered.scenes import SCENES, Cast
 from handseg.synthetic.rendered.take import Take

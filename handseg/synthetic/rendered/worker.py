@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from handseg.synthetic.rendered.blender.stage import Rendered, Stage
 from handseg.synthetic.rendered.develop import develop, draw_background, incident_light
 from handseg.synthetic.rendered.run import VIEWS, Settings, draw_take, numbers_of, write_picture
-from handseg.synthetic.rendered.stage import Rendered, Stage
 from handseg.synthetic.rendered.take import Take
 from handseg.synthetic.rendered.truth import make_truth
 

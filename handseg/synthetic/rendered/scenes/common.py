@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.looks import draw_backdrop, draw_lamps
-from handseg.synthetic.rendered.people import Person, draw_person
-from handseg.synthetic.rendered.posing import (
+from handseg.synthetic.rendered.body.posing import (
     Losses,
     Posed,
     Surface,
@@ -18,6 +16,8 @@ from handseg.synthetic.rendered.posing import (
     outside,
     require,
 )
+from handseg.synthetic.rendered.people.looks import draw_backdrop, draw_lamps
+from handseg.synthetic.rendered.people.person import Person, draw_person
 from handseg.synthetic.rendered.props import KINDS, Prop, draw_prop
 from handseg.synthetic.rendered.scene import Camera, View
 from handseg.synthetic.rendered.take import Item

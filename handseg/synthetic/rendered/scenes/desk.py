@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.looks import draw_backdrop, draw_lamps
-from handseg.synthetic.rendered.people import Person
-from handseg.synthetic.rendered.posing import Losses, Posed, apart, require, solve
+from handseg.synthetic.rendered.body.posing import Losses, Posed, apart, require, solve
+from handseg.synthetic.rendered.people.looks import draw_backdrop, draw_lamps
+from handseg.synthetic.rendered.people.person import Person
 from handseg.synthetic.rendered.scene import Camera, View
 from handseg.synthetic.rendered.scenes.common import (
     Cast,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.bodies import topology
-from handseg.synthetic.rendered.posing import (
+from handseg.synthetic.rendered.body.bodies import topology
+from handseg.synthetic.rendered.body.posing import (
     Losses,
     Posed,
     along,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.grips import hold
-from handseg.synthetic.rendered.posing import Losses, Posed, apart, outside, require, solve
+from handseg.synthetic.rendered.body.posing import Losses, Posed, apart, outside, require, solve
+from handseg.synthetic.rendered.people.grips import hold
 from handseg.synthetic.rendered.scenes.common import (
     OTHER,
     Cast,

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.posing import Losses, Posed, apart, near, outside, require, solve
+from handseg.synthetic.rendered.body.posing import (
+    Losses,
+    Posed,
+    apart,
+    near,
+    outside,
+    require,
+    solve,
+)
 from handseg.synthetic.rendered.scenes.common import (
     Cast,
     Errand,

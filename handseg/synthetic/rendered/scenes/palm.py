@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.bodies import topology
-from handseg.synthetic.rendered.fingers import measure, ring_frame, section
-from handseg.synthetic.rendered.posing import Losses, Posed, require, solve
+from handseg.synthetic.rendered.body.bodies import topology
+from handseg.synthetic.rendered.body.fingers import measure, ring_frame, section
+from handseg.synthetic.rendered.body.posing import Losses, Posed, require, solve
 from handseg.synthetic.rendered.props.worn import bracelet, coin, id_card, ring, watch
 from handseg.synthetic.rendered.scene import Part
 from handseg.synthetic.rendered.scenes.common import (

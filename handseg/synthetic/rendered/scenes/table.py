@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.posing import outside
+from handseg.synthetic.rendered.body.posing import outside
 from handseg.synthetic.rendered.props import Prop
 from handseg.synthetic.rendered.props.ground import ground
 from handseg.synthetic.rendered.scenes.common import Cast

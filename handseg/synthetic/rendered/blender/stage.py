@@ -15,7 +15,7 @@ import numpy as np
 import OpenEXR
 from mathutils import Matrix, Vector
 
-from handseg.synthetic.rendered.materials import linear, make_material, make_skin
+from handseg.synthetic.rendered.blender.materials import linear, make_material, make_skin
 from handseg.synthetic.rendered.scene import Mesh, View
 from handseg.synthetic.rendered.take import CHANNELS, Item, Take
 

@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 
 from handseg.io.images import load_image
-from handseg.synthetic.rendered.bodies import FINGERS, HAND_BONES, SIDES, Body, topology
+from handseg.synthetic.rendered.body.bodies import FINGERS, HAND_BONES, SIDES, Body, topology
+from handseg.synthetic.rendered.body.hands import tip_lengths
 from handseg.synthetic.rendered.develop import LUMINANCE, to_linear
-from handseg.synthetic.rendered.hands import tip_lengths
+from handseg.synthetic.rendered.people.wardrobe import Wardrobe
 from handseg.synthetic.rendered.scene import Backdrop, Color, Lamp, Material
 from handseg.synthetic.rendered.take import SkinLook
-from handseg.synthetic.rendered.wardrobe import Wardrobe
 
 MONK = [
     "f6ede4",

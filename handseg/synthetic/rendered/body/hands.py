@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import yaml
 
-from handseg.synthetic.rendered.bodies import FINGERS, HAND_BONES, Body, palm_normal, topology
-from handseg.synthetic.rendered.joints import JOINTS, numbers
+from handseg.synthetic.rendered.body.bodies import FINGERS, HAND_BONES, Body, palm_normal, topology
+from handseg.synthetic.rendered.body.joints import JOINTS, numbers
 
 SHAPES_FILE = Path(__file__).with_name("hand_shapes.yaml")
 _DIP_SHARE = 0.65
@@ -122,9 +122,11 @@ _SHIFTS = {
     13: (-0.05, 0.01),
     17: (-0.08, 0.05),
 }
-"""Where MediaPipe sets landmarks of the palm, as seen from the body's joints: (along, to the thumb's
-side), as shares of the distance from the wrist's joint to the middle knuckle. Medians over 54 flat
-hands of rendered palms and signs; the wrist's bone begins above the heel of the palm."""
+"""Where MediaPipe sets landmarks of the palm, as seen from the body's joints.
+
+(along, to the thumb's side), as shares of the distance from the wrist's joint to the middle
+knuckle. Medians over 54 flat hands of rendered palms and signs; the wrist's bone begins above the
+heel of the palm."""
 
 _lengths: dict[int, dict[str, float]] = {}
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from handseg.synthetic.rendered.people.shells import Field, shell
 from handseg.synthetic.rendered.scene import Color, Material, Mesh, Part
-from handseg.synthetic.rendered.shells import Field, shell
 
 ASSETS = Path(__file__).with_name("assets")
 Kind = Literal["clothes", "hair", "eyebrows"]

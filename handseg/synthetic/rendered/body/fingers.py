@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from handseg.synthetic.rendered.bodies import topology
-from handseg.synthetic.rendered.posing import Posed
+from handseg.synthetic.rendered.body.bodies import topology
+from handseg.synthetic.rendered.body.posing import Posed
 
 NAMES = {1: "thumb", 2: "index", 3: "middle", 4: "ring", 5: "pinky"}
 RING_PLACE = 0.5

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from handseg.synthetic.rendered.meshes import vertex_normals
 from handseg.synthetic.rendered.scene import Mesh
 
 SIDES = [[0, 1], [1, 2], [2, 0]]
@@ -121,17 +122,6 @@ def shell(
     ])  # fmt: skip
     cloth = np.concatenate([cloth, cloth[inner] - 0.7 * thickness * normals[inner]])
     return Mesh(cloth.astype(np.float32), np.concatenate([near, rim]).astype(np.int32))
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, weighted by area; 0 where no face is."""
-    corner = vertices[faces]
-    across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    normals = np.stack([
-        np.bincount(faces.ravel(), np.repeat(across[:, axis], 3), len(vertices))
-        for axis in range(3)
-    ], 1)  # fmt: skip
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def clip(values: np.ndarray, faces: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

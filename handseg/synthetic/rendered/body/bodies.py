@@ -14,7 +14,7 @@ import anny
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.joints import AXES, JOINTS, Joint
+from handseg.synthetic.rendered.body.joints import AXES, JOINTS, Joint
 
 SIDES = ("L", "R")
 HAND_BONES = ("wrist", "metacarpal", "finger")

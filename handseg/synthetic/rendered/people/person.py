@@ -8,20 +8,20 @@ from typing import Literal
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.bodies import (
+from handseg.synthetic.rendered.body.bodies import (
     HAND_BONES,
     Body,
     draw_phenotype,
     make_body,
     topology,
 )
-from handseg.synthetic.rendered.hands import Capsules, draw_shape
-from handseg.synthetic.rendered.looks import Look, draw_look, skin_look, wardrobe
-from handseg.synthetic.rendered.posing import Figure, Posed, Surface, start
+from handseg.synthetic.rendered.body.hands import Capsules, draw_shape
+from handseg.synthetic.rendered.body.posing import Figure, Posed, Surface, start
+from handseg.synthetic.rendered.meshes import vertex_normals
+from handseg.synthetic.rendered.people.looks import Look, draw_look, skin_look, wardrobe
+from handseg.synthetic.rendered.people.wardrobe import BodyShape
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
-from handseg.synthetic.rendered.shells import vertex_normals
 from handseg.synthetic.rendered.take import HandTruth, Item
-from handseg.synthetic.rendered.wardrobe import BodyShape
 
 _HIDDEN_BY = 0.012
 """Metres that skin under clothes is drawn in, so that it does not poke through."""

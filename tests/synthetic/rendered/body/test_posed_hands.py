@@ -4,11 +4,11 @@ import pytest
 pytest.importorskip("anny")
 import torch
 
-from handseg.synthetic.rendered.bodies import PHENOTYPES, draw_phenotype, make_body, topology
-from handseg.synthetic.rendered.fingers import measure
-from handseg.synthetic.rendered.hands import Capsules, draw_shape, hand_shapes
-from handseg.synthetic.rendered.joints import JOINTS, numbers
-from handseg.synthetic.rendered.posing import (
+from handseg.synthetic.rendered.body.bodies import PHENOTYPES, draw_phenotype, make_body, topology
+from handseg.synthetic.rendered.body.fingers import measure
+from handseg.synthetic.rendered.body.hands import Capsules, draw_shape, hand_shapes
+from handseg.synthetic.rendered.body.joints import JOINTS, numbers
+from handseg.synthetic.rendered.body.posing import (
     Figure,
     Surface,
     UnreachableError,

@@ -7,9 +7,16 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from handseg.synthetic.rendered.people.shells import boundary, clip, subdivide
+from handseg.synthetic.rendered.people.wardrobe import (
+    ASSETS,
+    KINDS,
+    BodyShape,
+    Field,
+    Wardrobe,
+    shell,
+)
 from handseg.synthetic.rendered.scene import Part
-from handseg.synthetic.rendered.shells import boundary, clip, subdivide
-from handseg.synthetic.rendered.wardrobe import ASSETS, KINDS, BodyShape, Field, Wardrobe, shell
 
 PHENOTYPES = {
     "adult": {},

@@ -10,10 +10,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.bodies import Body, joint_slots, pose_bones, skin, topology
-from handseg.synthetic.rendered.hands import Capsules, HandFrame, hand_frame, hand_vertices
-from handseg.synthetic.rendered.joints import ARM_BONES, JOINTS, numbers
-from handseg.synthetic.rendered.shells import vertex_normals
+from handseg.synthetic.rendered.body.bodies import Body, joint_slots, pose_bones, skin, topology
+from handseg.synthetic.rendered.body.hands import Capsules, HandFrame, hand_frame, hand_vertices
+from handseg.synthetic.rendered.body.joints import ARM_BONES, JOINTS, numbers
+from handseg.synthetic.rendered.meshes import vertex_normals
 
 Losses = dict[str, torch.Tensor]
 

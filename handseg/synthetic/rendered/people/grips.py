@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.bodies import topology
-from handseg.synthetic.rendered.people import Person
-from handseg.synthetic.rendered.posing import (
+from handseg.synthetic.rendered.body.bodies import topology
+from handseg.synthetic.rendered.body.posing import (
     Figure,
     Losses,
     Posed,
@@ -18,6 +17,7 @@ from handseg.synthetic.rendered.posing import (
     require,
     solve,
 )
+from handseg.synthetic.rendered.people.person import Person
 from handseg.synthetic.rendered.props import Prop
 from handseg.synthetic.rendered.solids import Placed
 

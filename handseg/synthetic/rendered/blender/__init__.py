@@ -1,0 +1,1 @@
+"""All that imports Blender: materials, the stage, renders."""

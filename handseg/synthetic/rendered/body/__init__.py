@@ -1,0 +1,1 @@
+"""Bodies, their joints and hands, and poses fitted to goals."""

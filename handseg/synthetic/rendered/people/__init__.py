@@ -1,0 +1,1 @@
+"""Dressed people: skins, hair, clothes, and things in their hands."""
