@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from handseg.errors import ImageError
@@ -55,14 +56,18 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
         ValueError: if results would come to lie beside the photos.
     """
     target = _absolute(output)
+    follow = cache(os.path.realpath)  # Folders are few, photos many.
+    below = follow(target) + os.sep
     root = os.path.commonpath([_root(entry) for entry in inputs])
-    if target == root:
+    if follow(target) == follow(root):
         raise ValueError(f"--output {output} is where the photos are, choose another folder")
     found: dict[str, Path] = {}
     for entry in inputs:
         paths = find_images([entry], recursive=recursive)
         if not Path(entry).is_file():
-            paths = [path for path in paths if not _absolute(path).startswith(target + os.sep)]
+            paths = [
+                path for path in paths if not f"{follow(path.parent)}{os.sep}".startswith(below)
+            ]
             if not paths:
                 raise ImageError(f"{entry} holds no image but those in the output folder {output}")
         for path in paths:
@@ -79,9 +84,13 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
         clash = any(claims[folder][one] > 1 for one in _names(stem))
         result = f"{stem}_{suffix}" if clash else stem
         photos.append(InputPhoto(path, targets[folder] / result))
+    # Whatever links lead to a photo, no result may have its place.
+    taken = {f"{follow(folder)}{os.sep}{name}" for folder, name in map(os.path.split, found)}
+    taken |= {os.path.realpath(path) for path in found if os.path.islink(path)}  # noqa: PTH114
     for photo in photos:
+        own = follow(photo.result.parent)
         files = photo.picture, photo.mask, photo.object_mask, photo.overlay
-        if not found.keys().isdisjoint(map(str, files)):
+        if not taken.isdisjoint(f"{own}{os.sep}{file.name}" for file in files):
             raise ValueError(f"--output {output}: a result of {photo.path} would replace a photo")
     return photos
 
@@ -89,9 +98,15 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
 def _absolute(path: str | Path) -> str:
     """`path` without `..`, links kept: they are how a person arranged the photos.
 
-    Of strings much is made here: with 100,000 photos, paths as objects take several times as long.
+    `..` after a link leads to the parent of where the link points, as in a shell; such links are
+    followed. Of strings much is made here: with 100,000 photos, paths as objects take several times
+    as long.
     """
-    return os.path.abspath(path)  # noqa: PTH100
+    text = os.path.abspath(path)  # noqa: PTH100
+    if ".." not in os.fspath(path):
+        return text
+    real = os.path.realpath(path)
+    return text if os.path.realpath(text) == real else real
 
 
 def _root(entry: str) -> Path:
