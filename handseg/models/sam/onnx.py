@@ -149,6 +149,9 @@ def has_graphs(folder: Path) -> bool:
 
 
 def _open(file: Path, threads: int | None) -> Any:
+    # ONNX Runtime 1.32 looks up a host of its maker's and leaves a device id in the user's home;
+    # only this variable, set before the import, stops it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
