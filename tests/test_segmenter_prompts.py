@@ -102,6 +102,13 @@ class TestOwnPrompts:
         assert [iou(hand.mask, mask) > 0.95 for hand, mask in zip(hands, masks, strict=True)]
         assert iou(hands.mask, np.logical_or.reduce(masks)) > 0.95
 
+    def test_no_boxes_are_an_empty_result(self) -> None:
+        photo, _ = disc(200, 200, (80, 100), 40)
+        found = HandSegmenter(StubModel()).segment(photo, boxes=np.zeros((0, 4)))
+        assert len(found) == 0
+        assert found.mask.shape == (200, 200)
+        assert not found.mask.any()
+
     def test_hand_cut_by_the_frame(self) -> None:
         photo, mask = disc(200, 200, (5, 190), 60)
         (hand,) = HandSegmenter(StubModel()).segment(photo, boxes=[0, 130, 65, 199])

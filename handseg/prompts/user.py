@@ -24,7 +24,8 @@ def user_prompts(
 ) -> list[HandPrompts]:
     """The prompts of each hand that a caller names in a photo of `height` x `width` px.
 
-    Boxes, points, labels and landmarks are as `HandSegmenter.segment` takes them.
+    Boxes, points, labels and landmarks are as `HandSegmenter.segment` takes them. No boxes or
+    landmarks, as a detector gives for a photo without hands, are no prompts.
 
     Raises:
         ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
@@ -37,11 +38,11 @@ def user_prompts(
     clicks = None if points is None else _array("points", points, (-1, 2))
     hands: list[HandPrompts]
     if landmarks is not None:
-        marks = _array("landmarks", landmarks, (21, 2))
+        marks = _hands("landmarks", landmarks, (21, 2))
         hands = [recipe.prompts(one, height, width) for one in marks]
     elif boxes is not None:
         hands = []
-        for box in _array("boxes", boxes, (4,)):
+        for box in _hands("boxes", boxes, (4,)):
             clipped = np.clip(box, 0, frame)
             if (clipped[2:] - clipped[:2] < 1).any():
                 raise ValueError(
@@ -106,8 +107,26 @@ def _labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return labels.astype(np.int64)
 
 
+def _hands(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """As `_array`, but there may be no hands: an empty list, or an array of (0, ...)."""
+    empty = isinstance(value, list | tuple) and not value
+    if empty or getattr(value, "shape", None) in ((0,), (0, *shape)):
+        return np.zeros((0, *shape), np.float32)
+    return _array(name, value, shape)
+
+
+def _detached(value: Any) -> Any:
+    """Tensors, also in a list, without what a gradient needs and off their device."""
+    if hasattr(value, "detach"):
+        return value.detach().cpu()
+    if isinstance(value, list | tuple):
+        return [_detached(item) for item in value]
+    return value
+
+
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """`value` as float32 with one leading axis for the hands; -1 in `shape` fits any length."""
+    value = _detached(value)
     try:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,18 @@ class TestBoxes:
         other = [100, 10, 150, 90]
         hands = own(boxes=[BOX, other])
         np.testing.assert_array_equal(np.array([hand.box for hand in hands]), [BOX, other])
+
+    @pytest.mark.parametrize("boxes", [[], np.zeros((0, 4)), np.zeros(0), torch.zeros(0, 4)])
+    def test_none_are_no_hands(self, boxes: Any) -> None:
+        assert own(boxes=boxes) == []
+        assert own(landmarks=np.zeros((0, 21, 2))) == []
+
+    def test_tensors_that_learn_are_taken_as_they_are(self) -> None:
+        learning = torch.tensor([BOX], dtype=torch.float32, requires_grad=True)
+        (hand,) = own(boxes=learning)
+        (other,) = own(boxes=[learning[0]])
+        np.testing.assert_array_equal(hand.box, BOX)
+        np.testing.assert_array_equal(other.box, BOX)
 
     def test_are_clipped_to_the_photo(self) -> None:
         (hand,) = own(boxes=[-5, -8, 300, 50])
@@ -172,7 +185,9 @@ class TestRefused:
             ({"landmarks": np.ones((21, 2)), "labels": [1]}, "labels need points"),
             ({"boxes": BOX, "landmarks": np.ones((21, 2))}, "boxes or landmarks, not both"),
             ({"boxes": [1, 2, 3]}, r"boxes must be \(K, 4\) finite numbers, got \(3,\)"),
-            ({"boxes": np.zeros((0, 4))}, r"boxes must be \(K, 4\)"),
+            ({"boxes": np.zeros((0, 5))}, r"boxes must be \(K, 4\)"),
+            ({"landmarks": np.zeros((0, 20, 2))}, r"landmarks must be \(K, 21, 2\)"),
+            ({"boxes": [], "points": [[5, 5]]}, "points must be for 0 hands, got 1"),
             ({"boxes": np.zeros((1, 1, 4))}, r"boxes must be \(K, 4\)"),
             ({"boxes": [0, 0, float("nan"), 5]}, r"boxes must be \(K, 4\) finite"),
             ({"boxes": "left"}, "boxes must be numbers"),
