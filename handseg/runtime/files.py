@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,3 +32,18 @@ def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_all(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Move files of these names from one folder to another on the same disk, in this order.
+
+    They get the rights that a new file has: safetensors writes files which only their owner can
+    read.
+    """
+    plain = source / f".{uuid.uuid4().hex}"
+    plain.touch()
+    rights = plain.stat().st_mode & 0o777
+    plain.unlink()
+    for name in names:
+        (source / name).chmod(rights)
+        (source / name).replace(target / name)

@@ -21,6 +21,7 @@ from handseg.models.bundled import LITE
 from handseg.models.semantic.config import HAND, OBJECT
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import RECIPE_FILE
+from handseg.runtime.files import move_all
 
 WEIGHTS = "adapter_model.safetensors"
 CARD = "README.md"
@@ -71,8 +72,7 @@ def save_adapter(
         if not all(_same(fresh / name, folder / name) for name in settings):
             # Without its configuration the folder does not load; the new one is moved last.
             (folder / ADAPTER_CONFIG).unlink(missing_ok=True)
-        for name in (WEIGHTS, RECIPE_FILE, CARD, ADAPTER_CONFIG):
-            (fresh / name).replace(folder / name)
+        move_all(fresh, folder, (WEIGHTS, RECIPE_FILE, CARD, ADAPTER_CONFIG))
 
 
 def _same(one: Path, other: Path) -> bool:

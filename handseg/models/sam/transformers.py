@@ -30,6 +30,7 @@ from handseg.models.torch_common import (
     pixel_values,
 )
 from handseg.prompts.batch import PromptBatch
+from handseg.runtime.files import move_all
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +148,8 @@ class TransformersMaskModel:
         with TemporaryDirectory(dir=folder, prefix=".saving-") as temporary, _no_progress_bars():
             self.model.save_pretrained(temporary)
             self.image_processor.save_pretrained(temporary)
-            for file in Path(temporary).iterdir():
-                file.replace(folder / file.name)
+            fresh = Path(temporary)
+            move_all(fresh, folder, [file.name for file in fresh.iterdir()])
 
     def _prompts(self, prompts: PromptBatch) -> dict[str, torch.Tensor]:
         device = self.model.device

@@ -14,6 +14,7 @@ import numpy as np
 
 from handseg.errors import ModelError
 from handseg.models.semantic.config import NetworkConfig
+from handseg.runtime.files import move_all
 
 if TYPE_CHECKING:
     import torch
@@ -108,8 +109,7 @@ class SemanticModel:
             save_file(weights, fresh / WEIGHTS)
             text = json.dumps({"model_type": MODEL_TYPE, **asdict(self.config)}, indent=2)
             (fresh / CONFIG).write_text(text + "\n", encoding="utf-8")
-            for name in (WEIGHTS, CONFIG):
-                (fresh / name).replace(folder / name)
+            move_all(fresh, folder, (WEIGHTS, CONFIG))
 
     def pixel_values(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """`images` (N, S, S, 3) uint8 RGB, prepared, as the network takes them: (N, 3, S, S)."""
