@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from handseg.synthetic.rendered.blender.stage import Stage
 from handseg.synthetic.rendered.run import Settings, draw_take
 from handseg.synthetic.rendered.scenes import SCENES
 from handseg.synthetic.rendered.truth import make_truth
@@ -30,6 +29,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=448)
     parser.add_argument("--seed", type=int, default=5)
     arguments = parser.parse_args()
+    from handseg.synthetic.rendered.blender.stage import Stage  # Blender is not needed for --help.
+
     torch.set_num_threads(1)
     settings = Settings(
         3 * arguments.takes, arguments.seed, arguments.size, tuple(SCENES), "", False
