@@ -102,7 +102,7 @@ class Run:
         def has_hand(photo: InputPhoto) -> bool:
             segmenter = idle.get()
             try:
-                result = segmenter.segment(photo.path, **options)
+                result = segmenter.segment(photo.source(), **options)
                 wanted.write(photo, result, rows)
                 return bool(result)
             finally:

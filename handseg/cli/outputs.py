@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from handseg.errors import ImageError
 from handseg.io.files import IMAGE_SUFFIXES, find_images
+
+STANDARD = "-"
+"""Names standard input among the inputs, and standard output as the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,10 @@ class InputPhoto:
 
     path: Path
     result: Path
+
+    def source(self) -> Path | bytes:
+        """The file, or what standard input holds."""
+        return sys.stdin.buffer.read() if str(self.path) == STANDARD else self.path
 
     @property
     def picture(self) -> Path:
@@ -49,22 +59,29 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     No two photos share a result, and no result replaces a photo. A name depends on the inputs and
     on what the photo's own folder holds, not on the other photos of the run, so that a second run
     finds the results of the first. What lies in the output folder counts as a photo only if an
-    input names the file itself.
+    input names the file itself. The input "-" is standard input, and its results are called
+    "stdin". An output that ends in .png and is no folder is the cut-out of the one photo.
 
     Raises:
         ImageError: if an input gives no photo.
-        ValueError: if results would come to lie beside the photos.
+        ValueError: if results would come to lie beside the photos, or `output` names a file and
+            there are several photos, or a file that is no PNG.
     """
-    target = _absolute(output)
+    file = _names_a_file(output)
+    target = _absolute(output_folder(output))
     follow = cache(os.path.realpath)  # Folders are few, photos many.
     below = follow(target) + os.sep
     root = os.path.commonpath([_root(entry) for entry in inputs])
-    if follow(target) == follow(root):
+    beside = follow(target) == follow(root) and any(entry != STANDARD for entry in inputs)
+    if beside and not file:
         raise ValueError(f"--output {output} is where the photos are, choose another folder")
     found: dict[str, Path] = {}
     for entry in inputs:
+        if entry == STANDARD:
+            found.setdefault(_absolute("stdin"), Path(STANDARD))
+            continue
         paths = find_images([entry], recursive=recursive)
-        if not Path(entry).is_file():
+        if not file and not Path(entry).is_file():
             paths = [
                 path for path in paths if not f"{follow(path.parent)}{os.sep}".startswith(below)
             ]
@@ -84,6 +101,10 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
         clash = any(claims[folder][one] > 1 for one in _names(stem))
         result = f"{stem}_{suffix}" if clash else stem
         photos.append(InputPhoto(path, targets[folder] / result))
+    if file:
+        if len(photos) != 1:
+            raise ValueError(f"--output {output} names a file, but there are {len(photos)} photos")
+        photos = [InputPhoto(photos[0].path, Path(target, output.stem))]
     # Whatever links lead to a photo, no result may have its place.
     taken = {f"{follow(folder)}{os.sep}{name}" for folder, name in map(os.path.split, found)}
     taken |= {os.path.realpath(path) for path in found if os.path.islink(path)}  # noqa: PTH114
@@ -93,6 +114,35 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
         if not taken.isdisjoint(f"{own}{os.sep}{file.name}" for file in files):
             raise ValueError(f"--output {output}: a result of {photo.path} would replace a photo")
     return photos
+
+
+def output_folder(output: Path) -> Path:
+    """The folder that results go below."""
+    return output.parent if _names_a_file(output) else output
+
+
+def _names_a_file(output: Path) -> bool:
+    """Whether `output` is the name of a picture and not of a folder."""
+    suffix = output.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES or output.is_dir():
+        return False
+    if suffix != ".png":
+        raise ValueError(f"--output {output}: a cut-out is a .png, or give a folder")
+    return True
+
+
+@contextmanager
+def to_standard_output(output: Path) -> Iterator[Path]:
+    """`output`, or for "-" a file whose content goes to standard output in the end."""
+    if str(output) != STANDARD:
+        yield output
+        return
+    with TemporaryDirectory(prefix="handseg-") as folder:
+        file = Path(folder, "cutout.png")
+        yield file
+        if file.is_file():
+            sys.stdout.buffer.write(file.read_bytes())
+            sys.stdout.buffer.flush()
 
 
 def _absolute(path: str | Path) -> str:

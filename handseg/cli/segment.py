@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from handseg.cli.common import FAILED, fail, load_segmenter, results, running, say_failed
+from handseg.cli.common import FAILED, fail, load_segmenter, results, running, say, say_failed
 from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
@@ -26,6 +26,7 @@ from handseg.errors import reason
 if TYPE_CHECKING:
     import numpy as np
 
+    from handseg.cli.folder import Run
     from handseg.runtime.journal import JsonJournal
 
 
@@ -34,12 +35,19 @@ def segment(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help='Photos, folders of photos, patterns ("**" too).',
+            help='Photos, folders of photos, patterns ("**" too); "-" is standard input.',
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR|FILE",
+            help='Folder for the results; for one photo also a .png file, or "-" for standard '
+            "output.",
+        ),
     ] = Path("handseg_out"),
     mask: Annotated[
         bool, typer.Option("--mask", help="Also write NAME_mask.png, white on the hands.")
@@ -119,7 +127,12 @@ def segment(
     """
     with running("segment"):
         from handseg.cli.folder import Outputs, Run, ready
-        from handseg.cli.outputs import find_photos
+        from handseg.cli.outputs import (
+            STANDARD,
+            find_photos,
+            output_folder,
+            to_standard_output,
+        )
         from handseg.runtime.journal import JsonJournal
         from handseg.runtime.ranks import Rank
         from handseg.runtime.threads import available_cores, limit_threads
@@ -131,40 +144,50 @@ def segment(
             None if background is None else _background(background),
             edge.value,
         )
-        try:
-            rank = Rank.of_this_process()
-            photos = find_photos(inputs, output, recursive)[rank.number :: rank.count]
-            rows = None if json_file is None else JsonJournal(json_file)
-            output.mkdir(parents=True, exist_ok=True)
-        except (ValueError, OSError) as error:
-            fail(reason(error))
-        todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
-        run = Run(rank, skipped=len(photos) - len(todo))
-        if todo:
-            cores = max(1, available_cores() // rank.on_machine)
-            jobs = min(jobs or cores, len(todo))
-            if jobs > 1 or rank.on_machine > 1:
-                limit_threads(max(1, cores // jobs))
-            if device in (None, "cuda"):
-                rank.take_gpu()
-            segmenter = load_segmenter(model, adapter, recipe, device, objects)
-            options = {
-                "max_hands": max_hands,
-                "forearm": forearm,
-                "holes": holes.value,
-                "objects": objects,
-            }
+        if str(output) == STANDARD and (mask or objects or overlay):
+            fail("--output - writes the cut-out alone: leave out --mask, --objects and --overlay")
+        with to_standard_output(output) as target:
             try:
-                with ready(segmenter, jobs) as segmenters:
-                    run.over(todo, segmenters, options, wanted, rows)
-            finally:
-                results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
-                if rows is not None:
-                    _merge(rows)
-        else:
-            results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
+                rank = Rank.of_this_process()
+                photos = find_photos(inputs, target, recursive)[rank.number :: rank.count]
+                rows = None if json_file is None else JsonJournal(json_file)
+                output_folder(target).mkdir(parents=True, exist_ok=True)
+            except (ValueError, OSError) as error:
+                fail(reason(error).replace(str(target), str(output)))
+            todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
+            run = Run(rank, skipped=len(photos) - len(todo))
+            if todo:
+                cores = max(1, available_cores() // rank.on_machine)
+                jobs = min(jobs or cores, len(todo))
+                if jobs > 1 or rank.on_machine > 1:
+                    limit_threads(max(1, cores // jobs))
+                if device in (None, "cuda"):
+                    rank.take_gpu()
+                segmenter = load_segmenter(model, adapter, recipe, device, objects)
+                options = {
+                    "max_hands": max_hands,
+                    "forearm": forearm,
+                    "holes": holes.value,
+                    "objects": objects,
+                }
+                try:
+                    with ready(segmenter, jobs) as segmenters:
+                        run.over(todo, segmenters, options, wanted, rows)
+                finally:
+                    _tell(run, output)
+                    if rows is not None:
+                        _merge(rows)
+            else:
+                _tell(run, output)
         if run.failed and rank.count == 1:
             raise typer.Exit(FAILED)
+
+
+def _tell(run: Run, output: Path) -> None:
+    if str(output) == "-":  # Standard output is the picture's.
+        say(run.summary())
+    else:
+        results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
 
 
 def _background(value: str) -> tuple[int, int, int] | np.ndarray:

@@ -46,6 +46,8 @@ def _read_large_jpeg(source: ImageSource, least: int) -> tuple[bytes, int, int |
     """Content, longer side in px and EXIF orientation; None if it is none or not over `least`."""
     if not isinstance(source, str | os.PathLike | bytes):
         return None
+    if not isinstance(source, bytes) and not Path(os.fsdecode(source)).is_file():
+        return None  # What a pipe holds can be read once.
     try:
         with _open(source) as file, JpegImageFile(file) as image:
             length, pixels = max(image.size), image.width * image.height
