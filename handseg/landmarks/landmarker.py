@@ -22,6 +22,7 @@ from handseg.landmarks.views import (
     VIEWS,
     View,
     agreed_hands,
+    brightened,
     drop_doubtful,
     merge,
     shrink,
@@ -132,10 +133,17 @@ class HandLandmarker:
         hands = None if self.all_views else agreed_hands(seen, max(small.shape[:2]))
         if hands is None:
             seen += self._look(small, self.views[2:])
-            if not any(seen):
-                seen = self._look(small, self.hard_views)
-            hands = drop_doubtful(merge([hand for view in seen for hand in view]))
+            hands = drop_doubtful(merge(_all(seen))) or self._second_glance(small)
         return [hand.resized(factor) for hand in hands[: self.max_hands]]
+
+    def _second_glance(self, image: np.ndarray) -> list[HandLandmarks]:
+        """The hands of a photo in which `views` show none."""
+        hands = drop_doubtful(merge(_all(self._look(image, self.hard_views))))
+        if hands or (clearer := brightened(image)) is None:
+            return hands
+        # Stretched noise looks like a hand to one view now and then, seldom to two.
+        seen = self._look(clearer, (*self.views, *self.hard_views))
+        return [hand for hand in merge(_all(seen)) if hand.votes > 1]
 
     def _look(self, image: np.ndarray, views: Sequence[View]) -> list[list[HandLandmarks]]:
         """What each of the views shows, in pixels of `image`."""
@@ -157,6 +165,11 @@ class HandLandmarker:
             best = handedness[0]
             hands.append(HandLandmarks(points, best.category_name.lower(), best.score))
         return hands
+
+
+def _all(seen: Sequence[Sequence[HandLandmarks]]) -> list[HandLandmarks]:
+    """What all views show, in one list."""
+    return [hand for view in seen for hand in view]
 
 
 def start_quietly(make: Callable[[], HandLandmarker]) -> HandLandmarker:

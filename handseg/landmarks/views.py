@@ -60,6 +60,33 @@ def shrink(image: np.ndarray) -> tuple[np.ndarray, int]:
     return image, 2**times
 
 
+_DARK, _FLAT, _GREY = 128, 8, 2.0
+"""Of 0..255: the brightest half per cent of a dark photo is below, its contrast above; and how much
+channels of a photo without colours differ on average."""
+_SKIN = np.array([1.15, 0.95, 0.85], np.float32)
+
+
+def brightened(image: np.ndarray) -> np.ndarray | None:
+    """A dark photo with its levels stretched, a grey one in a tone of skin; None for others.
+
+    MediaPipe finds no hand in a photo a tenth as bright, and few in black-and-white ones
+    (`benchmarks/hard_light.py`). `image` is (H, W, 3) uint8 RGB, as is what is returned.
+    """
+    # Every fourth pixel tells the levels as well.
+    some = image[::4, ::4].astype(np.float32)
+    low, high = np.percentile(some, (1, 99.5))
+    if high - low < _FLAT:
+        return None
+    grey = np.abs(some - some.mean(2, keepdims=True)).mean() < _GREY * high / 255
+    if high >= _DARK and not grey:
+        return None
+    gain = 255 / (high - low) if high < _DARK else 1.0
+    stretched = (image - (low if high < _DARK else 0.0)) * gain
+    if grey:
+        stretched = stretched.mean(2, keepdims=True) * _SKIN
+    return np.clip(stretched, 0, 255).astype(np.uint8)
+
+
 def agreed_hands(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[HandLandmarks] | None:
     """The hands of a photo of `side` px if two views agree on all of them and none is small.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from handseg.landmarks import HandLandmarker, HandLandmarks
 from handseg.landmarks.anatomy import hand_size
 from handseg.landmarks.landmarker import BUNDLED_TASK
-from handseg.landmarks.views import View, drop_doubtful, merge, warp_to_square
+from handseg.landmarks.views import View, brightened, drop_doubtful, merge, warp_to_square
 
 STEMS = ("2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043")
 HANDEDNESS = dict(zip(STEMS, ("right", "right", "left", "right"), strict=True))
@@ -478,3 +478,50 @@ class TestDropDoubtful:
         lone = [found(open_hand, 0.5), found(open_hand + 400, 0.6)]
         assert drop_doubtful(lone) == lone
         assert drop_doubtful([]) == []
+
+
+class TestHardLight:
+    @pytest.mark.parametrize("stem", STEMS)
+    def test_a_hand_in_the_dark_is_found_where_it_is(
+        self, landmarker: HandLandmarker, photos: dict[str, np.ndarray], stem: str
+    ) -> None:
+        (expected,) = landmarker.detect(photos[stem])
+
+        (hand,) = landmarker.detect((photos[stem] * 0.1).astype(np.uint8))
+
+        assert distance(hand.points, expected.points) < 0.05
+        assert hand.handedness == expected.handedness
+
+    @pytest.mark.parametrize("stem", STEMS)
+    @pytest.mark.parametrize("light", [1.0, 0.1])
+    def test_a_hand_without_colours_is_found(
+        self, landmarker: HandLandmarker, photos: dict[str, np.ndarray], stem: str, light: float
+    ) -> None:
+        (expected,) = landmarker.detect(photos[stem])
+        grey = np.repeat(photos[stem].mean(2, keepdims=True) * light, 3, 2).astype(np.uint8)
+
+        hands = landmarker.detect(grey)
+
+        middle = expected.points.mean(0)
+        away = [np.linalg.norm(hand.points.mean(0) - middle) for hand in hands]
+        assert min(away) < 0.5 * hand_size(expected.points)
+
+    def test_photos_in_ordinary_light_are_left_alone(self, photos: dict[str, np.ndarray]) -> None:
+        assert all(brightened(photo) is None for photo in photos.values())
+
+    @pytest.mark.parametrize("level", [0, 7, 90, 255])
+    def test_there_is_nothing_to_stretch_in_an_even_picture(self, level: int) -> None:
+        assert brightened(np.full((40, 60, 3), level, np.uint8)) is None
+
+    def test_levels_are_stretched_and_colours_kept(self) -> None:
+        ramp = np.linspace(0, 1, 256)[:, None, None] * np.array([30, 20, 10])
+        dark = np.repeat(ramp, 64, axis=1).astype(np.uint8)
+
+        bright = brightened(dark)
+
+        assert bright is not None
+        assert bright.dtype == np.uint8
+        assert bright.shape == dark.shape
+        assert bright.max() == 255
+        red, green, blue = bright[200, 0].astype(float)
+        assert red > green > blue
