@@ -5,7 +5,7 @@ World coordinates are metres, z up; people face -y. Nothing here knows Blender o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -135,15 +135,13 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Backdrop:
-    """What is seen behind everything and lights the scene from all around.
+class Surroundings:
+    """The light from all around; what is seen behind people comes with `develop`.
 
     Attributes:
-        photo: picture file shown behind the scene, or None for a plain `color`.
-        color: of the surrounding light, sRGB 0..1. strength: of that light.
+        color: sRGB 0..1. strength: as of Blender's background.
     """
 
-    photo: Path | None
     color: Color
     strength: float
 
@@ -154,5 +152,4 @@ class View:
 
     camera: Camera
     lamps: tuple[Lamp, ...]
-    backdrop: Backdrop
-    notes: dict = field(default_factory=dict)
+    surroundings: Surroundings

@@ -81,14 +81,9 @@ class HandTruth:
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """A pose with its views; `hands[i]` has the channel `hand{i}`.
-
-    Attributes:
-        groups: what it shows that no other part of a split may show: body, skin, things.
-    """
+    """A pose with its views; `hands[i]` has the channel `hand{i}`, `notes` go into the records."""
 
     items: tuple[Item, ...]
     hands: tuple[HandTruth, ...]
     views: tuple[View, ...]
-    groups: dict[str, str] = field(default_factory=dict)
     notes: dict = field(default_factory=dict)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from handseg.landmarks.anatomy import wrist_side
-from handseg.synthetic.rendered.scene import Backdrop, Camera, View
+from handseg.synthetic.rendered.scene import Camera, Surroundings, View
 from handseg.synthetic.rendered.take import CHANNELS, HandTruth, Take
 from handseg.synthetic.rendered.truth import make_truth
 
@@ -18,7 +18,7 @@ for _finger in range(4):
 @pytest.fixture
 def view():
     camera = Camera.looking(np.array([0.0, -0.5, 0.0]), np.zeros(3), 1.0)
-    return View(camera, (), Backdrop(None, (1, 1, 1), 1.0))
+    return View(camera, (), Surroundings((1, 1, 1), 1.0))
 
 
 def channels(**given):

@@ -169,8 +169,8 @@ class Stage:
         pose[:3, :3], pose[:3, 3] = axes, camera.position
         self._camera.matrix_world = Matrix(pose.tolist())
         self._camera.data.lens = camera.focal * self._camera.data.sensor_width
-        self._sky.inputs["Color"].default_value = (*linear(view.backdrop.color), 1)
-        self._sky.inputs["Strength"].default_value = view.backdrop.strength
+        self._sky.inputs["Color"].default_value = (*linear(view.surroundings.color), 1)
+        self._sky.inputs["Strength"].default_value = view.surroundings.strength
         while len(self._lamps) < len(view.lamps):
             lamp = bpy.data.objects.new("lamp", bpy.data.lights.new("lamp", "AREA"))
             self._scene.collection.objects.link(lamp)

@@ -12,7 +12,7 @@ from handseg.synthetic.rendered.body.bodies import FINGERS, HAND_BONES, SIDES, B
 from handseg.synthetic.rendered.body.hands import tip_lengths
 from handseg.synthetic.rendered.develop import LUMINANCE, to_linear
 from handseg.synthetic.rendered.people.wardrobe import Wardrobe
-from handseg.synthetic.rendered.scene import Backdrop, Color, Lamp, Material
+from handseg.synthetic.rendered.scene import Color, Lamp, Material, Surroundings
 from handseg.synthetic.rendered.take import SkinLook
 
 MONK = [
@@ -235,8 +235,8 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
     return x, y, z
 
 
-def draw_backdrop(rng: np.random.Generator) -> Backdrop:
-    """The light from all around; what is seen behind comes when the picture is developed."""
+def draw_surroundings(rng: np.random.Generator) -> Surroundings:
+    """Light from all around, cool or warm, faint or strong."""
     warm = rng.normal(0, 0.06)
     color = _color(rng.uniform(0.75, 1.0) * np.array([1 + warm, 1.0, 1 - warm]))
-    return Backdrop(None, color, float(np.exp(rng.uniform(np.log(0.12), np.log(1.1)))))
+    return Surroundings(color, float(np.exp(rng.uniform(np.log(0.12), np.log(1.1)))))

@@ -16,7 +16,7 @@ from handseg.synthetic.rendered.body.posing import (
     outside,
     require,
 )
-from handseg.synthetic.rendered.people.looks import draw_backdrop, draw_lamps
+from handseg.synthetic.rendered.people.looks import draw_lamps, draw_surroundings
 from handseg.synthetic.rendered.people.person import Person, draw_person
 from handseg.synthetic.rendered.props import KINDS, Prop, draw_prop
 from handseg.synthetic.rendered.scene import Camera, View
@@ -82,7 +82,7 @@ def views_around(
         camera = Camera.looking(
             target + way * far, aim, float(rng.uniform(*focal)), float(rng.normal(0, roll))
         )
-        views.append(View(camera, draw_lamps(target, rng), draw_backdrop(rng)))
+        views.append(View(camera, draw_lamps(target, rng), draw_surroundings(rng)))
     return tuple(views)
 
 

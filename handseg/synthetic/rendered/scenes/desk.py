@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from handseg.synthetic.rendered.body.posing import Losses, Posed, apart, require, solve
-from handseg.synthetic.rendered.people.looks import draw_backdrop, draw_lamps
+from handseg.synthetic.rendered.people.looks import draw_lamps, draw_surroundings
 from handseg.synthetic.rendered.people.person import Person
 from handseg.synthetic.rendered.scene import Camera, View
 from handseg.synthetic.rendered.scenes.common import (
@@ -83,7 +83,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
             place[2] += rng.uniform(0.25, 0.7)
             focal = rng.uniform(0.8, 1.5)
         camera = Camera.looking(place, target, float(focal), float(rng.normal(0, 0.08)))
-        views.append(View(camera, draw_lamps(target, rng), draw_backdrop(rng)))
+        views.append(View(camera, draw_lamps(target, rng), draw_surroundings(rng)))
     return Take(tuple(items), tuple(hands), tuple(views), notes={"wearer": own})
 
 

@@ -75,6 +75,5 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
         views_around(
             palm, rng, 3, distance=(0.3, 1.0), turn=(0, 0.8), rise=(0.15, 0.35), off_centre=0.06
         ),
-        groups={"object": prop.name},
         notes={"object": prop.name, "grip": style},
     )
