@@ -2,8 +2,8 @@
 
     python benchmarks/rendered_landmarks.py FOLDER [--scenes palm,sign] [--least 100]
 
-FOLDER is what `python -m handseg.synthetic.rendered` writes. A hand counts if it is `--least` px or
-more from wrist to middle fingertip's far end (the longer side of its box) and most of it is seen.
+FOLDER is what `python -m handseg.synthetic.rendered` writes. A hand counts if the longer side of
+its box is `--least` px or more, all its landmarks are in the frame and two fifths of them are seen.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def counts(hand: dict, size: int, least: float) -> bool:
-    """Whether the hand is large enough, in the frame, and mostly seen."""
+    """Whether the hand is large enough, in the frame, and not hidden."""
     x0, y0, x1, y1 = hand["box"]
     points = np.array(hand["landmarks"])
     inside = ((points > 2) & (points < size - 3)).all()

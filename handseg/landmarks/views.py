@@ -69,7 +69,7 @@ _SKIN = np.array([1.15, 0.95, 0.85], np.float32)
 def brightened(image: np.ndarray) -> np.ndarray | None:
     """A dark photo with its levels stretched, a grey one in a tone of skin; None for others.
 
-    MediaPipe finds no hand in a photo a tenth as bright, and few in black-and-white ones
+    MediaPipe finds few hands in photos a tenth as bright, and fewer in black-and-white ones
     (`benchmarks/hard_light.py`). `image` is (H, W, 3) uint8 RGB, as is what is returned.
     """
     # Every fourth pixel tells the levels as well.

@@ -50,7 +50,7 @@ def main(
 ) -> None:
     """Render people whose hands do what hands do, with exact masks, landmarks and millimetres."""
     check_installed()
-    from handseg.errors import HandsegError
+    from handseg.errors import HandsegError, reason
     from handseg.synthetic.rendered.jobs import share
     from handseg.synthetic.rendered.run import Settings, finish, missing, open_folder
     from handseg.synthetic.rendered.scenes import SCENES
@@ -61,11 +61,13 @@ def main(
         settings = Settings(count, seed, size, chosen, behind, held_out)
         open_folder(out, settings)
         takes = missing(out, settings)
-    except HandsegError as error:
-        fail(str(error))
+    except (HandsegError, OSError) as error:
+        fail(reason(error))
     begun = time.time()
     redrawn, broken = share(out, settings, takes, jobs, messages)
-    sheet = finish(out, settings)
+    if not _counts(out):
+        fail("no picture was rendered")
+    sheet = finish(out)
     spent = time.time() - begun
     if takes:
         rate = len(takes) * settings.count / settings.takes / spent * 3600

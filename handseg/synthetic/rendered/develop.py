@@ -11,8 +11,12 @@ from handseg.io.images import load_image
 
 
 def to_linear(image: np.ndarray) -> np.ndarray:
-    """(..., 3) float32 linear light 0..1 from uint8 sRGB (IEC 61966-2-1)."""
-    value = image.astype(np.float32) / 255
+    """(..., 3) float32 linear light 0..1 from uint8 sRGB."""
+    return decoded(image.astype(np.float32) / 255)
+
+
+def decoded(value: np.ndarray) -> np.ndarray:
+    """Linear light from sRGB, both 0..1 (IEC 61966-2-1)."""
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
@@ -21,8 +25,12 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
     value = np.maximum(linear, 0)
     # Straight up to 0.8, then an exponential shoulder that ends at 1.
     value = np.where(value > 0.8, 0.8 + 0.2 * (1 - np.exp(-(value - 0.8) / 0.2)), value)
-    value = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
-    return np.round(value * 255).astype(np.uint8)
+    return np.round(encoded(value) * 255).astype(np.uint8)
+
+
+def encoded(value: np.ndarray) -> np.ndarray:
+    """sRGB from linear light, both 0..1."""
+    return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
 
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
+import sys
 from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
@@ -13,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from handseg.errors import reason
 from handseg.synthetic.rendered.run import Settings
 
 
@@ -57,13 +60,18 @@ def _work(
     threads: int,
     done: Queue[tuple[int, int]],
 ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this.
     # Blender prints a line a picture on the file descriptor itself.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     # Not above: `bpy` changes the module path, which new processes would inherit.
     from handseg.synthetic.rendered.worker import render_takes
 
     parent = multiprocessing.parent_process()
-    for finished in render_takes(folder, settings, takes, threads):
-        done.put(finished)
-        if parent is not None and not parent.is_alive():  # Killed: nobody would end this process.
-            return
+    try:
+        for finished in render_takes(folder, settings, takes, threads):
+            done.put(finished)
+            if parent is not None and not parent.is_alive():  # Killed: nobody would end this one.
+                return
+    except Exception as error:
+        print(f"Error: {reason(error)}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -202,7 +202,7 @@ def write_picture(
         temporary.write_text(json.dumps(record))
 
 
-def finish(folder: Path, settings: Settings) -> Path:
+def finish(folder: Path) -> Path:
     """Write `groups.csv`, by which splits go, and the contact sheet; returns the sheet's path.
 
     All pictures of a take show one body: they are a group.

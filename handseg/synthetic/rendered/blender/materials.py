@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+import numpy as np
 
+from handseg.synthetic.rendered.develop import decoded
 from handseg.synthetic.rendered.scene import Material
 from handseg.synthetic.rendered.take import SkinLook
 
@@ -77,11 +79,9 @@ class _Nodes:
         self.link(node.outputs[0], self.shader.inputs["Normal"])
 
 
-def linear(color: tuple[float, ...]) -> tuple[float, ...]:
-    """Linear light from sRGB, 0..1 (IEC 61966-2-1)."""
-    return tuple(
-        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in color
-    )
+def linear(color: tuple[float, ...]) -> list[float]:
+    """A colour as Blender takes it, in linear light, from sRGB 0..1."""
+    return [float(value) for value in decoded(np.array(color))]
 
 
 def make_material(given: Material, image: Any, passes: int) -> Any:

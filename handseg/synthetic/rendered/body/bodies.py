@@ -14,7 +14,7 @@ import anny
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.body.joints import AXES, JOINTS, Joint
+from handseg.synthetic.rendered.body.joints import AXES, JOINTS
 
 SIDES = ("L", "R")
 HAND_BONES = ("wrist", "metacarpal", "finger")
@@ -271,9 +271,10 @@ def skin(body: Body, bones: torch.Tensor, chosen: torch.Tensor | None = None) ->
     return (blended[:, :, :3] @ rest[:, :, None])[..., 0] + blended[:, :, 3]
 
 
-def joint_slots(joints: tuple[Joint, ...] = JOINTS) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each joint, the number of its bone and its slot in `Body.axes`."""
+@lru_cache(maxsize=1)
+def joint_slots() -> tuple[torch.Tensor, torch.Tensor]:
+    """For each of `JOINTS`, the number of its bone and its slot in `Body.axes`."""
     index = topology().index
-    bones = torch.tensor([index(joint.bone) for joint in joints])
-    slots = torch.tensor([AXES[joint.axis] for joint in joints])
+    bones = torch.tensor([index(joint.bone) for joint in JOINTS])
+    slots = torch.tensor([AXES[joint.axis] for joint in JOINTS])
     return bones, slots

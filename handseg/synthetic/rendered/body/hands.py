@@ -128,23 +128,18 @@ _SHIFTS = {
 knuckle. Medians over 54 flat hands of rendered palms and signs; the wrist's bone begins above the
 heel of the palm."""
 
-_lengths: dict[int, dict[str, float]] = {}
 
-
+@lru_cache(maxsize=8)
 def tip_lengths(body: Body) -> dict[str, float]:
     """Metres from each finger's last joint to its end, by finger and side ("1L")."""
-    key = id(body)
-    if key not in _lengths:
-        shape, found = topology(), {}
-        for side in "LR":
-            for finger in FINGERS:
-                number = shape.index(f"finger{finger}-3.{side}")
-                own = shape.weights[:, number] > 0.5
-                along = (body.vertices[own] - body.bones[number, :3, 3]) @ body.bones[number, :3, 1]
-                found[f"{finger}{side}"] = float(along.max())
-        _lengths.clear()
-        _lengths[key] = found
-    return _lengths[key]
+    shape, found = topology(), {}
+    for side in "LR":
+        for finger in FINGERS:
+            number = shape.index(f"finger{finger}-3.{side}")
+            own = shape.weights[:, number] > 0.5
+            along = (body.vertices[own] - body.bones[number, :3, 3]) @ body.bones[number, :3, 1]
+            found[f"{finger}{side}"] = float(along.max())
+    return found
 
 
 def hand_vertices(side: str, share: float = 0.5) -> np.ndarray:
@@ -163,6 +158,7 @@ class Capsules:
     radii: torch.Tensor
 
     @classmethod
+    @lru_cache(maxsize=8)
     def of(cls, body: Body) -> Capsules:
         """Radii from the body at rest."""
         frame = hand_frame(body, body.bones, "R")

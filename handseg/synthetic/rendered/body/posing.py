@@ -156,9 +156,7 @@ def _posed(figure: Figure, values: torch.Tensor) -> Posed:
     bones, slots = joint_slots()
     angles = figure.fixed.clone()
     angles[bones, slots] = values
-    fingers = torch.tensor([joint.bone.startswith("finger") for joint in JOINTS])
-    flexing = fingers & (slots == 0)
-    angles[bones[flexing], slots[flexing]] -= figure.body.bend[bones[flexing]]
+    angles[:, 0] -= figure.body.bend  # Fingers count from straight, the body at rest bends them.
     return Posed(figure, values, pose_bones(figure.body, angles, figure.placement))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from handseg.io.images import load_image
 from handseg.synthetic.rendered.body.bodies import FINGERS, HAND_BONES, SIDES, Body, topology
 from handseg.synthetic.rendered.body.hands import tip_lengths
-from handseg.synthetic.rendered.develop import LUMINANCE, to_linear
+from handseg.synthetic.rendered.develop import LUMINANCE, encoded, to_linear
 from handseg.synthetic.rendered.people.wardrobe import Wardrobe
 from handseg.synthetic.rendered.scene import Color, Lamp, Material, Surroundings
 from handseg.synthetic.rendered.take import SkinLook
@@ -154,18 +154,13 @@ def _color(values: np.ndarray) -> Color:
 def draw_fabric(rng: np.random.Generator) -> Material:
     """Cloth of any colour; a tenth of it has a tone of skin."""
     if rng.random() < 0.1:
-        value = to_srgb_color(tone(rng.uniform(1, 8)))
+        value = encoded(tone(rng.uniform(1, 8)))
     else:
         value = rng.uniform(0.03, 1.0) * rng.uniform(0.25, 1.0, 3)
     grain = float(rng.uniform(0.0008, 0.003))
     return Material(
         _color(value), roughness=0.9, bump=float(rng.uniform(0, 0.0012)), bump_scale=grain
     )
-
-
-def to_srgb_color(linear: np.ndarray) -> np.ndarray:
-    """(3,) sRGB 0..1 from linear."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def _nails(female: bool, rng: np.random.Generator) -> tuple[float, float, float, float]:

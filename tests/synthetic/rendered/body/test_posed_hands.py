@@ -6,7 +6,7 @@ import torch
 
 from handseg.synthetic.rendered.body.bodies import PHENOTYPES, draw_phenotype, make_body, topology
 from handseg.synthetic.rendered.body.fingers import measure
-from handseg.synthetic.rendered.body.hands import Capsules, draw_shape, hand_shapes
+from handseg.synthetic.rendered.body.hands import Capsules, draw_shape, hand_shapes, tip_lengths
 from handseg.synthetic.rendered.body.joints import JOINTS, numbers
 from handseg.synthetic.rendered.body.posing import (
     Figure,
@@ -81,6 +81,18 @@ def test_both_hands_are_mirror_images(body):
     left, right = posed[0].hand("L").landmarks, posed[1].hand("R").landmarks
 
     np.testing.assert_allclose(left * torch.tensor([-1.0, 1, 1]), right, atol=2e-3)
+
+
+def test_each_body_has_fingers_of_its_own_length():
+    # Bodies are freed in between: what is kept of one must not be taken for the next one's.
+    for seed in (1, 2, 3):
+        made = make_body(draw_phenotype(np.random.default_rng(seed)))
+        number = topology().index("finger3-3.L")
+        own = topology().weights[:, number] > 0.5
+        bone = made.bones[number]
+        longest = float(((made.vertices[own] - bone[:3, 3]) @ bone[:3, 1]).max())
+        assert tip_lengths(made)["3L"] == pytest.approx(longest)
+        del made
 
 
 def test_landmarks_lie_inside_the_hand(body):
