@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import os
-import struct
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from handseg.errors import ImageError
+from handseg.io.decode import MAX_PIXELS, FileSource, OpenImage, open_image
 from handseg.io.jpeg import decode_jpeg, read_plain_jpeg, upright
+from handseg.io.profiles import pixels_to_srgb, srgb_transform
 
 if TYPE_CHECKING:
     import torch
-
-logger = logging.getLogger(__name__)
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | torch.Tensor"
 )
 """What `load_image` takes."""
 
-_HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # Their first letters.
 _ROUNDING = 1e-4  # How far floats may lie outside of 0..1: arithmetic in float32 does that.
 
-MAX_PIXELS = 200_000_000
-"""`load_image` refuses files of more pixels."""
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image, and what its file tells beside the pixels.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, as `load_image` gives it.
+        dpi: px an inch across and down of the upright image; None if that is not told.
+        warnings: what was left out, completed or ignored, each to be read after the image's name.
+    """
+
+    pixels: np.ndarray
+    dpi: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def load_image(
@@ -48,8 +53,10 @@ def load_image(
     Values: bool becomes 0 and 255; 16-bit values are divided by 257; floats must lie in 0..1 and
     are multiplied by 255; other integers must lie in 0..255. All rounded, except that Pillow
     cuts 16-bit colour files to their high bytes. Alpha is dropped, not blended with a background,
-    so what a cut-out hides comes back as it is stored. Of an animation or a file of several
-    images the first is taken. Colour profiles are not applied.
+    so what a cut-out hides comes back as it is stored. Colours are brought to sRGB by the image's
+    ICC profile; one that is damaged is ignored. Of an animation or a file of several pages the
+    first is taken. A JPEG whose end is missing is completed in grey if nearly all rows are there.
+    All three come with a warning in the log.
 
     Args:
         source: a path; the bytes of a file; a binary file object, read from its start and left
@@ -66,117 +73,53 @@ def load_image(
         ImageError: if `source` is missing, no image, damaged, empty, too large or of a shape, type
             or range that is not listed above.
     """
+    return read_image(source, channel_order=channel_order, max_pixels=max_pixels).pixels
+
+
+def read_image(
+    source: ImageSource,
+    *,
+    channel_order: Literal["rgb", "bgr"] = "rgb",
+    max_pixels: int = MAX_PIXELS,
+) -> LoadedImage:
+    """Take and raise what `load_image` does; give the resolution and warnings, too."""
     if channel_order not in ("rgb", "bgr"):
         raise ValueError(f'channel_order must be "rgb" or "bgr", got {channel_order!r}')
     if isinstance(source, np.ndarray):
-        return _from_array(source, channel_order)
+        return LoadedImage(_from_array(source, channel_order))
     # Nobody holds a tensor before torch is imported, and importing it takes seconds.
     tensor_type: Any = getattr(sys.modules.get("torch"), "Tensor", ())
     if isinstance(source, tensor_type):
-        return _from_tensor(source, channel_order)
-    if isinstance(source, Image.Image):
-        return _from_pil(source, "the PIL image", max_pixels)
-    if isinstance(source, str | os.PathLike):
-        return _from_path(os.fsdecode(source), max_pixels)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(source), f"the image ({len(source)} bytes)", max_pixels)
+        return LoadedImage(_from_tensor(source, channel_order))
+    file_like = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
     file: Any = source
-    if hasattr(file, "read"):
-        name = getattr(file, "name", None)
-        name = name if isinstance(name, str) else f"the {type(file).__name__}"
-        return _from_file(file, name, max_pixels)
+    if isinstance(source, file_like) or hasattr(source, "read"):
+        return _from_file(file, max_pixels)
     raise ImageError(
         "an image must be a path, bytes, a binary file, a PIL image, a numpy array or a torch "
         f"tensor, got {type(source).__name__}"
     )
 
 
-def _from_path(path: str, max_pixels: int) -> np.ndarray:
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"expected an image file, cannot open {path!r}: {reason}") from error
-    with file:
-        return _from_file(file, path, max_pixels)
-
-
-def _from_file(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
-    if not isinstance(file.read(0), bytes):
-        raise ImageError(f"{name} must be open in binary mode, not for text")
-    try:
-        file.seek(0)
-    except (AttributeError, OSError):
-        file = io.BytesIO(file.read())
-    prefix = file.read(16)
-    if not prefix:
-        raise ImageError(f"{name} is empty, expected an image")
-    missing = ""
-    heif = prefix[4:8] == b"ftyp" and prefix[8:11] in _HEIF_BRANDS
-    if heif or name.lower().endswith((".heic", ".heif")):
-        try:
-            from pillow_heif import register_heif_opener
-        except ImportError:
-            missing = "; HEIC needs another package: pip install 'handseg[heif]'"
-        else:
-            register_heif_opener()
-    with _identify(file, prefix, name, missing) as image:
-        _check_size(image, name, max_pixels)
-        jpeg = read_plain_jpeg(file, image)
+def _from_file(source: FileSource, max_pixels: int) -> LoadedImage:
+    with open_image(source, max_pixels) as opened:
+        jpeg = None if opened.file is None else read_plain_jpeg(opened.file, opened.image)
         pixels = None if jpeg is None else decode_jpeg(jpeg)
-        pixels = _decode(image, name) if pixels is None else pixels
-        return upright(pixels, _orientation(image, name))
+        if pixels is None:
+            pixels = _decode(opened)
+        else:
+            pixels = pixels_to_srgb(pixels, opened.image, opened.warn)
+        orientation = opened.orientation()
+        dpi = opened.dpi(orientation)
+        return LoadedImage(upright(pixels, orientation), dpi, tuple(opened.warnings))
 
 
-def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.Image:
-    """`Image.open` without its limit on pixels, a global; `max_pixels` takes its place."""
-    Image.init()
-    reason = ""
-    for kind in list(Image.ID):
-        if kind == "EPS":  # Decoding would start Ghostscript.
-            continue
-        factory, accept = Image.OPEN[kind]
-        try:
-            accepted = accept is None or accept(prefix)
-            if isinstance(accepted, str):
-                reason = f": {accepted}"
-            elif accepted:
-                file.seek(0)
-                return factory(file, "")
-        except (SyntaxError, IndexError, TypeError, struct.error):
-            continue  # Another format.
-        except Exception as error:
-            # A damaged header makes decoders raise almost anything.
-            reason = f": {error}"
-    raise ImageError(f"{name} is not an image that can be read{reason}{missing}")
-
-
-def _from_pil(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
-    _check_size(image, name, max_pixels)
-    return upright(_decode(image, name), _orientation(image, name))
-
-
-def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} has {width} x {height} pixels, expected at most {max_pixels} (max_pixels)"
-        )
-    if width * height == 0:
-        raise ImageError(f"{name} has {width} x {height} pixels, expected at least one")
-
-
-def _decode(image: Image.Image, name: str) -> np.ndarray:
-    """The pixels as Pillow decodes them, as they are stored: not turned upright."""
-    width, height = image.size
-    try:
-        with _without_pillows_limit(width * height):
-            image.load()
-    except Exception as error:
-        raise ImageError(
-            f"{name} cannot be decoded, it may be truncated or damaged: {error}"
-        ) from error
-
+def _decode(opened: OpenImage) -> np.ndarray:
+    """The colours as Pillow decodes them, (H, W, 3) uint8 sRGB: not turned upright."""
+    image, name = opened.decoded(), opened.name
+    transform = srgb_transform(image, opened.warn)
+    if transform is not None and image.mode == transform.input_mode:
+        return np.array(transform.apply(image))
     if image.mode == "RGB":
         image_rgb = image
     elif image.mode == "F" or image.mode.startswith("I"):
@@ -191,34 +134,7 @@ def _decode(image: Image.Image, name: str) -> np.ndarray:
         # By way of RGBA a palette's transparency goes without a warning; La goes only by LA.
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
-    return np.array(image_rgb)
-
-
-_limit_lock = threading.Lock()
-
-
-@contextmanager
-def _without_pillows_limit(pixels: int) -> Iterator[None]:
-    """For decoders that check the size once more: lift the global limit if it is in the way."""
-    if Image.MAX_IMAGE_PIXELS is not None and pixels <= Image.MAX_IMAGE_PIXELS:
-        yield
-        return
-    with _limit_lock:
-        limit = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def _orientation(image: Image.Image, name: str) -> Any:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception as error:
-        # Viewers show photos with a broken EXIF block, too.
-        logger.warning("%s: EXIF orientation ignored: %s", name, error)
-        return None
+    return np.array(image_rgb if transform is None else transform.apply(image_rgb))
 
 
 def _from_tensor(tensor: torch.Tensor, channel_order: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from typing import IO, Any
@@ -9,10 +10,18 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+JPEG_FORMATS = ("JPEG", "MPO")
+"""As Pillow names them; MPO is what phones write: a JPEG with another behind it."""
 
 _START_OF_SCAN = b"\xff\xda"
 _END_OF_IMAGE = b"\xff\xd9"
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # no stuffed FF, fill byte or restart
+
+# A scan's data in which any decoder finds something to draw.
+_ANYTHING = b"\x5a\xa5" * 1024
+_LEAST_ROWS = 0.9  # Of a file that is cut short: hands may be anywhere in the rest.
 
 _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -43,7 +52,7 @@ def read_plain_jpeg(file: IO[bytes], image: Image.Image) -> bytes | None:
     `image` is what Pillow has opened it as. CMYK, progressive and damaged files are left to Pillow:
     where it refuses a damaged scan, OpenCV may give what it has, the rest grey.
     """
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+    if image.format not in JPEG_FORMATS or image.mode not in ("RGB", "L"):
         return None
     file.seek(0)
     content = file.read()
@@ -70,3 +79,33 @@ def decode_jpeg(content: bytes, reduction: int = 1) -> np.ndarray | None:
     if pixels is None or reduction == 1:
         return pixels
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def is_cut_jpeg(content: bytes) -> bool:
+    """Whether a file is a JPEG whose last scan has no end."""
+    return content.startswith(b"\xff\xd8") and (
+        content.rfind(_START_OF_SCAN) > content.rfind(_END_OF_IMAGE)
+    )
+
+
+def complete_jpeg(content: bytes) -> tuple[Image.Image, float] | None:
+    """A JPEG file that has lost its end, and the share of rows it has; the rest is grey or coarse.
+
+    None if that share is below nine tenths, or it cannot be decoded at all. Of a progressive file
+    also if it ends before the finest details come.
+    """
+    scan = content.rfind(_START_OF_SCAN)
+    header = content[scan + 2 : scan + 2 + int.from_bytes(content[scan + 2 : scan + 4], "big")]
+    if scan < 0 or not header or header[-1] & 15:  # Bits of each number that are still to come.
+        return None
+    content = content.rstrip(b"\0\xff")  # Zeros, which copying that fails leaves, decode as blocks.
+    try:
+        # The decoder draws nothing after the end: where two ends differ, the file's data is over.
+        image, other = (
+            JpegImageFile(io.BytesIO(content + more + _END_OF_IMAGE)) for more in (b"", _ANYTHING)
+        )
+        differs = (np.asarray(image) != np.asarray(other)).reshape(image.height, -1).any(axis=1)
+    except Exception:  # whatever it is: Pillow has said it of the file itself
+        return None
+    rows = float(differs.argmax() / len(differs)) if differs.any() else 1.0
+    return (image, rows) if rows >= _LEAST_ROWS else None

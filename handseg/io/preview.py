@@ -15,49 +15,55 @@ import numpy as np
 from PIL import ExifTags
 from PIL.JpegImagePlugin import JpegImageFile
 
-from handseg.io.images import MAX_PIXELS, ImageSource, load_image
+from handseg.io.decode import MAX_PIXELS
+from handseg.io.images import ImageSource, LoadedImage, read_image
 from handseg.io.jpeg import decode_jpeg, read_plain_jpeg, upright
+from handseg.io.profiles import pixels_to_srgb
 
 
 @contextmanager
 def load_with_preview(
     source: ImageSource, side: int
-) -> Iterator[tuple[np.ndarray | None, Callable[[], np.ndarray]]]:
+) -> Iterator[tuple[np.ndarray | None, Callable[[], LoadedImage]]]:
     """Decode a smaller copy of a large JPEG file, and in a thread meanwhile all of it.
 
     Gives the copy, (h, w, 3) uint8 RGB, upright; and a function that returns and raises what
-    `load_image(source)` does. The copy is the largest of a half, a quarter or an eighth of the
+    `read_image(source)` does. The copy is the largest of a half, a quarter or an eighth of the
     photo that is `side` px long at most, or else the eighth. It is None where the photo is shorter
     than twice `side` (it is soon decoded), for progressive files, for those that are no JPEG and
     for sources other than paths and bytes. The thread has ended when the block is left.
     """
     found = _read_large_jpeg(source, 2 * side)
     if found is None:
-        yield None, partial(load_image, source)
+        yield None, partial(read_image, source)
         return
-    content, length, orientation = found
+    content, image, orientation = found
+    length = max(image.size)
     with ThreadPoolExecutor(1, "decoder") as pool:
-        photo = pool.submit(load_image, source)
+        photo = pool.submit(read_image, source)
         small = decode_jpeg(content, next(by for by in (2, 4, 8) if by == 8 or length <= by * side))
-        yield None if small is None else upright(small, orientation), photo.result
+        if small is not None:
+            small = upright(pixels_to_srgb(small, image), orientation)
+        yield small, photo.result
 
 
-def _read_large_jpeg(source: ImageSource, least: int) -> tuple[bytes, int, int | None] | None:
-    """Content, longer side in px and EXIF orientation; None if it is none or not over `least`."""
+def _read_large_jpeg(
+    source: ImageSource, least: int
+) -> tuple[bytes, JpegImageFile, int | None] | None:
+    """Content, head and EXIF orientation; None if it is none or not longer than `least` px."""
     if not isinstance(source, str | os.PathLike | bytes):
         return None
     if not isinstance(source, bytes) and not Path(os.fsdecode(source)).is_file():
         return None  # What a pipe holds can be read once.
     try:
         with _open(source) as file, JpegImageFile(file) as image:
-            length, pixels = max(image.size), image.width * image.height
-            if length <= least or pixels > MAX_PIXELS:
+            if max(image.size) <= least or image.width * image.height > MAX_PIXELS:
                 return None
             content = read_plain_jpeg(file, image)
             orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # whatever it is: `load_image` says it
+    except Exception:  # whatever it is: `read_image` says it
         return None
-    return None if content is None else (content, length, orientation)
+    return None if content is None else (content, image, orientation)
 
 
 def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:

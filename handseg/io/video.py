@@ -47,6 +47,9 @@ class Video:
     def __len__(self) -> int:
         return self._count
 
+    def __reduce__(self) -> tuple[type[Video], tuple[Path, int]]:
+        return type(self), (self.path, self._count)
+
     def read(self, index: int) -> tuple[np.ndarray, float | None]:
         """A frame, (H, W, 3) uint8 RGB, upright, and its time in seconds.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from handseg.errors import ImageError
 from handseg.io.files import IMAGE_SUFFIXES, encode_image, find_images, save_image
-from handseg.io.images import load_image
+from handseg.io.images import load_image, read_image
 from handseg.runtime.files import write_atomic
 
 PHOTO = np.array(
@@ -250,3 +251,28 @@ def test_encode_image_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_encoded(image: np.ndarray, name: str) -> None:
     with pytest.raises(ImageError):
         encode_image(image, name)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+def test_the_resolution_is_kept(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"hand{suffix}"
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    save_image(pixels, path, (300, 150))
+    with Image.open(path) as image:
+        assert tuple(map(round, image.info["dpi"])) == (300, 150)
+    across, down = read_image(path).dpi or (0, 0)
+    assert (round(across), round(down)) == (300, 150)
+    np.testing.assert_allclose(load_image(path), pixels)
+    save_image(pixels, path)
+    if suffix != ".bmp":  # which always tells one
+        assert read_image(path).dpi is None
+
+
+def test_the_resolution_is_that_of_the_upright_photo() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "JPEG", dpi=(300, 150), exif=exif)
+    assert read_image(stream.getvalue()).dpi == (150, 300)
+    for source in (PHOTO, encode_image(np.zeros((2, 2, 3), np.uint8), "a.png")):
+        assert read_image(source).dpi is None

@@ -141,6 +141,7 @@ def test_exif_orientation(orientation: int, kind: str) -> None:
     np.testing.assert_array_equal(load_image(turned), pixels)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow's
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", b""])
 def test_broken_exif_is_ignored(exif: bytes) -> None:
     content = encode(np.full((8, 8, 3), 90, np.uint8), "JPEG", exif=exif)
@@ -240,6 +241,37 @@ def test_the_first_frame_of_an_animation(kind: str) -> None:
     pixels = load_image(content)
     assert pixels.shape == (10, 20, 3)
     np.testing.assert_array_equal(pixels, np.asarray(first))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF", "HEIF"])
+def test_further_frames_and_pages_are_said(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"burst.{kind.lower()}"
+    first, *rest = (Image.new("RGB", (64, 64), color) for color in ("red", "lime", "blue"))
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    path.write_bytes(encode(first, kind))
+    load_image(path)
+    assert not caplog.records
+    path.write_bytes(encode(first, kind, save_all=True, append_images=rest))
+    pixels = load_image(path)
+    np.testing.assert_allclose(pixels.mean((0, 1)), (255, 0, 0), atol=6)
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path} has 3 frames or pages: only the first is used"
+
+
+def test_the_second_picture_of_a_phones_jpeg_is_no_page(caplog: pytest.LogCaptureFixture) -> None:
+    first, depth = (Image.new("RGB", (64, 64), color) for color in ("red", "grey"))
+    content = encode(first, "MPO", save_all=True, append_images=[depth])
+    np.testing.assert_allclose(load_image(content).mean((0, 1)), (255, 0, 0), atol=3)
+    assert not caplog.records
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read:UserWarning")  # Pillow's
+def test_a_page_that_is_damaged_costs_not_the_first(caplog: pytest.LogCaptureFixture) -> None:
+    content = encode(PHOTO, "TIFF", save_all=True, append_images=[Image.fromarray(PHOTO)])
+    np.testing.assert_array_equal(load_image(content[:-30]), PHOTO)
 
 
 def test_one_pixel() -> None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import io
+import logging
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from color_profiles import display_p3
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from handseg.errors import ImageError
 from handseg.io.images import load_image
-from handseg.io.jpeg import decode_jpeg, read_plain_jpeg
+from handseg.io.jpeg import complete_jpeg, decode_jpeg, read_plain_jpeg
 
 SMOOTH = cv2.resize(
     np.random.default_rng(0).integers(0, 256, (13, 20, 3), np.uint8),
@@ -80,6 +83,49 @@ def test_a_scan_that_ends_too_early_is_refused_not_grey() -> None:
         load_image(bytes(content))
 
 
+LARGE = cv2.resize(SMOOTH, (640, 480), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize(
+    "options", [{"quality": 85}, {"mode": "L"}, {"mode": "CMYK"}, {"progressive": True}]
+)
+def test_a_file_without_its_last_bytes_is_completed(
+    tmp_path: Path, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = encode(LARGE, **options)
+    path = tmp_path / "hand.jpg"
+    expected = load_image(whole)
+    path.write_bytes(whole[:-2])  # the mark of the end alone
+    np.testing.assert_array_equal(load_image(path), expected)
+    caplog.clear()
+    path.write_bytes(whole[:-60])
+    rows = int(480 * 0.9) - 2
+    np.testing.assert_array_equal(load_image(path)[:rows], expected[:rows])
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"{path} is cut short: " in record.getMessage()
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize("options", [{"quality": 85}, {"progressive": True}])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.8])
+def test_a_file_of_which_much_is_missing_is_refused(options: dict[str, Any], kept: float) -> None:
+    whole = encode(LARGE, **options)
+    cut = whole[: int(kept * len(whole))]
+    for content in (cut, cut.ljust(len(whole), b"\0"), cut.ljust(len(whole), b"\xff")):
+        with pytest.raises(ImageError, match="may be truncated or damaged"):
+            load_image(content)
+
+
+def test_what_is_shown_of_a_cut_file_is_upright_and_has_its_colours() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = encode(LARGE, quality=90, exif=exif, icc_profile=display_p3())
+    cut = load_image(whole[:-40])
+    assert cut.shape == (640, 480, 3)
+    np.testing.assert_allclose(cut[:, 100:].astype(int), load_image(whole)[:, 100:], atol=1)
+
+
 @settings(deadline=None, max_examples=300)
 @given(
     kind=st.sampled_from(["4:2:0", "4:4:4", "grey", "restarts", "thumbnail"]),
@@ -102,6 +148,8 @@ def test_damaged_files_are_refused_or_read_as_by_pillow(
         pixels = load_image(damaged)
     except ImageError:
         pixels = None
+    if expected is None and (completed := complete_jpeg(damaged)):
+        expected = np.array(completed[0].convert("RGB"))
     if expected is None:
         assert pixels is None
     else:

@@ -15,7 +15,7 @@ from handseg.errors import ImageError
 from handseg.io import preview
 from handseg.io.images import load_image
 from handseg.io.preview import load_with_preview
-from handseg.landmarks import HandLandmarks
+from handseg.landmarks import FoundHand
 
 ORIENTATION = 0x0112
 PHOTO, _ = draw_photo((140, 90, 60, 40), (400, 130, 50, 80), size=(530, 301))
@@ -37,7 +37,7 @@ def decoders() -> list[threading.Thread]:
 def test_the_copy_is_upright_and_the_photo_what_load_image_gives(orientation: int) -> None:
     content = encode(orientation=orientation, quality=95)
     with load_with_preview(content, 150) as (small, load):
-        photo = load()
+        photo = load().pixels
     np.testing.assert_array_equal(photo, load_image(content))
     turned = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     assert photo.shape[:2] == turned.size[::-1]
@@ -65,10 +65,10 @@ def test_other_sources_have_no_copy(tmp_path: Path) -> None:
         with load_with_preview(source, 100) as (small, load):
             assert small is None
             assert not decoders()
-            np.testing.assert_array_equal(load(), load_image(source))
+            np.testing.assert_array_equal(load().pixels, load_image(source))
     with load_with_preview(encode(), 265) as (small, load):  # soon decoded
         assert small is None
-        assert load().shape == PHOTO.shape
+        assert load().pixels.shape == PHOTO.shape
 
 
 def test_files_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_files_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("Dear diary")
     names = ("cut.jpg", "header.jpg", "empty.jpg", "text.jpg", "absent.jpg", ".")
-    for source in (*(tmp_path / name for name in names), "a\0b", content[:-30], None):
+    for source in (*(tmp_path / name for name in names), "a\0b", content[:-900], None):
         with pytest.raises(ImageError) as expected:
             load_image(source)  # type: ignore[arg-type]
         with load_with_preview(source, 100) as (small, load):  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def test_the_thread_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None
         go_on.wait(10)
         raise ImageError("too slow")
 
-    monkeypatch.setattr(preview, "load_image", slow)
+    monkeypatch.setattr(preview, "read_image", slow)
     with load_with_preview(encode(), 100) as (small, load):
         assert small is not None  # while the photo is being decoded
         assert begun.wait(10)
@@ -125,13 +125,13 @@ class TestSegment:
     def test_as_the_array_but_for_the_copys_pixels(self, orientation: int) -> None:
         content = encode(orientation=orientation, quality=95)
         segmenter, seen = red_segmenter(), []
-        detect = segmenter.landmarker.detect
+        find = segmenter.landmarker.find
 
-        def watch(image: np.ndarray) -> list[HandLandmarks]:
+        def watch(image: np.ndarray, finder: bool) -> list[FoundHand]:
             seen.append(max(image.shape))
-            return detect(image)
+            return find(image, finder)
 
-        segmenter.landmarker.detect = watch  # type: ignore[method-assign]
+        segmenter.landmarker.find = watch  # type: ignore[method-assign]
         by_file = segmenter.segment(content)
         (by_batch,) = segmenter.segment_batch([content])
         by_array = segmenter.segment(load_image(content))
@@ -146,10 +146,10 @@ class TestSegment:
 
     def test_own_prompts_look_for_no_hands(self) -> None:
         segmenter = red_segmenter()
-        segmenter.landmarker.detect = None  # type: ignore[method-assign,assignment]
+        segmenter.landmarker.find = None  # type: ignore[method-assign,assignment]
         assert len(segmenter.segment(encode(), boxes=[[70, 40, 210, 140]])) == 1
 
     def test_a_photo_that_cannot_be_decoded_is_refused_once(self) -> None:
         with pytest.raises(ImageError, match="may be truncated or damaged") as error:
-            red_segmenter().segment(encode()[:-40])
+            red_segmenter().segment(encode()[:-900])
         assert not isinstance(error.value.__context__, ImageError)

@@ -1,0 +1,82 @@
+"""Colours brought to sRGB, as the ICC profile of an image says."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL.ImageCms import ImageCmsTransform
+
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""By a profile's colour space, Pillow's mode."""
+_SAME = 3  # Of 255: the many profiles that are sRGB differ by less, Display P3 by tens.
+
+
+def pixels_to_srgb(
+    pixels: np.ndarray, image: Image.Image, warn: Callable[[str], None] | None = None
+) -> np.ndarray:
+    """The pixels of `image`, (H, W, 3) uint8 RGB at any size, in sRGB; see `srgb_transform`."""
+    transform = srgb_transform(image, warn)
+    if transform is None:
+        return pixels
+    stored = pixels if transform.input_mode == "RGB" else pixels[..., 0]  # A grey image's.
+    return np.array(transform.apply(Image.fromarray(stored)))
+
+
+def srgb_transform(
+    image: Image.Image, warn: Callable[[str], None] | None = None
+) -> ImageCmsTransform | None:
+    """What brings the colours of `image` to sRGB, by the profile that its file holds.
+
+    None where there is nothing to do: without a profile, with one of sRGB, or where the profile is
+    damaged or not for such an image, which `warn` is told, as in `OpenImage.warn`. Grey and CMYK
+    images are transformed as they are, all others as RGB: see the transform's `input_mode`.
+    """
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return None
+    stored = image.mode if image.mode in ("L", "CMYK") else "RGB"
+    transform = _transform(profile)
+    if transform is None:
+        return None
+    if not isinstance(transform, str):
+        mode = transform.input_mode
+        if mode == stored or (mode, stored) == ("RGB", "L"):
+            return transform
+        transform = f"it is for {mode} images, this one is {image.mode}"
+    if warn is not None:
+        warn(f": colour profile ignored: {transform}")
+    return None
+
+
+@lru_cache(maxsize=8)
+def _transform(profile: bytes) -> ImageCmsTransform | str | None:
+    """From the mode that `profile` is for to RGB; None if it is sRGB, or why there is none."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = source.profile.xcolor_space.strip()
+        if space not in _MODES:
+            return f"it is of the colour space {space}, expected {', '.join(_MODES)}"
+        transform = ImageCms.buildTransform(
+            source, ImageCms.createProfile("sRGB"), _MODES[space], "RGB"
+        )
+    # Damaged profiles raise PyCMSError, OSError and what else comes.
+    except Exception as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    if space == "CMYK":
+        return transform
+    steps = np.linspace(0, 255, 17).astype(np.uint8)
+    colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(17, -1, 3)
+    if space == "GRAY":
+        colors = np.repeat(steps[None, :, None], 3, axis=2)
+    sample = Image.fromarray(colors).convert(_MODES[space])
+    moved = np.asarray(transform.apply(sample)).astype(int)
+    return None if np.abs(moved - colors).max() <= _SAME else transform
