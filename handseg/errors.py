@@ -31,8 +31,16 @@ class TrainingError(HandsegError, ValueError):
     """A training run cannot start or go on."""
 
 
+class RunMismatch(HandsegError, ValueError):
+    """A folder holds a run with other settings, or files that are of no run."""
+
+
 class RenderingError(HandsegError, ValueError):
     """Pictures cannot be rendered as asked for."""
+
+
+class ClusterError(HandsegError, ValueError):
+    """A cluster does not answer, cannot be started, or gives up."""
 
 
 class MeasurementError(HandsegError, ValueError):

@@ -1,4 +1,4 @@
-"""Reading arrays of pixels: at points, along the border."""
+"""Reading arrays of pixels at points."""
 
 from __future__ import annotations
 
@@ -14,8 +14,3 @@ def values_at(array: np.ndarray, points: np.ndarray) -> np.ndarray:
     x, y = np.rint(points).astype(int).reshape(-1, 2).T
     inside = (x >= 0) & (y >= 0) & (x < array.shape[1]) & (y < array.shape[0])
     return array[y[inside], x[inside]]
-
-
-def border_labels(labels: np.ndarray) -> np.ndarray:
-    """The different values along the border of `labels` (H, W), rising."""
-    return np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))

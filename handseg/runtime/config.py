@@ -1,92 +1,129 @@
-"""Run configurations: dataclasses that are read from YAML and refuse keys they do not know."""
+"""Settings: pydantic dataclasses that are read from YAML and refuse keys they do not know.
+
+A class of settings is made by `pydantic.dataclasses.dataclass(frozen=True, config=STRICT)`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import types
+import difflib
+import json
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
 
 import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from handseg.runtime.files import write_atomic
 
 T = TypeVar("T")
 
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""What is no number is not made one, and a key that no field has is an error."""
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dataclass_type": "a mapping",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of few digits",
+    "int_type": "a whole number",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "list_type": "a list",
+    "literal_error": "one of {expected}",
+    "missing": "given",
+    "multiple_of": "a multiple of {multiple_of:g}",
+    "string_type": "text",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length}",
+    "tuple_type": "a list",
+}
+"""By pydantic's type of an error: how a value must be."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Build the dataclass `cls` from nested mappings; `where` names their source in errors.
+    """Build the settings `cls` from nested mappings, as YAML gives them.
 
-    What a nested mapping leaves out is as in the field's default.
+    Raises:
+        ValueError: if keys are unknown or missing, or values do not fit: one line that begins with
+            `where`, the source of the values.
     """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where} must be a mapping, got {values!r:.80}")
-    hints = get_type_hints(cls)
-    known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := {str(name) for name in values} - known:
-        raise ValueError(
-            f"{where}: unknown keys {', '.join(sorted(unknown))}; known are "
-            f"{', '.join(sorted(known))}"
-        )
-    defaults = {
-        item.name: dataclasses.asdict(item.default_factory())
-        for item in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if dataclasses.is_dataclass(hints[item.name])
-        and item.default_factory is not dataclasses.MISSING
-    }
-    arguments = {
-        name: _convert(
-            hints[name],
-            {**defaults[name], **value}
-            if name in defaults and isinstance(value, Mapping)
-            else value,
-            f"{where}: {name}",
-        )
-        for name, value in values.items()
-    }
     try:
-        return cls(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+        return TypeAdapter(cls).validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise ValueError(f"{where}{_describe(cls, error)}") from error
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """`value`, as YAML gives it, as the type `hint`; ValueError if it is none."""
-    if isinstance(hint, types.UnionType):
-        if value is None and type(None) in typing.get_args(hint):
-            return None
-        (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
-    if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else from_mapping(hint, value, where)  # type: ignore[arg-type]
-    kind: Any = typing.get_origin(hint) or hint
-    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
-        # YAML takes 1e-3 for a string.
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if kind is tuple and isinstance(value, list):
-        return tuple(value)
-    if kind is Any or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
-        return value
-    name = {int: "a whole number", float: "a number", bool: "true or false", str: "text",
-            dict: "a mapping", list: "a list", tuple: "a list"}.get(kind, str(kind))  # fmt: skip
-    raise ValueError(f"{where} must be {name}, got {value!r:.80}")
+def _describe(cls: Any, error: ValidationError) -> str:
+    """The first thing that is wrong, by its key; all unknown keys of one mapping are told."""
+    errors = error.errors()
+    first = errors[0]
+    kind, path, context = first["type"], first["loc"], first.get("ctx", {})
+    if kind == "unexpected_keyword_argument":
+        path = path[:-1]
+        unknown = [str(one["loc"][-1]) for one in errors if one["type"] == kind]
+        known = sorted(item.name for item in dataclasses.fields(_class_at(cls, path)))
+        text = f": unknown keys {', '.join(unknown)}; known are {', '.join(known)}"
+        if near := difflib.get_close_matches(unknown[0], known, 1):
+            text += f"; did you mean {near[0]}?"
+    elif kind == "value_error":
+        text = f": {context['error']}"
+    else:
+        text = f" {expectation(first)}"
+    return (f": {'.'.join(map(str, path))}" if path else "") + text
+
+
+def expectation(error: Mapping[str, Any]) -> str:
+    """What a value must be and what came, of one of the errors that pydantic lists."""
+    kind, context = error["type"], error.get("ctx", {})
+    known_values = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+    expected = _EXPECTED.get(kind, kind.replace("_", " "))
+    text = f"must be {expected.format(**context | {'expected': known_values})}"
+    return text if kind == "missing" else f"{text}, got {error['input']!r:.80}"
+
+
+def _class_at(cls: Any, path: Iterable[int | str]) -> Any:
+    """The settings class of the nested mapping at `path`."""
+    for name in path:
+        hint = typing.get_type_hints(cls)[str(name)]
+        cls = next(one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one))
+    return cls
 
 
 def assign(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings with `assignments` made, in which a dotted key names a nested one."""
-    result = _plain(values)
+    result = dict(values)
     for key, value in assignments.items():
-        *path, last = key.split(".")
-        place = result
-        for name in path:
-            if not isinstance(place.get(name), dict):
-                place[name] = {}
-            place = place[name]
-        place[last] = value
+        first, dot, rest = key.partition(".")
+        inner = result.get(first)
+        result[first] = (
+            assign(inner if isinstance(inner, dict) else {}, {rest: value}) if dot else value
+        )
     return result
 
 
@@ -98,7 +135,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(key.strip().split(".")):
             raise ValueError(f"expected key=value, such as lora.rank=16, got {text!r}")
         try:
-            assignments[key.strip()] = yaml.safe_load(value)
+            assignments[key.strip()] = yaml.load(value, _Loader)
         except yaml.YAMLError as error:
             raise ValueError(f"the value of {text!r} is not YAML: {error}") from error
     return assignments
@@ -113,7 +150,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"no configuration at {path}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
@@ -130,19 +167,11 @@ def load_yaml(cls: type[T], path: str | Path) -> T:
 
 
 def save_yaml(config: Any, path: str | Path) -> None:
-    """Write a dataclass as YAML that `load_yaml` reads back to an equal one."""
+    """Write settings as YAML that `load_yaml` reads back to equal ones."""
     with write_atomic(path) as temporary:
         temporary.write_text(yaml.safe_dump(to_mapping(config), sort_keys=False), encoding="utf-8")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """A dataclass as nested mappings of plain values, fit for YAML and JSON."""
-    return _plain(dataclasses.asdict(config))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    """Settings as nested mappings of plain values, fit for YAML and JSON."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")

@@ -10,16 +10,21 @@ from handseg.errors import MissingExtraError
 _EXTRAS = {
     "accelerate": ("Accelerate", "train"),
     "datasets": ("datasets", "train"),
+    "fastapi": ("FastAPI", "serve"),
     "huggingface_hub": ("huggingface_hub", "sam"),
     "onnx": ("onnx", "export"),
     "onnxscript": ("onnxscript", "export"),
     "peft": ("PEFT", "sam"),
+    "pydantic": ("pydantic", "train"),
+    "python_multipart": ("python-multipart", "serve"),
+    "ray": ("Ray", "ray"),
     "segment_anything": ("segment-anything", "sam"),
     "tensorboard": ("TensorBoard", "train"),
     "timm": ("timm", "sam"),
     "torch": ("PyTorch", "sam"),
     "torchvision": ("torchvision", "sam"),
     "transformers": ("transformers", "sam"),
+    "uvicorn": ("Uvicorn", "serve"),
 }
 """By the name that is imported: the name for messages, and the extra of handseg that brings it."""
 

@@ -1,14 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what tells two of them apart."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from handseg.errors import ImageError
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}(\..+)?")
 
 
 @contextmanager
@@ -34,16 +39,43 @@ def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def find_unfinished(folder: Path) -> list[Path]:
+    """Files below `folder` that `write_atomic` writes, or wrote when its process was killed."""
+    return [path for path in folder.rglob(".*") if _UNFINISHED.fullmatch(path.name)]
+
+
+def give_usual_rights(path: Path) -> None:
+    """Give a file the rights that a new one has: safetensors writes it for its owner alone."""
+    plain = path.with_name(f".{uuid.uuid4().hex}")
+    plain.touch()
+    path.chmod(plain.stat().st_mode & 0o777)
+    plain.unlink()
+
+
 def move_all(source: Path, target: Path, names: Iterable[str]) -> None:
     """Move files of these names from one folder to another on the same disk, in this order.
 
-    They get the rights that a new file has: safetensors writes files which only their owner can
-    read.
+    They get the rights that a new file has.
     """
-    plain = source / f".{uuid.uuid4().hex}"
-    plain.touch()
-    rights = plain.stat().st_mode & 0o777
-    plain.unlink()
     for name in names:
-        (source / name).chmod(rights)
+        give_usual_rights(source / name)
         (source / name).replace(target / name)
+
+
+def content_digest(path: str | os.PathLike[str]) -> str | None:
+    """SHA-256 of a file, or of the files in a folder with their names, in hexadecimal digits.
+
+    None for what is no path here, as a hub's id.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_file():
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    elif path.is_dir():
+        files = sorted(one for one in path.iterdir() if one.is_file())
+        digest.update(json.dumps([[one.name, content_digest(one)] for one in files]).encode())
+    else:
+        return None
+    return digest.hexdigest()

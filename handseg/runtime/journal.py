@@ -1,125 +1,112 @@
-"""The rows of the JSON file, kept one by one while a run goes on."""
+"""Results that survive however a process ends: kept one by one, in a file for each writer."""
 
 from __future__ import annotations
 
 import json
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
-
-from handseg.runtime.files import write_atomic
+from uuid import uuid4
 
 
-class JsonJournal:
-    """The rows of a JSON file by photo; those it held before stay unless they are replaced.
+class Journal(Mapping[str, Any]):
+    """What writers have recorded in a folder, by key; a mapping from keys to JSON values.
 
-    A row goes to the end of a journal beside the file, FILE.journal, as soon as it is added, so
-    that a process that is killed loses none. `merge` takes the journal into the file; so does the
-    next start. Threads, processes and machines that see the same folder may add to one file at the
-    same time: all that is written is written under a lock, FILE.lock, which `merge` takes away.
-    Rows are held in memory for the time of a merge only.
+    Each writer appends a line for each record, `[key, value]`, or `[key, null, why]` of what
+    failed, to a file of its own: nobody has to wait for a lock, and half a line, where a writer was
+    killed, costs that record alone. Of records with one key the newest writer's last one counts.
+    The values stay on disk until they are asked for. Any thread may record.
 
-    Raises:
-        ValueError: if `file` exists and is not a list of such rows.
-        OSError: if the journal of an earlier run cannot be merged.
+    Args:
+        folder: of the files; made with the first record.
+
+    Attributes:
+        failed: why, by key, of what failed since the last `end` and has not been recorded since.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._journal = file.with_name(f"{file.name}.journal")
-        self._lock = FileLock(
-            file.with_name(f"{file.name}.lock"), thread_local=False, poll_interval=0.005
-        )
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.failed: dict[str, str] = {}
+        self._places: dict[str, tuple[Path, int]] = {}  # A value's file and the offset of its line.
+        self._read: dict[Path, int] = {}  # How much of each file is known, bytes.
+        self._own: Path | None = None
         self._mutex = threading.Lock()
-        if self._journal.exists():
-            self.merge()
-        # The journal first: what another process takes from it into the file is then seen there.
-        rows = chain(_journal_rows(self._journal), _file_rows(file))
-        self._done = {photo for photo, _ in rows}
-
-    def __contains__(self, photo: Path) -> bool:
-        return _key(photo) in self._done
-
-    def add(self, photo: Path, values: dict[str, Any]) -> None:
-        """Append a row to the journal; from then on a run that goes on finds it."""
-        line = json.dumps({"file": photo.as_posix(), **values}) + "\n"
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked(), self._journal.open("a+b") as journal:
-            if journal.tell():
-                journal.seek(-1, os.SEEK_END)
-                if journal.read() != b"\n":  # Half a line, where a process was killed.
-                    journal.write(b"\n")
-            journal.write(line.encode())
-        self._done.add(_key(photo))
-
-    def merge(self) -> None:
-        """Take the journal's rows into the file, which is replaced whole, and remove the journal.
-
-        The rows are sorted by their photos' absolute paths, folder by folder.
-        """
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            if self._journal.exists() or not self.file.exists():
-                rows = dict(chain(_file_rows(self.file), _journal_rows(self._journal)))
-                with write_atomic(self.file) as temporary:
-                    _write_rows(rows, temporary)
-                self._journal.unlink(missing_ok=True)
-            with suppress(PermissionError):  # Of Windows, where whoever has it open holds it.
-                Path(self._lock.lock_file).unlink(missing_ok=True)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._mutex, self._lock:
-            yield
-
-
-def _key(photo: str | Path) -> str:
-    return os.path.abspath(photo)  # noqa: PTH100
-
-
-def _file_rows(file: Path) -> Iterator[tuple[str, str]]:
-    """The key of each row's photo, and the row's JSON."""
-    if not file.exists():
-        return
-    try:
-        try:
-            # As `_write_rows` writes it, a row a line, the file need not be held in memory.
-            with file.open(encoding="utf-8") as lines:
+        for file in self._files():
+            # One that is gone was removed by whoever took its records elsewhere.
+            with suppress(FileNotFoundError), file.open("rb") as lines:
                 for line in lines:
-                    if (text := line.strip().removesuffix(",")) not in ("[", "]", "[]"):
-                        yield _key(json.loads(text)["file"]), text
-        except (ValueError, TypeError, KeyError):
-            for row in json.loads(file.read_text(encoding="utf-8")):
-                yield _key(row["file"]), json.dumps(row)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"--json {file} exists and is not a list of photos that this command wrote"
-        ) from error
+                    self._take(file, line)
 
+    def __getitem__(self, key: str) -> Any:
+        path, offset = self._places[key]
+        with path.open("rb") as file:
+            file.seek(offset)
+            return json.loads(file.readline())[1]
 
-def _journal_rows(file: Path) -> Iterator[tuple[str, str]]:
-    """As `_file_rows`; half a line is left out, its photo is to be done again."""
-    try:
-        lines = file.open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    with lines:
-        for line in lines:
-            with suppress(ValueError):
-                yield _key(json.loads(line)["file"]), line.strip()
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._places))
 
+    def __len__(self) -> int:
+        return len(self._places)
 
-def _write_rows(rows: dict[str, str], file: Path) -> None:
-    with file.open("w", encoding="utf-8") as out:
-        out.write("[" if rows else "[]")
-        before = "\n"
-        for photo in sorted(rows, key=lambda name: name.replace(os.sep, "\0")):
-            out.write(before + rows[photo])
-            before = ",\n"
-        out.write("\n]\n" if rows else "\n")
+    def record(self, key: str, value: Any) -> None:
+        """Keep `value`, fit for JSON; from now on it is there, whatever becomes of this process.
+
+        Raises:
+            OSError: if it cannot be written; what was recorded before stays.
+        """
+        self._append([key, value])
+
+    def fail(self, key: str, why: str) -> None:
+        """Keep that `key` could not be done, until it is recorded or the run has ended."""
+        self._append([key, None, why])
+
+    def end(self) -> None:
+        """Let the next run try again what failed."""
+        if self.failed:
+            self._own = None  # A newer file than all of this run's.
+            self._append([None, None])
+
+    def remove(self) -> None:
+        """Delete the files; one to which another writer has added since it was read stays."""
+        for file, size in self._read.items():
+            with suppress(FileNotFoundError):
+                if file.stat().st_size == size:
+                    file.unlink()
+        with suppress(OSError):  # Others still write, or nobody ever did.
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.jsonl"))
+
+    def _append(self, entry: list[Any]) -> None:
+        line = (json.dumps(entry) + "\n").encode()
+        with self._mutex:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self._own is None:
+                number = max((int(file.name[:6]) for file in self._files()), default=0) + 1
+                self._own = self.folder / f"{number:06d}-{uuid4().hex[:8]}.jsonl"
+            try:
+                with self._own.open("ab") as file:
+                    self._read[self._own] = file.tell()
+                    file.write(line)
+            except OSError:
+                self._own = None  # Perhaps it ends in half a line now.
+                raise
+            self._take(self._own, line)
+
+    def _take(self, file: Path, line: bytes) -> None:
+        offset = self._read.get(file, 0)
+        self._read[file] = offset + len(line)
+        # Half a line is no JSON.
+        with suppress(ValueError, TypeError):
+            key, _, *why = json.loads(line)
+            if key is None:
+                self.failed.clear()
+            elif why:
+                self.failed[key] = why[0]
+            else:
+                self._places[key] = file, offset
+                self.failed.pop(key, None)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
@@ -45,6 +48,10 @@ class Rank:
                 f"RANK must be from 0 to WORLD_SIZE - 1, got {rank.number} of {rank.count}"
             )
         return rank
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """Every `count`-th of `items`, from this process's number on: all together do each once."""
+        return list(items[self.number :: self.count])
 
     def take_gpu(self, environment: MutableMapping[str, str] = os.environ) -> None:
         """Leave this process the GPU that has its number on this machine, before CUDA starts.

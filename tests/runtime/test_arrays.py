@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handseg.runtime.arrays import border_labels, values_at
+from handseg.runtime.arrays import values_at
 
 ARRAY = np.arange(12).reshape(3, 4)
 
@@ -12,7 +12,3 @@ def test_points_outside_are_left_out() -> None:
     np.testing.assert_array_equal(values_at(ARRAY, points), [0, 11, 9])
     assert values_at(ARRAY, np.zeros((0, 2))).shape == (0,)
     assert values_at(np.zeros((3, 4, 3)), points).shape == (3, 3)
-
-
-def test_the_border_is_all_but_the_inside() -> None:
-    np.testing.assert_array_equal(border_labels(ARRAY), [0, 1, 2, 3, 4, 7, 8, 9, 10, 11])

@@ -52,6 +52,13 @@ def test_each_process_of_a_machine_takes_its_own_gpu(
     assert environment == {"CUDA_VISIBLE_DEVICES": expected}
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_processes_share_all_and_each_once(count: int) -> None:
+    shares = [Rank(number, count).share(range(7)) for number in range(count)]
+    assert sorted(item for share in shares for item in share) == list(range(7))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
 def test_single_process_keeps_all_gpus() -> None:
     environment: dict[str, str] = {}
     Rank().take_gpu(environment)

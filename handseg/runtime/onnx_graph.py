@@ -1,0 +1,69 @@
+"""A graph that ONNX Runtime runs on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handseg.errors import ModelError
+from handseg.runtime.forks import Mutex, forks_wait, in_forked_child, never_free
+from handseg.runtime.threads import available_cores, thread_limit
+
+MOST_THREADS = 8
+"""Of a call by default. Chosen, not measured: the layers of small models are short."""
+
+
+class Graph:
+    """A graph's session, which in a forked child is opened anew when it is first used.
+
+    The parent's is left alone there: its threads are missing, and freeing it would wait for them.
+
+    Args:
+        file: of the graph.
+        threads: that one call runs on; None takes the last count of
+            `handseg.runtime.threads.limit_threads`, or all cores, at most `MOST_THREADS`.
+
+    Raises:
+        ModelError: if ONNX Runtime cannot read it.
+    """
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        self._file, self._threads = file.absolute(), threads
+        self._opening = Mutex()
+        self._session = _open(file, threads)
+        in_forked_child(self, Graph._leave)
+
+    def session(self) -> Any:
+        """ONNX Runtime's `InferenceSession`."""
+        with self._opening:
+            if self._session is None:
+                self._session = _open(self._file, self._threads)
+            return self._session
+
+    def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """All outputs of the graph."""
+        session = self.session()
+        with forks_wait():
+            outputs: list[np.ndarray] = session.run(None, inputs)
+        return outputs
+
+    def _leave(self) -> None:
+        never_free(self._session)
+        self._session = None
+
+
+def _open(file: Path, threads: int | None) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or thread_limit() or min(available_cores(), MOST_THREADS)
+    # Idle threads that spin would take the cores from the stages around the model.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        with forks_wait():
+            return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's exceptions have no common class but this one.
+    except Exception as error:
+        raise ModelError(f"{file}: not a graph that ONNX Runtime can read: {error}") from error
