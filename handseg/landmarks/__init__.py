@@ -1,6 +1,7 @@
 """Hands found in a photo: 21 landmarks each, and what is known of a hand's anatomy."""
 
-from handseg.landmarks.found import HandLandmarks
-from handseg.landmarks.landmarker import HandLandmarker, start_quietly
+from handseg.landmarks.finder import HandFinder
+from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks
+from handseg.landmarks.landmarker import HandLandmarker
 
-__all__ = ["HandLandmarker", "HandLandmarks", "start_quietly"]
+__all__ = ["FoundHand", "HandBox", "HandFinder", "HandLandmarker", "HandLandmarks"]

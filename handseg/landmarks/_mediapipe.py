@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
-from pathlib import Path
-from threading import Lock
+from threading import RLock
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
+
+from handseg.runtime.forks import Mutex, in_forked_child
 
 _PUT_OFF = frozenset(
     "mediapipe.tasks.python." + part
     for part in ("audio", "retrieval", "text", "vision.drawing_styles", "vision.drawing_utils")
 )
-_lock = Lock()
+_CHATTER = re.compile(
+    rb"(INFO: )*(\[\w+\.cc:\d+\] |Created TensorFlow Lite |$)"
+    rb"|WARNING: (All log messages|Logging) before "
+    rb"|[IW]0000 00:00:"
+)
+"""Lines of TensorFlow Lite and Abseil below the rank of an error. The former writes the parts of a
+line one by one, and its threads get between each other's."""
+_importing = Mutex()
 
 
 class _PuttingOff(MetaPathFinder):
@@ -40,7 +50,7 @@ def import_mediapipe() -> ModuleType:
     are loaded by the standard library's `LazyLoader`: they are there for whoever uses them later,
     and load then.
     """
-    with _lock:
+    with _importing:
         finder = _PuttingOff()
         sys.meta_path.insert(0, finder)
         try:
@@ -51,19 +61,66 @@ def import_mediapipe() -> ModuleType:
 
 
 @contextmanager
-def native_stderr_silenced() -> Iterator[None]:
-    """Send what native code writes to stderr nowhere."""
+def without_chatter() -> Iterator[None]:
+    """Keep MediaPipe's notes off stderr; all else that is written there follows at the end.
+
+    Its libraries write to stderr's file descriptor when they are loaded, at the first picture and
+    when they are freed. They heed no log level in the environment, and their C interface offers to
+    copy messages but not to stop them. Blocks of several threads may overlap.
+    """
+    _stderr.divert()
     try:
-        saved = os.dup(2)
-    except OSError:  # It is closed, and so already silent.
-        yield
-        return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        _stderr.restore()
+
+
+class _Stderr:
+    """File descriptor 2, which leads to a file while at least one block wants it to."""
+
+    def __init__(self) -> None:
+        self._begin()
+        in_forked_child(self, _Stderr._begin_child)
+
+    def _begin(self) -> None:
+        # Reentrant: in a block, Python may collect garbage that frees graphs.
+        self._lock = RLock()
+        self._blocks = 0
+        self._diverted: tuple[int, IO[bytes]] | None = None
+
+    def _begin_child(self) -> None:
+        if self._diverted is not None:
+            os.dup2(self._diverted[0], 2)
+        self._begin()
+
+    def divert(self) -> None:
+        with self._lock:
+            # Without stderr there is nothing to keep clean, without a file nothing to do it with.
+            if self._blocks == 0:
+                with suppress(OSError):
+                    file = tempfile.TemporaryFile()  # noqa: SIM115
+                    saved = os.dup(2)
+                    if sys.stderr is not None:
+                        sys.stderr.flush()
+                    os.dup2(file.fileno(), 2)
+                    self._diverted = saved, file
+            self._blocks += 1
+
+    def restore(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks or self._diverted is None:
+                return
+            (saved, file), self._diverted = self._diverted, None
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            with file:
+                file.seek(0)
+                lines = [one for one in file if b"ERROR" in one or not _CHATTER.match(one)]
+            if lines:
+                os.write(2, b"".join(lines))
+
+
+_stderr = _Stderr()

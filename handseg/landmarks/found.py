@@ -1,8 +1,9 @@
-"""A hand that was found in a photo."""
+"""What was found of a hand in a photo: its landmarks, or no more than where it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,12 +18,15 @@ class HandLandmarks:
         handedness: "left" or "right", the anatomical hand in a photo that is not mirrored.
         score: MediaPipe's confidence in the handedness, 0..1.
         votes: how many of the views taken found this hand.
+        detection_score: how sure the hand finder is that there is a hand, 0..1; None where it was
+            not asked.
     """
 
     points: np.ndarray
     handedness: str
     score: float
     votes: int = 1
+    detection_score: float | None = None
 
     @property
     def box(self) -> np.ndarray:
@@ -33,3 +37,38 @@ class HandLandmarks:
         """This hand in the photo resized by `factor`, a number or (2,) for x and y."""
         points = ((self.points + 0.5) * factor - 0.5).astype(np.float32)
         return replace(self, points=points)
+
+
+@dataclass(frozen=True, eq=False)
+class HandBox:
+    """A place where the hand finder sees a hand.
+
+    Attributes:
+        box: (4,) float32 xyxy px, around the hand to its wrist; may reach out of the photo.
+        detection_score: how sure it is, 0..1.
+        right: how surely it is a right hand, 0..1, in a photo that is not mirrored.
+        wrist: (2,) float32 unit vector, x, y, from the box' middle to the wrist.
+    """
+
+    box: np.ndarray
+    detection_score: float
+    right: float
+    wrist: np.ndarray
+
+    @property
+    def handedness(self) -> str:
+        """The likelier of "left" and "right"."""
+        return "right" if self.right >= 0.5 else "left"
+
+    @property
+    def score(self) -> float:
+        """How sure the finder is of `handedness`, 0..1."""
+        return max(self.right, 1 - self.right)
+
+    def resized(self, factor: float | np.ndarray) -> HandBox:
+        """This hand in the photo resized by `factor`, a number or (2,) for x and y."""
+        corners = (self.box.reshape(2, 2) + 0.5) * factor - 0.5
+        return replace(self, box=corners.reshape(4).astype(np.float32))
+
+
+FoundHand: TypeAlias = "HandLandmarks | HandBox"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +12,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handseg.landmarks._mediapipe import import_mediapipe, native_stderr_silenced
-from handseg.landmarks.found import HandLandmarks
+from handseg.errors import ModelError
+from handseg.landmarks._graphs import Detect, Graphs
+from handseg.landmarks.finder import HandFinder
+from handseg.landmarks.found import FoundHand, HandLandmarks
+from handseg.landmarks.second_look import NONE, with_boxes
 from handseg.landmarks.views import (
     HARD_VIEWS,
     LEAST_SIDE,
     VIEWS,
+    CloseView,
     View,
     agreed_hands,
     brightened,
@@ -28,9 +30,8 @@ from handseg.landmarks.views import (
     shrink,
     warp_to_square,
 )
+from handseg.runtime.forks import Mutex, in_forked_child
 from handseg.runtime.threads import thread_limit
-
-logger = logging.getLogger(__name__)
 
 BUNDLED_TASK = Path(__file__).parents[1] / "assets" / "hand_landmarker.task"
 
@@ -42,7 +43,8 @@ GRAPHS = 2
 class HandLandmarker:
     """Finds hands in photos with MediaPipe Tasks.
 
-    Close it, or use it in a `with` block. It is not safe to share between threads.
+    Close it, or use it in a `with` block. Threads that share one wait for each other. It may be
+    copied and pickled, and used on in a forked process, which makes graphs of its own.
 
     Args:
         task: a `hand_landmarker.task` bundle; None takes the bundled one.
@@ -53,6 +55,12 @@ class HandLandmarker:
         all_views: take all of `views` at every photo. Else the first two are enough where both
             see the same hands, each within `AGREEMENT_TOLERANCE`, and of `MIN_HAND_FRACTION` or
             larger.
+        finder: says where MediaPipe should look again, and which of its findings are none; None
+            leaves it to MediaPipe.
+
+    Raises:
+        ModelError: if `task` is no such bundle.
+        ValueError: if `max_hands` or `min_confidence` are out of range.
     """
 
     def __init__(
@@ -64,40 +72,50 @@ class HandLandmarker:
         views: Sequence[View] = VIEWS,
         hard_views: Sequence[View] = HARD_VIEWS,
         all_views: bool = False,
+        finder: HandFinder | None = None,
     ) -> None:
         if max_hands < 1:
             raise ValueError(f"max_hands must be at least 1, got {max_hands}")
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence must be in 0..1, got {min_confidence}")
-        path = Path(task) if task is not None else BUNDLED_TASK
-        if not path.is_file():
-            raise ValueError(f"task must be a hand_landmarker.task bundle, no such file: {path}")
-        self._mediapipe = import_mediapipe()
-        tasks = self._mediapipe.tasks
-        options = tasks.vision.HandLandmarkerOptions(
-            # As bytes: MediaPipe resolves relative paths against its own folder.
-            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
-            num_hands=max_hands,
-            min_hand_detection_confidence=min_confidence,
-            min_hand_presence_confidence=min_confidence,
-        )
-        make = partial(tasks.vision.HandLandmarker.create_from_options, options)
-        graphs = min(GRAPHS, thread_limit() or GRAPHS)
-        self._pool = ThreadPoolExecutor(graphs, "landmarks")
-        try:
-            self._graphs = [self._pool.submit(make)]
-            self._graphs[0].result()
-        except (RuntimeError, ValueError) as error:
-            self._pool.shutdown()
-            raise ValueError(f"task is not a hand_landmarker.task bundle: {path}") from error
-        # Meanwhile there is time for others, such as the first photo's decoder.
-        self._graphs += [self._pool.submit(make) for _ in range(graphs - 1)]
-        self._closed = False
-        self.quiet = False  # see `start_quietly`
+        self._task = None if task is None else Path(task).absolute()
+        if task is not None and not Path(task).is_file():
+            raise ModelError(f"task must be a hand_landmarker.task bundle, no such file: {task}")
         self.max_hands = max_hands
+        self.min_confidence = min_confidence
         self.views = tuple(views)
         self.hard_views = tuple(hard_views)
         self.all_views = all_views
+        self.finder = finder
+        self._closed = False
+        self._busy = Mutex()
+        self._graphs: Graphs | None = self._start()
+        in_forked_child(self, HandLandmarker._forget)
+
+    def _start(self) -> Graphs:
+        task = self._task or BUNDLED_TASK
+        try:
+            return Graphs(
+                task.read_bytes(),
+                min(GRAPHS, thread_limit() or GRAPHS),
+                num_hands=self.max_hands,
+                min_hand_detection_confidence=self.min_confidence,
+                min_hand_presence_confidence=self.min_confidence,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"task is not a hand_landmarker.task bundle: {task}") from error
+
+    def _forget(self) -> None:
+        if self._graphs is not None:
+            self._graphs.forget()
+            self._graphs = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_graphs": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        in_forked_child(self, HandLandmarker._forget)
 
     def __enter__(self) -> HandLandmarker:
         return self
@@ -111,30 +129,53 @@ class HandLandmarker:
         self.close()
 
     def close(self) -> None:
-        """Free MediaPipe's graphs; they print a traceback when the interpreter has to do it."""
-        with native_stderr_silenced() if self.quiet else nullcontext():
-            for graph in self._graphs:
-                graph.result().close()
-        self._pool.shutdown()
-        self._closed = True
+        """Leave MediaPipe's graphs to the next landmarker."""
+        with self._busy:
+            self._closed = True
+            if self._graphs is not None:
+                self._graphs.close()
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
         """Find the hands in `image`, (H, W, 3) uint8 RGB, the surest first.
 
         Raises:
-            ValueError: if the landmarker is closed.
+            ValueError: if the landmarker is closed, or the image has no pixels.
         """
-        if self._closed:  # MediaPipe would find no hand and say nothing.
-            raise ValueError("the landmarker is closed")
+        return [hand for hand in self.find(image) if isinstance(hand, HandLandmarks)]
+
+    def find(self, image: np.ndarray, finder: bool = True) -> list[FoundHand]:
+        """As `detect`, but hands that only the finder sees are among them, without landmarks.
+
+        With `finder` False, MediaPipe looks alone.
+        """
+        if not image.size:
+            raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
+        with self._busy:
+            if self._closed:  # MediaPipe would find no hand and say nothing.
+                raise ValueError("the landmarker is closed")
+            return self._find(image, self.finder if finder else None)
+
+    def _find(self, image: np.ndarray, finder: HandFinder | None) -> list[FoundHand]:
         small, factor = shrink(image)
-        seen = self._look(small, self.views[:2])
-        if min(small.shape[:2]) < LEAST_SIDE and not any(seen):
+        if finder is None or min(small.shape[:2]) < LEAST_SIDE:
+            found: list[FoundHand] = [*self._see(small)]
+        else:
+            with ThreadPoolExecutor(1, "finder") as beside:
+                boxes = beside.submit(finder.find, small, NONE)
+                hands = self._see(small)
+            found = with_boxes(hands, boxes.result(), partial(self._look, small))
+        return [hand.resized(factor) for hand in found[: self.max_hands]]
+
+    def _see(self, image: np.ndarray) -> list[HandLandmarks]:
+        """The hands that MediaPipe finds in a small photo."""
+        seen = self._look(image, self.views[:2])
+        if min(image.shape[:2]) < LEAST_SIDE and not any(seen):
             return []
-        hands = None if self.all_views else agreed_hands(seen, max(small.shape[:2]))
+        hands = None if self.all_views else agreed_hands(seen, max(image.shape[:2]))
         if hands is None:
-            seen += self._look(small, self.views[2:])
-            hands = drop_doubtful(merge(_all(seen))) or self._second_glance(small)
-        return [hand.resized(factor) for hand in hands[: self.max_hands]]
+            seen += self._look(image, self.views[2:])
+            hands = drop_doubtful(merge(_all(seen))) or self._second_glance(image)
+        return hands
 
     def _second_glance(self, image: np.ndarray) -> list[HandLandmarks]:
         """The hands of a photo in which `views` show none."""
@@ -145,43 +186,28 @@ class HandLandmarker:
         seen = self._look(clearer, (*self.views, *self.hard_views))
         return [hand for hand in merge(_all(seen)) if hand.votes > 1]
 
-    def _look(self, image: np.ndarray, views: Sequence[View]) -> list[list[HandLandmarks]]:
+    def _look(
+        self, image: np.ndarray, views: Sequence[View | CloseView]
+    ) -> list[list[HandLandmarks]]:
         """What each of the views shows, in pixels of `image`."""
-        seen: list[list[HandLandmarks]] = []
-        for start in range(0, len(views), len(self._graphs)):
-            some = views[start : start + len(self._graphs)]
-            seen += self._pool.map(partial(self._look_once, image), some, self._graphs)
-        return seen
+        if self._graphs is None:  # In a forked child, or a copy of another landmarker.
+            self._graphs = self._start()
+        return self._graphs.each(partial(_look_once, image), views)
 
-    def _look_once(self, image: np.ndarray, view: View, graph: Future[Any]) -> list[HandLandmarks]:
-        square, matrix = warp_to_square(image, view)
-        mp = self._mediapipe
-        result = graph.result().detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=square))
-        inverse = cv2.invertAffineTransform(matrix)
-        hands = []
-        for landmarks, handedness in zip(result.hand_landmarks, result.handedness, strict=True):
-            points = np.array([(mark.x, mark.y) for mark in landmarks]) * len(square) - 0.5
-            points = (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
-            best = handedness[0]
-            hands.append(HandLandmarks(points, best.category_name.lower(), best.score))
-        return hands
+
+def _look_once(image: np.ndarray, view: View | CloseView, detect: Detect) -> list[HandLandmarks]:
+    square, matrix = warp_to_square(image, view)
+    result = detect(square)
+    inverse = cv2.invertAffineTransform(matrix)
+    hands = []
+    for landmarks, handedness in zip(result.hand_landmarks, result.handedness, strict=True):
+        points = np.array([(mark.x, mark.y) for mark in landmarks]) * len(square) - 0.5
+        points = (points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
+        best = handedness[0]
+        hands.append(HandLandmarks(points, best.category_name.lower(), best.score))
+    return hands
 
 
 def _all(seen: Sequence[Sequence[HandLandmarks]]) -> list[HandLandmarks]:
     """What all views show, in one list."""
     return [hand for view in seen for hand in view]
-
-
-def start_quietly(make: Callable[[], HandLandmarker]) -> HandLandmarker:
-    """What `make` gives, once it has logged all that it logs when it starts; it ends quietly, too.
-
-    MediaPipe's libraries write to the file descriptor of stderr when they are loaded, at the first
-    photo and when they are freed. They heed no log level in the environment, and their C interface
-    offers to copy messages but not to stop them. For commands: other threads' messages are lost
-    meanwhile.
-    """
-    with native_stderr_silenced():
-        landmarker = make()
-        landmarker.detect(np.zeros((1, 1, 3), np.uint8))
-    landmarker.quiet = True
-    return landmarker

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from handseg.landmarks.anatomy import hand_size
+from handseg.landmarks.boxes import areas, shared_area
 from handseg.landmarks.found import HandLandmarks
 
 
@@ -25,6 +26,35 @@ class View:
 
     angle: float
     scale: float
+
+    def matrix(self, height: int, width: int) -> tuple[np.ndarray, int]:
+        """The (2, 3) matrix from a photo's pixels to the view's, and the view's side, px."""
+        side = max(192, height, width)
+        centre = ((width - 1) / 2, (height - 1) / 2)
+        matrix: np.ndarray = cv2.getRotationMatrix2D(
+            centre, self.angle, self.scale * side / max(height, width)
+        )
+        matrix[:, 2] += (side - 1) / 2 - np.array(centre)
+        return matrix, side
+
+
+@dataclass(frozen=True)
+class CloseView:
+    """A square look at a part of the photo: `reach` px of it about `x`, `y`, turned by `angle`."""
+
+    x: float
+    y: float
+    reach: float
+    angle: float
+
+    def matrix(self, height: int, width: int) -> tuple[np.ndarray, int]:
+        """As `View.matrix`."""
+        side = round(float(np.clip(self.reach, 256, 640)))
+        matrix: np.ndarray = cv2.getRotationMatrix2D(
+            (self.x, self.y), self.angle, side / self.reach
+        )
+        matrix[:, 2] += (side - 1) / 2 - np.array([self.x, self.y])
+        return matrix, side
 
 
 VIEW_SIDE = 1280
@@ -70,7 +100,7 @@ def brightened(image: np.ndarray) -> np.ndarray | None:
     """A dark photo with its levels stretched, a grey one in a tone of skin; None for others.
 
     MediaPipe finds few hands in photos a tenth as bright, and fewer in black-and-white ones
-    (`benchmarks/hard_light.py`). `image` is (H, W, 3) uint8 RGB, as is what is returned.
+    (`benchmarks/low_light.py`). `image` is (H, W, 3) uint8 RGB, as is what is returned.
     """
     # Every fourth pixel tells the levels as well.
     some = image[::4, ::4].astype(np.float32)
@@ -107,16 +137,12 @@ def agreed_hands(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[Han
     return hands
 
 
-def warp_to_square(image: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+def warp_to_square(image: np.ndarray, view: View | CloseView) -> tuple[np.ndarray, np.ndarray]:
     """The view as a square picture, and the 2 x 3 matrix from pixels of `image` to its pixels.
 
     MediaPipe projects landmarks correctly only on square pictures.
     """
-    height, width = image.shape[:2]
-    side = max(192, height, width)
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    matrix = cv2.getRotationMatrix2D(centre, view.angle, view.scale * side / max(height, width))
-    matrix[:, 2] += (side - 1) / 2 - np.array(centre)
+    matrix, side = view.matrix(*image.shape[:2])
     return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), matrix
 
 
@@ -169,8 +195,7 @@ def drop_doubtful(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
 
 def _overlap(box: np.ndarray, other: np.ndarray) -> float:
     """The share of `box` (xyxy) that `other` covers."""
-    common = np.clip(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0, None)
-    return float(common.prod() / max((box[2:] - box[:2]).prod(), 1e-6))
+    return float(shared_area(box[None], other[None])[0, 0] / max(areas(box[None])[0], 1e-6))
 
 
 def _distance(one: HandLandmarks, other: HandLandmarks) -> float:
@@ -183,6 +208,6 @@ def _same_hand(one: HandLandmarks, other: HandLandmarks) -> bool:
     if _distance(one, other) < 0.2:
         return True
     a, b = one.box, other.box
-    areas = (a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()
+    sizes = areas(np.stack([a, b]))
     covered = max(_overlap(a, b), _overlap(b, a))
-    return bool(covered > 0.6 and min(areas) > 0.3 * max(areas))
+    return bool(covered > 0.6 and sizes.min() > 0.3 * sizes.max())

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handseg.errors import ModelError
 from handseg.landmarks import HandLandmarker, HandLandmarks
 from handseg.landmarks.anatomy import hand_size
 from handseg.landmarks.landmarker import BUNDLED_TASK
@@ -232,7 +233,7 @@ class TestWarpToSquare:
 
 class TestOptions:
     def test_missing_task_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"no such file: .*absent\.task"):
+        with pytest.raises(ModelError, match=r"no such file: .*absent\.task"):
             HandLandmarker(tmp_path / "absent.task")
 
     def test_folder_is_no_task(self, tmp_path: Path) -> None:
@@ -243,7 +244,7 @@ class TestOptions:
     def test_other_file_is_no_task(self, content: bytes, tmp_path: Path) -> None:
         file = tmp_path / "notes.txt"
         file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"not a hand_landmarker\.task bundle: .*notes\.txt"):
+        with pytest.raises(ModelError, match=r"not a hand_landmarker\.task bundle: .*notes\.txt"):
             HandLandmarker(file)
 
     @pytest.mark.parametrize(
@@ -279,8 +280,9 @@ class TestDetect:
     """MediaPipe's own model on the licensed photos."""
 
     @pytest.fixture(scope="class")
+    @staticmethod
     def hands(
-        self, landmarker: HandLandmarker, photos: dict[str, np.ndarray]
+        landmarker: HandLandmarker, photos: dict[str, np.ndarray]
     ) -> dict[str, list[HandLandmarks]]:
         return {stem: landmarker.detect(photo) for stem, photo in photos.items()}
 
@@ -525,3 +527,11 @@ class TestHardLight:
         assert bright.max() == 255
         red, green, blue = bright[200, 0].astype(float)
         assert red > green > blue
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (0, 0, 3)])
+def test_images_of_no_pixels_are_refused(
+    landmarker: HandLandmarker, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="image must have at least one pixel, got shape"):
+        landmarker.detect(np.zeros(shape, np.uint8))

@@ -1,0 +1,46 @@
+"""Scores that say how often they are right."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from handseg.finetune.finder.network import FinderNetwork
+
+RIGHT = 0.4
+"""IoU with a true box from which on a found one is right."""
+
+
+def fit_logistic(logits: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """Slope and offset that make `slope * logit + offset` the logit of being right.
+
+    Platt's method ("Probabilistic Outputs for Support Vector Machines", 1999) with his targets,
+    which keep a few samples from making anything certain.
+
+    Args:
+        logits: (N,) of found boxes.
+        right: (N,) bool.
+
+    Returns:
+        (1, 0) where all are right or none is: there is nothing to learn from them.
+    """
+    hits = int(right.sum())
+    if hits in (0, len(right)):
+        return 1.0, 0.0
+    wanted = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
+
+    def loss(parameters: np.ndarray) -> float:
+        scaled = parameters[0] * logits + parameters[1]
+        return float(np.mean(np.logaddexp(0, scaled) - wanted * scaled))
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(slope), float(offset)
+
+
+def rescale(network: FinderNetwork, slope: float, offset: float) -> None:
+    """Make the logits of `network`, of hands' middles, `slope` times as large plus `offset`."""
+    assert network.out.bias is not None
+    with torch.no_grad():
+        network.out.weight[0] *= slope
+        network.out.bias[0] = network.out.bias[0] * slope + offset

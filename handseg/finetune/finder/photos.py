@@ -1,0 +1,138 @@
+"""Where training's pictures come from, and which hands are in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handseg.data.align_mask import read_instances
+from handseg.data.image_mask import find_pairs
+from handseg.io.images import load_image
+from handseg.landmarks.anatomy import WRIST, wrist_side
+from handseg.synthetic.pasted.cutouts import make_cutout
+from handseg.synthetic.pasted.sources import Example, add_landmarks
+
+_FEWEST = 40  # Pixels in view from which on a rendered hand is asked for.
+
+
+def _nowhere() -> np.ndarray:
+    return np.full(2, np.nan, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class OutlinedHand:
+    """A hand in a photo.
+
+    Attributes:
+        hull: (M, 2) float32 x, y px: what its box is made of, however the photo is turned.
+        right: 1.0, 0.0 or NaN, as in `TrueHand`.
+        wrist: (2,) float32 px, where the wrist is; NaN where that is not known.
+        doubtful: as in `TrueHand`.
+    """
+
+    hull: np.ndarray
+    right: float = np.nan
+    wrist: np.ndarray = field(default_factory=_nowhere)
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FinderPhoto:
+    """A photo whose hands are known.
+
+    Attributes:
+        id: <folder as given>/<stem>.
+        set_name: the folder, as given.
+        load: the photo, (H, W, 3) uint8 RGB, and its hands.
+        turns: whether hulls are outlines: turned boxes say too much.
+        is_empty: whether it shows no hand.
+        example: a hand that can be cut out of it.
+    """
+
+    id: str
+    set_name: str
+    load: Callable[[], tuple[np.ndarray, list[OutlinedHand]]]
+    turns: bool = True
+    is_empty: bool = False
+    example: Example | None = None
+
+
+def rendered(root: Path, folder: str) -> Iterator[FinderPhoto]:
+    """The pictures of a folder that `handseg.synthetic.rendered` wrote."""
+    for path in sorted((root / folder / "truth").glob("*.json")):
+        yield FinderPhoto(f"{folder}/{path.stem}", folder, partial(_load_rendered, path))
+
+
+def boxed(root: Path, folder: str) -> Iterator[FinderPhoto]:
+    """Photos in images/ and boxes.json: stem -> list of {"box": xyxy px}."""
+    boxes = json.loads((root / folder / "boxes.json").read_text(encoding="utf-8"))
+    for stem, hands in sorted(boxes.items()):
+        path = root / folder / "images" / f"{stem}.jpg"
+        corners = [np.array(one["box"], np.float32).reshape(2, 2) for one in hands]
+        found = [OutlinedHand(one) for one in corners]
+        yield FinderPhoto(f"{folder}/{stem}", folder, partial(_load_boxed, path, found), False)
+
+
+def masked(root: Path, folder: str, cache: Path) -> Iterator[FinderPhoto]:
+    """Photos with a mask of one hand; those on which MediaPipe finds it."""
+    for example in add_landmarks(find_pairs(root / folder), cache / Path(folder).name):
+        if example.landmarks is not None:
+            load = partial(_load_masked, example)
+            name = f"{folder}/{example.image_path.stem}"
+            yield FinderPhoto(name, folder, load, example=example)
+
+
+def empty(root: Path, folder: str) -> Iterator[FinderPhoto]:
+    """Pictures without hands, in the folder and its subfolders."""
+    for path in sorted((root / folder).rglob("*")):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
+            load = partial(_load_boxed, path, [])
+            yield FinderPhoto(f"{folder}/{path.stem}", folder, load, is_empty=True)
+
+
+def hand_of_cutout(example: Example) -> tuple[np.ndarray, np.ndarray, OutlinedHand]:
+    """A hand to paste: colours (h, w, 3) uint8, alpha (h, w) float32 0..1, and where it is."""
+    cutout = make_cutout(example)
+    return cutout.color, cutout.alpha, _outlined(cutout.hand > 0.5, cutout.landmarks)
+
+
+def _load_rendered(path: Path) -> tuple[np.ndarray, list[OutlinedHand]]:
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    folder = path.parents[1]
+    image = load_image(next((folder / "images").glob(f"{path.stem}.*")))
+    instances = read_instances(folder / "instances" / f"{path.stem}.png", image.shape)
+    hands = []
+    for number, one in enumerate(truth["hands"], start=1):
+        places = cv2.findNonZero(cv2.inRange(instances, number, number))
+        if places is None:
+            continue
+        hull = cv2.convexHull(places).reshape(-1, 2).astype(np.float32)
+        wrist = np.array(one["landmarks"][WRIST], np.float32)
+        right = float(one["handedness"] == "right")
+        doubtful = one["pixels"] < _FEWEST or one["gloved"]
+        hands.append(OutlinedHand(hull, right, wrist, doubtful))
+    return image, hands
+
+
+def _load_boxed(path: Path, hands: Sequence[OutlinedHand]) -> tuple[np.ndarray, list[OutlinedHand]]:
+    return load_image(path), list(hands)
+
+
+def _load_masked(example: Example) -> tuple[np.ndarray, list[OutlinedHand]]:
+    image, mask = example.load()
+    assert example.landmarks is not None
+    hand = mask & (wrist_side(example.landmarks, *mask.shape) > 0.5)
+    return image, [_outlined(hand, example.landmarks)]
+
+
+def _outlined(hand: np.ndarray, landmarks: np.ndarray) -> OutlinedHand:
+    places = cv2.findNonZero(hand.astype(np.uint8))
+    assert places is not None
+    hull = cv2.convexHull(places).reshape(-1, 2).astype(np.float32)
+    return OutlinedHand(hull, wrist=landmarks[WRIST].astype(np.float32))

@@ -1,0 +1,188 @@
+"""Pictures for the hand finder: photos cropped, turned and recoloured, hands pasted onto others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from handseg.finetune.finder.photos import FinderPhoto, OutlinedHand, hand_of_cutout
+from handseg.finetune.finder.targets import TrueHand, target_maps
+from handseg.finetune.sampler import Item
+from handseg.landmarks.finder import PAD
+from handseg.synthetic.pasted import effects
+from handseg.synthetic.pasted.pasting import blend
+
+Generator = np.random.Generator
+PASTED = "pasted"
+IN_VIEW = 0.4
+"""Share of a hand's box in the picture from which on it is asked for."""
+
+
+class FinderSamples(Dataset[Item]):
+    """As many pictures as are asked for: number i depends on the seed and i alone.
+
+    Args:
+        photos: to show.
+        weights: how often a set of them is shown, by its name, and `PASTED`.
+        size: side of the pictures, px.
+        rotation: standard deviation of the angle, degrees.
+        seed: of everything.
+        count: how many there are, for those who ask.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[FinderPhoto],
+        weights: dict[str, float],
+        size: int,
+        rotation: float,
+        seed: int,
+        count: int = 0,
+    ) -> None:
+        self.size, self.rotation, self.seed, self.count = size, rotation, seed, count
+        self._sets: dict[str, list[FinderPhoto]] = {}
+        for photo in photos:
+            self._sets.setdefault(photo.set_name, []).append(photo)
+        self._under = [photo for photo in photos if photo.is_empty]
+        self._cutouts = [photo for photo in photos if photo.example is not None]
+        names = [name for name in weights if name in self._sets]
+        if self._cutouts and self._under and weights.get(PASTED):
+            names.append(PASTED)
+        shares = np.array([weights[name] for name in names], float)
+        self._names, self._shares = names, shares / shares.sum()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Item:
+        image, hands = self.picture(index)
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        return {"pixels": pixels, **target_maps(hands, self.size, self.size)}
+
+    def picture(self, index: int) -> tuple[np.ndarray, list[TrueHand]]:
+        """Picture number `index`, (S, S, 3) uint8 RGB, and its hands."""
+        rng = np.random.default_rng([self.seed, index])
+        name = self._names[rng.choice(len(self._names), p=self._shares)]
+        shown = self._under if name == PASTED else self._sets[name]
+        photo = shown[rng.integers(len(shown))]
+        image, hands = photo.load()
+        image, hands = self._shown(image, hands, photo.turns, rng)
+        if name == PASTED:
+            for _ in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
+                image, hand = self._paste(image, rng)
+                hands = _hidden(hands, hand)
+                hands.append(hand)
+        image = effects.vary_color(image, rng, 0.6)
+        if rng.random() < 0.5:
+            image = effects.camera(image, rng)
+        return image, [one for hand in hands if (one := _seen(hand, self.size)) is not None]
+
+    def _shown(
+        self, image: np.ndarray, hands: list[OutlinedHand], turns: bool, rng: Generator
+    ) -> tuple[np.ndarray, list[OutlinedHand]]:
+        """A part of the photo, or all of it, in the picture."""
+        size = self.size
+        height, width = image.shape[:2]
+        scale = size / max(height, width) * np.exp(rng.uniform(np.log(0.6), np.log(2.2)))
+        angle = 0.0
+        if turns:
+            angle = rng.normal(0, np.radians(self.rotation))
+            if rng.random() < 0.125:
+                angle = rng.uniform(-np.pi, np.pi)
+        mirror = -1.0 if rng.random() < 0.5 else 1.0
+        cos, sin = np.cos(angle), np.sin(angle)
+        linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0])
+        stretch = np.exp(rng.normal(0, 0.06))
+        linear = linear @ np.diag([stretch, 1 / stretch])
+        if hands and rng.random() < 0.85:  # One of the hands somewhere in the picture.
+            about = hands[rng.integers(len(hands))].hull.mean(0)
+            target = rng.uniform(0.08, 0.92, 2) * size
+        else:
+            about = np.array([width, height]) / 2
+            room = abs(np.array([width, height]) * scale - size) / 2
+            target = size / 2 + rng.uniform(-1, 1, 2) * room
+        matrix = np.column_stack([linear, target - linear @ about])
+        if scale < 0.7:  # Warping takes single pixels.
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            fit = matrix.copy()
+            fit[:, :2] /= np.array(small.shape[1::-1]) / (width, height)
+            image, used = small, fit
+        else:
+            used = matrix
+        image = cv2.warpAffine(
+            image, used, (size, size), flags=cv2.INTER_LINEAR, borderValue=(PAD, PAD, PAD)
+        )
+        return image, [_moved(hand, matrix, mirror < 0) for hand in hands]
+
+    def _paste(self, image: np.ndarray, rng: Generator) -> tuple[np.ndarray, OutlinedHand]:
+        size = self.size
+        photo = self._cutouts[rng.integers(len(self._cutouts))]
+        assert photo.example is not None
+        color, alpha, hand = hand_of_cutout(photo.example)
+        longest = float((hand.hull.max(0) - hand.hull.min(0)).max())
+        scale = size * np.exp(rng.uniform(np.log(0.05), np.log(0.7))) / longest
+        angle = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi)
+        mirror = -1.0 if rng.random() < 0.5 else 1.0
+        cos, sin = np.cos(angle), np.sin(angle)
+        linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0])
+        target = rng.uniform(0.0, 1.0, 2) * size
+        matrix = np.column_stack([linear, target - linear @ hand.hull.mean(0)])
+        used = matrix
+        if scale < 0.7:
+            color = cv2.resize(color, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            shape = alpha.shape[::-1]
+            alpha = cv2.resize(alpha, color.shape[1::-1], interpolation=cv2.INTER_AREA)
+            used = matrix.copy()
+            used[:, :2] /= np.array(color.shape[1::-1]) / shape
+        tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
+        tone = cv2.warpAffine(
+            tone, used, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        cover = cv2.warpAffine(alpha, used, (size, size), flags=cv2.INTER_LINEAR)
+        if rng.random() < 0.3:
+            image = effects.cast_shadow(image, cover, rng, 0.03)
+        return blend(image, tone, cover), _moved(hand, matrix, mirror < 0)
+
+
+def _moved(hand: OutlinedHand, matrix: np.ndarray, mirrored: bool) -> OutlinedHand:
+    def move(points: np.ndarray) -> np.ndarray:
+        return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+    right = 1 - hand.right if mirrored else hand.right
+    return OutlinedHand(move(hand.hull), right, move(hand.wrist), hand.doubtful)
+
+
+def _box(hand: OutlinedHand) -> np.ndarray:
+    return np.concatenate([hand.hull.min(0), hand.hull.max(0)])
+
+
+def _hidden(hands: list[OutlinedHand], top: OutlinedHand) -> list[OutlinedHand]:
+    """`hands` without those that `top`, pasted over them, mostly hides: these become doubtful."""
+    cover, kept = _box(top), []
+    for hand in hands:
+        box = _box(hand)
+        common = np.clip(np.minimum(box[2:], cover[2:]) - np.maximum(box[:2], cover[:2]), 0, None)
+        share = common.prod() / max(1.0, float((box[2:] - box[:2]).prod()))
+        if share < 0.9:
+            kept.append(
+                OutlinedHand(hand.hull, hand.right, hand.wrist, hand.doubtful or share > 0.5)
+            )
+    return kept
+
+
+def _seen(hand: OutlinedHand, size: int) -> TrueHand | None:
+    """What shows of a hand in the picture; None if nothing does."""
+    box = _box(hand)
+    inside = np.clip(box, 0, size - 1)
+    sides = inside[2:] - inside[:2]
+    if (sides < 1).any():
+        return None
+    share = sides.prod() / max(1.0, float((box[2:] - box[:2]).prod()))
+    wrist = hand.wrist - (inside[:2] + inside[2:]) / 2
+    length = np.linalg.norm(wrist)
+    wrist = wrist / length if length > 1e-3 else np.full(2, np.nan, np.float32)
+    return TrueHand(inside, hand.right, wrist, hand.doubtful or share < IN_VIEW)

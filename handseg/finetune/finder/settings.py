@@ -1,0 +1,66 @@
+"""What a run that trains the hand finder is told: `finetune/finder.yaml` holds these fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from handseg.finetune.settings import RunSettings
+from handseg.runtime.config import STRICT, Count, NotNegative, Positive, Share
+
+
+@dataclass(frozen=True, config=STRICT)
+class FinderData:
+    """Which pictures show hands where.
+
+    Attributes:
+        rendered: folder of rendered people -> how often its pictures are shown.
+        boxes: folder with images/ and boxes.json -> the same.
+        masked: folder of pairs with one hand each -> the same, as they are.
+        empty: folder of pictures without hands -> the same.
+        pasted: how often hands of `masked` are shown on pictures of `empty`.
+        root: folder that all these paths start at.
+        held_out: how the ids of validation's pictures begin; an id is <folder as given>/<stem>.
+    """
+
+    rendered: dict[str, NotNegative]
+    boxes: dict[str, NotNegative]
+    masked: dict[str, NotNegative]
+    empty: dict[str, NotNegative]
+    pasted: NotNegative = 1.0
+    root: str = "."
+    held_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class FinderConfig(RunSettings):
+    """A run that trains the hand finder.
+
+    Attributes:
+        data: what the pictures are made of.
+        epoch_samples: pictures in an epoch; all are different.
+        validation_samples: pictures to validate on.
+        init: folder of a run to start from; None takes ImageNet's backbone.
+        image_size: side of the square pictures, px; a multiple of 32.
+        rotation: standard deviation of the angle, degrees; one in eight is turned anyhow.
+        ema_decay: share of the averaged weights that a step keeps; these are the finder.
+    """
+
+    data: FinderData
+    epoch_samples: Count = 4000
+    validation_samples: Count = 300
+    init: str | None = None
+    image_size: Annotated[int, Field(ge=64, multiple_of=32)] = 320
+    rotation: NotNegative = 12.0
+    ema_decay: Share = 0.99
+    epochs: Count = 8
+    batch_size: Count = 16
+    learning_rate: Positive = 1e-3
+    final_learning_rate: Share = 0.02
+    warmup: Share = 0.05
+    weight_decay: NotNegative = 0.02
+    max_grad_norm: Positive | None = 10.0
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = "no"
+    workers: Annotated[int, Field(ge=0)] = 1

@@ -1,0 +1,102 @@
+"""Where hands are in a whole photo: a small network that sees them where MediaPipe does not.
+
+It knows hands on tables, from behind, small ones and those that the frame cuts.
+`handseg.finetune.finder` trains it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from handseg.landmarks.boxes import box_iou
+from handseg.landmarks.found import HandBox
+from handseg.runtime.onnx_graph import Graph
+
+BUNDLED_FINDER = Path(__file__).parents[1] / "assets" / "hand-finder" / "finder.onnx"
+INPUT_SIDE = 320
+"""px: a photo's longer side as the network sees it."""
+PAD = 128
+"""Grey value beside the photo; the network takes it as 0."""
+STRIDE = 8
+"""px of the input between two places of the network's map."""
+_MULTIPLE = 32
+_OVERLAP = 0.45  # IoU of two boxes from which on the less sure one is the same hand.
+
+
+class HandFinder:
+    """Finds hands in whole photos, on the CPU.
+
+    Threads may share one. It may be copied and pickled, and used on in a forked process.
+
+    Args:
+        graph: file that `handseg.finetune.finder` wrote; None takes the bundled one.
+        threads: that one call runs on; None takes all cores, or what workers are limited to.
+
+    Raises:
+        ModelError: if `graph` cannot be read.
+    """
+
+    def __init__(self, graph: str | Path | None = None, threads: int | None = None) -> None:
+        self._file = None if graph is None else Path(graph).absolute()
+        self._threads = threads
+        self._graph = Graph(self._file or BUNDLED_FINDER, threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The bundled graph lies elsewhere on another machine.
+        return HandFinder, (self._file, self._threads)
+
+    def find(self, image: np.ndarray, least: float = 0.3) -> list[HandBox]:
+        """The hands in `image`, (H, W, 3) uint8 RGB, the surest first; scores from `least` on."""
+        pixels, scale = fit(image)
+        (maps,) = self._graph.run({"pixels": pixels[None]})
+        return [hand.resized(1 / scale) for hand in decode(maps[0], least)]
+
+
+def fit(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The photo as the network takes it, (h, w, 3) uint8, and the (2,) factors of x and y to it."""
+    height, width = image.shape[:2]
+    scale = INPUT_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(image, size, interpolation=way)
+    right, below = (-side % _MULTIPLE for side in size)
+    padded = cv2.copyMakeBorder(
+        small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(PAD, PAD, PAD)
+    )
+    return padded, np.array([size[0] / width, size[1] / height])
+
+
+def decode(maps: np.ndarray, least: float) -> list[HandBox]:
+    """The boxes that a map shows, in pixels of the input, the surest first.
+
+    `maps` is (8, h, w) float32: see `handseg.finetune.finder.network.CHANNELS`.
+    """
+    logits = maps[0]
+    # As torch's max pooling: a place counts where it is the highest of the 3 x 3 around it.
+    highest = cv2.dilate(logits, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero((logits >= highest) & (logits >= np.log(least / (1 - least))))
+    order = np.argsort(-logits[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    logit, width, height, x, y, right, wrist_x, wrist_y = maps[:, rows, columns].astype(float)
+    middles = (np.stack([columns + x, rows + y], 1) + 0.5) * STRIDE - 0.5
+    halves = np.exp(np.clip(np.stack([width, height], 1), -3, 5)) * STRIDE / 2
+    boxes = np.concatenate([middles - halves, middles + halves], 1).astype(np.float32)
+    wrists = np.stack([wrist_x, wrist_y], 1)
+    wrists /= np.maximum(np.linalg.norm(wrists, axis=1, keepdims=True), 1e-6)
+    again, kept = box_iou(boxes, boxes) > _OVERLAP, list[int]()
+    for index in range(len(boxes)):
+        if not again[index, kept].any():
+            kept.append(index)
+    return [
+        HandBox(
+            boxes[index],
+            float(1 / (1 + np.exp(-logit[index]))),
+            float(1 / (1 + np.exp(-right[index]))),
+            wrists[index].astype(np.float32),
+        )
+        for index in kept
+    ]

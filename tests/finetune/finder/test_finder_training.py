@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from handseg.data.image_mask import find_pairs
+from handseg.finetune.finder.photos import (
+    FinderPhoto,
+    OutlinedHand,
+    boxed,
+    empty,
+    masked,
+    rendered,
+)
+from handseg.finetune.finder.samples import PASTED, FinderSamples
+from handseg.landmarks.finder import HandFinder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+    """Photos with masks, the same with boxes, as if rendered, and one without hands."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "photos").symlink_to(photo_folder)
+    for name in ("boxed", "rendered/images", "rendered/instances", "rendered/truth", "empty"):
+        (root / name).mkdir(parents=True)
+    (root / "boxed" / "images").symlink_to(photo_folder / "images")
+    boxes = {}
+    for pair in find_pairs(photo_folder):
+        image, mask = pair.load()
+        rows, columns = np.nonzero(mask)
+        box = [int(one) for one in (columns.min(), rows.min(), columns.max(), rows.max())]
+        stem = pair.image_path.stem
+        boxes[stem] = [{"box": box}]
+        cv2.imwrite(str(root / "rendered" / "images" / f"{stem}.jpg"), image[..., ::-1])
+        cv2.imwrite(str(root / "rendered" / "instances" / f"{stem}.png"), mask.astype(np.uint8))
+        hand = {
+            "handedness": "left",
+            "landmarks": [[(box[0] + box[2]) / 2, box[3]]] * 21,
+            "pixels": int(mask.sum()),
+            "gloved": False,
+        }
+        (root / "rendered" / "truth" / f"{stem}.json").write_text(json.dumps({"hands": [hand]}))
+    (root / "boxed" / "boxes.json").write_text(json.dumps(boxes))
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(root / "empty" / "noise.png"), rng.integers(0, 255, (90, 120, 3), np.uint8))
+    return root
+
+
+def test_a_picture_depends_on_its_number_alone(data: Path, tmp_path: Path) -> None:
+    photos = [
+        *rendered(data, "rendered"),
+        *boxed(data, "boxed"),
+        *masked(data, "photos", tmp_path),
+        *empty(data, "empty"),
+    ]
+    assert sum(photo.example is not None for photo in photos) == 4
+    weights = {"rendered": 1.0, "boxed": 1.0, "photos": 1.0, "empty": 0.5, PASTED: 2.0}
+    one, other = (FinderSamples(photos, weights, 128, 20, seed=1) for _ in range(2))
+    hands = sum(len(one.picture(index)[1]) for index in range(60))
+    assert hands > 40
+    for name, values in one[7].items():
+        np.testing.assert_array_equal(values, other[7][name])
+
+
+def red_ellipse() -> tuple[np.ndarray, list[OutlinedHand]]:
+    """A photo whose hand is red, its wrist at the right end."""
+    image, mask = np.full((200, 260, 3), 90, np.uint8), np.zeros((200, 260), np.uint8)
+    cv2.ellipse(mask, (120, 90), (60, 30), 20, 0, 360, 1, -1)
+    image[mask > 0] = (250, 20, 20)
+    places = cv2.findNonZero(mask)
+    assert places is not None
+    hull = cv2.convexHull(places).reshape(-1, 2).astype(np.float32)
+    return image, [OutlinedHand(hull, 1.0, hull[hull[:, 0].argmax()])]
+
+
+def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
+    photo = FinderPhoto("red/one", "red", red_ellipse)
+    samples = FinderSamples([photo], {"red": 1.0}, 160, 40, seed=2)
+    compared = 0
+    for index in range(60):
+        image, hands = samples.picture(index)
+        colors = image.astype(int)
+        red = colors[..., 0] - colors[..., 1:].max(-1) > 60
+        places = cv2.findNonZero(cv2.erode(red.astype(np.uint8), np.ones((3, 3))))
+        if not hands or hands[0].doubtful or places is None:
+            continue
+        x, y, width, height = cv2.boundingRect(places)
+        shown = [x - 1, y - 1, x + width, y + height]  # Eroded by a pixel.
+        np.testing.assert_allclose(hands[0].box, shown, atol=4)
+        # An ellipse: its end is as far off as red reaches in that direction.
+        middle = (hands[0].box[:2] + hands[0].box[2:]) / 2
+        if (hands[0].box[:2] > 1).all() and (hands[0].box[2:] < 158).all():
+            along = ((places.reshape(-1, 2) - middle) @ hands[0].wrist).max()
+            assert along > 0.6 * np.linalg.norm(hands[0].box[2:] - hands[0].box[:2]) / 2
+        compared += 1
+    assert compared > 40
+
+
+def test_mirrored_hands_are_of_the_other_side(data: Path) -> None:
+    samples = FinderSamples([*rendered(data, "rendered")], {"rendered": 1.0}, 128, 0, seed=0)
+    sides = {hand.right for index in range(20) for hand in samples.picture(index)[1]}
+    assert sides == {0.0, 1.0}
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_finder(data: Path, tmp_path: Path) -> None:
+    config = {
+        "data": {
+            "rendered": {"rendered": 1.0},
+            "boxes": {"boxed": 1.0},
+            "masked": {"photos": 1.0},
+            "empty": {"empty": 0.5},
+            "held_out": ["boxed/"],
+        },
+        "image_size": 96,
+        "epochs": 2,
+        "epoch_samples": 4,
+        "batch_size": 2,
+        "validation_samples": 4,
+        "workers": 0,
+    }
+    (tmp_path / "finder.yaml").write_text(yaml.safe_dump(config))
+    command = [
+        *(sys.executable, "-m", "handseg.finetune.finder", "--data", str(data)),
+        *("--config", str(tmp_path / "finder.yaml"), "--output", str(tmp_path / "run")),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "epoch 2 step 4 loss" in done.stdout
+    image = find_pairs(data / "photos")[0].load()[0]
+    found = HandFinder(tmp_path / "run" / "finder.onnx").find(image, least=1e-6)
+    assert found  # Untrained, it is sure of nothing.
+    assert all(np.isfinite(one.box).all() for one in found)
+    assert (tmp_path / "run" / "finder.onnx").stat().st_size < 5_000_000
+
+
+def test_wrong_settings_are_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "finder.yaml").write_text(
+        "data: {rendered: {}, boxes: {}, masked: {}, empty: {}, rendred: {}}"
+    )
+    command = [
+        *(sys.executable, "-m", "handseg.finetune.finder", "--data", str(data)),
+        *("--config", str(tmp_path / "finder.yaml"), "--output", str(tmp_path / "run")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 2
+    assert "rendred" in done.stderr
+    assert "Traceback" not in done.stderr
