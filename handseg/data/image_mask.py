@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from handseg.data.mask_file import MaskValue, read_mask_file
 from handseg.io.files import IMAGE_SUFFIXES
 from handseg.io.images import load_image
 
@@ -39,12 +41,14 @@ class ImageMaskPair:
     Attributes:
         id: "<folder>/<stem>".
         image_path: the photo.
-        mask_path: 8-bit mask of the same size, 255 on the hands.
+        mask_path: mask of the same size, as `read_mask_file` takes it.
+        mask_value: the hands' value or colour in it, where there are several.
     """
 
     id: str
     image_path: Path
     mask_path: Path
+    mask_value: MaskValue | None = field(default=None, kw_only=True)
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """The photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool.
@@ -53,38 +57,40 @@ class ImageMaskPair:
             ValueError: if one of them cannot be read, the mask is not one or of another size.
         """
         image = load_image(self.image_path)
-        return image, load_mask(self.mask_path, image.shape[:2])
+        return image, load_mask(self.mask_path, image.shape[:2], self.mask_value)
+
+    def digest(self) -> str:
+        """A hash of what both files hold, and of what in the mask is the hand.
+
+        Raises:
+            OSError: if a file is gone.
+        """
+        value = b"" if self.mask_value is None else repr(self.mask_value).encode()
+        return digest_of(self.image_path.read_bytes(), self.mask_path.read_bytes(), value)
 
 
-def load_mask(path: Path, shape: Sequence[int]) -> np.ndarray:
-    """A mask file as (H, W) bool, true above half of white.
+def digest_of(*contents: bytes) -> str:
+    """SHA-256 of files' contents together, in hexadecimal digits; those that are empty aside."""
+    parts = [hashlib.sha256(content).digest() for content in contents if content]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def load_mask(path: Path, shape: Sequence[int], value: MaskValue | None = None) -> np.ndarray:
+    """A mask file as (H, W) bool, see `read_mask_file`.
 
     Raises:
-        ValueError: if it cannot be read, is not of `shape` (H, W), or is not black all over and
-            yet has nothing above half of white, as a mask of zeros and ones.
+        ValueError: if it cannot be read, is not of `shape` (H, W), or has several classes.
     """
-    values = load_image(path)[..., 0]
-    if values.shape != tuple(shape):
-        raise ValueError(f"{path} is {values.shape}, but its photo is {tuple(shape)} (H, W)")
-    return to_mask(values, str(path))
+    mask, _ = read_mask_file(path, str(path), value)
+    if mask.shape != tuple(shape):
+        raise ValueError(f"{path} is {mask.shape}, but its photo is {tuple(shape)} (H, W)")
+    return mask
 
 
-def to_mask(values: np.ndarray, name: str) -> np.ndarray:
-    """Greys (H, W) uint8 as a mask (H, W) bool, true above half of white.
-
-    Raises:
-        ValueError: naming `name`, if they are not black all over and yet have nothing above half
-            of white, as a mask of zeros and ones.
-    """
-    if 0 < (highest := int(values.max())) <= 127:
-        raise ValueError(f"{name} has values up to {highest}, expected 0 and 255")
-    return values > 127
-
-
-def find_pairs(folder: str | Path) -> list[ImageMaskPair]:
+def find_pairs(folder: str | Path, mask_value: MaskValue | None = None) -> list[ImageMaskPair]:
     """Every photo in `<folder>/images` whose mask is in `<folder>/masks` under the same stem.
 
-    Photos without a mask are logged.
+    Photos without a mask are logged. `mask_value` is that of all masks, see `read_mask_file`.
 
     Raises:
         ValueError: if the folder has no `images` or `masks`, one of them holds two files of one
@@ -96,7 +102,7 @@ def find_pairs(folder: str | Path) -> list[ImageMaskPair]:
         logger.warning("%s has no mask in %s", images[stem], folder / "masks")
     name = os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119
     pairs = [
-        ImageMaskPair(f"{name}/{stem}", images[stem], masks[stem])
+        ImageMaskPair(f"{name}/{stem}", images[stem], masks[stem], mask_value=mask_value)
         for stem in sorted(images.keys() & masks.keys())
     ]
     if not pairs:

@@ -65,14 +65,15 @@ def load_data(
 
     Args:
         source: a folder or file, or for layout "hub" also the id of a data set.
-        layout: "folder" (`images/` and `masks/`, perhaps `object_masks/`, by stem), "aitaca"
-            (`<id>/original` and `<id>/no_bg`), "coco", "hub", "freihand", "ho3d", "egohos",
-            "egohands", or "mix" (a YAML file that lists several).
+        layout: "folder" (`images/` and `masks/`, perhaps `object_masks/` and `instances/`, by
+            stem), "aitaca" (`<id>/original` and `<id>/no_bg`), "coco", "hub", "freihand", "ho3d",
+            "egohos", "egohands", or "mix" (a YAML file that lists several).
         groups: CSV file with the columns id and group; for layout "folder" `groups.csv` in the
             source is taken by default. Sets in a mix have their own.
         group_pattern: regular expression that finds a photo's group in its id.
         cache_dir: where Arrow files go; None is where `datasets` keeps its own.
-        options: of the layout, see `list_coco`, `load_hub`, `list_egohos` and `list_egohands`.
+        options: of the layout, see `list_folder`, `list_coco`, `load_hub`, `list_egohos` and
+            `list_egohands`.
 
     Raises:
         ValueError: if the source is not of this layout, an option is unknown or wrong, or nothing

@@ -14,7 +14,8 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from handseg.data.image_mask import to_mask
+from handseg.data.image_mask import digest_of
+from handseg.data.mask_file import read_mask_file, read_numbers
 from handseg.io.images import load_image
 
 FEATURES = datasets.Features(
@@ -22,18 +23,20 @@ FEATURES = datasets.Features(
         "image": datasets.Image(),
         "mask": datasets.Image(),
         "object_mask": datasets.Image(),
+        "instances": datasets.Image(),
         "id": datasets.Value("string"),
         "group": datasets.Value("string"),
         "source": datasets.Value("string"),
         "split": datasets.Value("string"),
     }
 )
-"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; a name
-that no other photo of the data set has; what must not be torn apart by a split (a person, a burst);
-the data set; "train", "val" or "test" as the data set's publisher has it, or null."""
+"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; which of its
+hands each pixel is of, 1 on the first, 2 on the second and so on, or null; a name that no other
+photo of the data set has; what must not be torn apart by a split (a person, a burst); the data set;
+"train", "val" or "test" as the data set's publisher has it, or null."""
 
-MASKS = ("mask", "object_mask")
-"""The columns with masks."""
+MASKS = ("mask", "object_mask", "instances")
+"""The columns with labels of pixels."""
 
 NAMES = ("id", "group", "source", "split")
 """The columns with text."""
@@ -48,12 +51,15 @@ class Labels:
         object_mask: (H, W) bool, what they hold, or None where that is not labelled.
         repairs: what had to be mended to get there, in words.
         measured: figures that tell whether the labels belong to the photo, by name.
+        instances: (H, W) uint8, the number of the hand from 1, or None where hands are not told
+            apart.
     """
 
     mask: np.ndarray
     object_mask: np.ndarray | None = None
     repairs: tuple[str, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    instances: np.ndarray | None = None
 
 
 class Candidate(ABC):
@@ -123,11 +129,13 @@ def cells(labels: Labels) -> dict[str, Any]:
     found: dict[str, Any] = {"mask": png(labels.mask)}
     if labels.object_mask is not None:
         found["object_mask"] = png(labels.object_mask)
+    if labels.instances is not None:
+        found["instances"] = png(labels.instances)
     return found
 
 
 def png(mask: np.ndarray) -> dict[str, Any]:
-    """`mask` (H, W) bool as a PNG of one bit a pixel, in the form of a cell of `FEATURES`."""
+    """`mask` (H, W), bool as a PNG of one bit a pixel or uint8, as a cell of `FEATURES`."""
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}
@@ -160,13 +168,21 @@ class PhotoRow:
             ValueError: if one of them cannot be read, or the mask is not one or of another size.
         """
         row = self.dataset[self.index]
-        image = self._read(row, "image")
+        image = self._read_photo(row["image"])
         mask = self._read_mask(row, "mask")
         if mask.shape != image.shape[:2]:
             raise ValueError(
                 f"the mask of {self.id} is {mask.shape}, its photo {image.shape[:2]} (H, W)"
             )
         return image, mask
+
+    def load_mask(self) -> np.ndarray:
+        """The mask of all hands, (H, W) bool, without the photo.
+
+        Raises:
+            ValueError: if it cannot be read or is not a mask.
+        """
+        return self._read_mask(self.dataset[self.index], "mask")
 
     def load_object_mask(self) -> np.ndarray | None:
         """What the hands hold, (H, W) bool, or None where that is not labelled.
@@ -177,27 +193,39 @@ class PhotoRow:
         row = self.dataset[self.index]
         return None if row["object_mask"] is None else self._read_mask(row, "object_mask")
 
+    def load_instances(self) -> np.ndarray | None:
+        """Which hand each pixel is of, (H, W) uint8 from 1, or None where that is not labelled.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
+        cell = self.dataset[self.index]["instances"]
+        return None if cell is None else read_numbers(_source(cell), f"the instances of {self.id}")
+
     def digest(self) -> str:
-        """SHA-256 of what the files of photo and mask hold, in hexadecimal digits.
+        """SHA-256 of what the files of photo, mask and instances hold, in hexadecimal digits.
 
         Raises:
             OSError: if a file is gone.
         """
         row = self.dataset[self.index]
-        parts = [hashlib.sha256(cell_bytes(row[name])).digest() for name in ("image", "mask")]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        names = [name for name in ("image", "mask", "instances") if row[name] is not None]
+        return digest_of(*(cell_bytes(row[name]) for name in names))
 
-    def _read(self, row: dict[str, Any], name: str) -> np.ndarray:
-        cell = row[name]
+    def _read_photo(self, cell: dict[str, Any]) -> np.ndarray:
         if cell["bytes"] is None:
             return load_image(cell["path"])  # The file's name is in its errors.
         try:
             return load_image(cell["bytes"])
         except ValueError as error:
-            raise ValueError(f"the {name} of {self.id}: {error}") from error
+            raise ValueError(f"the image of {self.id}: {error}") from error
 
     def _read_mask(self, row: dict[str, Any], name: str) -> np.ndarray:
-        return to_mask(self._read(row, name)[..., 0], f"the {name} of {self.id}")
+        return read_mask_file(_source(row[name]), f"the {name} of {self.id}")[0]
+
+
+def _source(cell: Mapping[str, Any]) -> Path | bytes:
+    return Path(cell["path"]) if cell["bytes"] is None else cell["bytes"]
 
 
 def cell_bytes(cell: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handseg.data.drawing import draw_groups
+from handseg.data.group_split import draw_groups
 from handseg.runtime.files import write_atomic
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Splits:
             ValueError: if the file is something else, or an id or a group is in two parts.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             pairs = {part: dict(ids) for part, ids in values["parts"].items()}
             ratios, seed = values["ratios"], values["seed"]
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

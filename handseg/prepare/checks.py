@@ -20,7 +20,7 @@ from handseg.landmarks.anatomy import (
     wrist_side,
 )
 from handseg.prepare.thresholds import Thresholds
-from handseg.runtime.arrays import border_labels, values_at
+from handseg.runtime.connected import Components
 
 _SIDE = 1024  # px: masks are shrunk to it to be compared with landmarks.
 _AROUND = 0.5  # Hand sizes around the landmarks that a hand reaches at most.
@@ -90,7 +90,7 @@ def check_labels(
     Without a landmarker only the mask itself is looked at.
     """
     verdict = Verdict(labels.mask, [f"mask mended: {text}" for text in labels.repairs])
-    coverage = float(labels.mask.mean())
+    coverage = np.count_nonzero(labels.mask) / max(1, labels.mask.size)
     verdict.measured.update(labels.measured, coverage=coverage)
     if coverage < limits.min_coverage:
         verdict.faults.append(f"mask empty: it covers {coverage:.2%} of the frame")
@@ -244,20 +244,16 @@ def _reach(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.n
 
 def _drop_specks(verdict: Verdict, limits: Thresholds, look: _Look | None) -> None:
     mask = verdict.mask
-    count, islands, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    if count <= 2:
+    islands = Components.of(mask, 8)
+    areas = islands.areas
+    if len(areas) <= 2:
         return
-    held = np.zeros(count, bool)
-    held[areas.argmax()] = True
-    if look is not None:
-        held[values_at(islands, np.concatenate([*look.hands, np.zeros((0, 2))]))] = True
-    held[0] = True
+    held = islands.at([] if look is None else np.concatenate([*look.hands, np.zeros((0, 2))]))
+    held[areas.argmax()] = held[0] = True
     small = ~held & (areas < limits.speck * areas.max())
     dropped = int(areas[small].sum())
     if dropped:
-        verdict.mask = mask & ~small[islands]
+        verdict.mask = mask & ~small[islands.labels]
         verdict.repairs.append(f"specks dropped: {int(small.sum())}, {dropped} px")
         verdict.measured["dropped_px"] = dropped
     if look is not None and look.hands:
@@ -265,8 +261,7 @@ def _drop_specks(verdict: Verdict, limits: Thresholds, look: _Look | None) -> No
         reach = cv2.resize(
             look.reach.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
         )
-        inside = np.bincount(islands[reach > 0], minlength=count)
-        foreign = ~held & ~small & (inside < areas / 2)
+        foreign = ~held & ~small & (islands.sums(reach > 0) < areas / 2)
         if foreign.any():
             share = areas[foreign].sum() / areas.sum()
             verdict.faults.append(
@@ -277,14 +272,13 @@ def _drop_specks(verdict: Verdict, limits: Thresholds, look: _Look | None) -> No
 
 def _fill_pinholes(verdict: Verdict, limits: Thresholds) -> None:
     mask = verdict.mask
-    _, holes, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    small = areas < limits.pinhole * np.count_nonzero(mask)
+    holes = Components.of(~mask, 4)
+    small = holes.areas < limits.pinhole * np.count_nonzero(mask)
     # What touches the frame is no hole.
-    small[border_labels(holes)] = False
+    small &= ~holes.on_border()
     small[0] = False
-    filled = int(areas[small].sum())
+    filled = int(holes.areas[small].sum())
     if filled:
-        verdict.mask = mask | small[holes]
+        verdict.mask = mask | small[holes.labels]
         verdict.repairs.append(f"pinholes filled: {int(small.sum())}, {filled} px")
         verdict.measured["filled_px"] = filled

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from handseg.runtime.files import write_atomic
 
@@ -54,61 +54,16 @@ class ReportRow:
     values: Mapping[str, str]
 
 
-class Report:
-    """`report.csv`, written row by row, so that an interrupted run can go on.
+def row_of(record: Mapping[str, Any]) -> ReportRow:
+    """A row as it was before `asdict` and JSON."""
+    return ReportRow(**{**record, "reasons": tuple(record["reasons"])})
 
-    Attributes:
-        rows: by id, those of this run and of earlier ones.
-        photos: by SHA-256, the ids of photos that are not rejected.
-    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[str, ReportRow] = {}
-        self.photos: dict[str, str] = {}
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        # A kill may have cut the last row; its pair is done again.
-        whole = text[: text.rfind("\n") + 1]
-        for row in csv.DictReader(io.StringIO(whole)):
-            self._keep(
-                ReportRow(
-                    row["id"],
-                    row["status"],
-                    tuple(filter(None, row["reasons"].split(_BETWEEN))),
-                    row["group"],
-                    row["name"],
-                    {name: row[name] for name in _FIELDS[5:] if row[name]},
-                )
-            )
-        if whole != text or not text:
-            with write_atomic(path) as temporary:
-                temporary.write_text(whole or ",".join(_FIELDS) + "\n", encoding="utf-8")
-
-    def __enter__(self) -> Report:
-        self._file = self.path.open("a", newline="", encoding="utf-8")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, row: ReportRow) -> None:
-        line = io.StringIO()
-        writer = csv.DictWriter(line, _FIELDS, restval="", lineterminator="\n")
-        writer.writerow(
-            {
-                **row.values,
-                "id": row.id,
-                "status": row.status,
-                "reasons": _BETWEEN.join(row.reasons),
-                "group": row.group,
-                "name": row.name,
-            }
-        )
-        self._file.write(line.getvalue())
-        self._file.flush()
-        self._keep(row)
-
-    def _keep(self, row: ReportRow) -> None:
-        self.rows[row.id] = row
-        if row.status != REJECTED and "sha256" in row.values:
-            self.photos[row.values["sha256"]] = row.id
+def write_report(rows: Iterable[ReportRow], path: Path) -> None:
+    """Write `report.csv`."""
+    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _FIELDS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            columns = {name: getattr(row, name) for name in ("id", "status", "group", "name")}
+            writer.writerow({**row.values, **columns, "reasons": _BETWEEN.join(row.reasons)})

@@ -1,15 +1,13 @@
 """Check and clean a data set of photos with masks, and write it as a folder to train on.
 
 The output is a data set of the layout "folder" (`images/`, `masks/`, perhaps `object_masks/`,
-`groups.csv`), with `report.csv`, a row for every pair, and `report.jpg`, which shows those that
-were repaired or rejected. The source is only read.
+`instances/`, `groups.csv`), with `report.csv`, a row for every pair, and `report.jpg`, which shows
+those that were repaired or rejected. The source is only read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import logging
 import os
 import re
@@ -21,23 +19,34 @@ from typing import Any
 
 import datasets
 import numpy as np
-from PIL import ExifTags, Image
 
 from handseg.data import Candidate, Splits, list_photos
 from handseg.data.groups import GROUPS_FILE, write_groups
-from handseg.data.loaders.folder import IMAGES, MASKS, OBJECT_MASKS
+from handseg.data.loaders.folder import IMAGES, INSTANCES, MASKS, OBJECT_MASKS
+from handseg.io.decode import open_image
 from handseg.io.files import save_image
-from handseg.io.images import load_image
+from handseg.io.images import read_image
+from handseg.io.jpeg import is_cut_jpeg
+from handseg.io.profiles import srgb_transform
 from handseg.landmarks import HandLandmarker
 from handseg.prepare.checks import check_labels
-from handseg.prepare.report_csv import KEPT, REJECTED, REPAIRED, REPORT_FILE, Report, ReportRow
+from handseg.prepare.report_csv import (
+    KEPT,
+    REJECTED,
+    REPAIRED,
+    REPORT_FILE,
+    ReportRow,
+    row_of,
+    write_report,
+)
 from handseg.prepare.sheet import PICTURES, draw_flagged, write_pages
 from handseg.prepare.thresholds import Thresholds
 from handseg.runtime.files import write_atomic
+from handseg.runtime.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
-SETTINGS_FILE, SPLITS_FILE = "prepare.json", "splits.json"
+SPLITS_FILE = "splits.json"
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 """By format, that of a photo that is copied as it is."""
@@ -112,21 +121,32 @@ def prepare(
         "landmarks": landmarker is not None,
         **asdict(limits),
     }
-    _claim(output, Path(source), settings)
-    report = Report(output / REPORT_FILE)
+    here, there = output.resolve(), Path(source).resolve()
+    if there.exists() and (here == there or there in here.parents):
+        raise ValueError(f"output {output} is in the source {source}, choose another folder")
+    folder = RunFolder(output, settings)
+    rows = {name: row_of(record) for name, record in folder.journal.items()}
     for candidate in candidates:
-        row = report.rows.get(candidate.id)
-        if row is not None and row.values.get("stamp") != candidate.stamp():
+        before = rows.get(candidate.id)
+        if before is not None and before.values.get("stamp") != candidate.stamp():
             raise ValueError(
                 f"{candidate.id} in {source} has changed since {output} was prepared, choose "
                 "another folder"
             )
-    todo = [candidate for candidate in candidates if candidate.id not in report.rows]
-    with report:
-        run = _Run(f"{Path(source).absolute()}{os.sep}", output, limits, landmarker, report)
+    todo = [candidate for candidate in candidates if candidate.id not in rows]
+    run = _Run(f"{Path(source).absolute()}{os.sep}", output, limits, landmarker)
+    run.remember(rows.values())
+    folder.claim()
+    try:
         for candidate in progress(todo):
-            report.add(run.do(candidate, names[candidate.id]))
-    outcomes = tuple(report.rows[candidate.id] for candidate in candidates)
+            row = run.do(candidate, names[candidate.id])
+            folder.journal.record(row.id, asdict(row))
+            run.remember([row])
+            rows[row.id] = row
+    finally:
+        outcomes = tuple(rows[one.id] for one in candidates if one.id in rows)
+        if outcomes:
+            write_report(outcomes, output / REPORT_FILE)
     groups = {row.name: row.group for row in outcomes if row.status != REJECTED}
     official = {names[one.id]: one.split for one in candidates if one.split is not None}
     write_groups(groups, output / GROUPS_FILE, official)
@@ -135,9 +155,10 @@ def prepare(
     write_pages([(row.name, row.id, row.status, row.reasons) for row in flagged], output)
     splits = None
     if ratios is not None:
-        rows = {"id": list(groups), "group": list(groups.values())}
-        splits = Splits.by_group(datasets.Dataset.from_dict(rows), ratios, seed)
+        columns = {"id": list(groups), "group": list(groups.values())}
+        splits = Splits.by_group(datasets.Dataset.from_dict(columns), ratios, seed)
         splits.save(output / SPLITS_FILE)
+    folder.end()
     return Prepared(outcomes, len(candidates) - len(todo), splits)
 
 
@@ -158,35 +179,6 @@ def _names(candidates: Sequence[Candidate]) -> dict[str, str]:
     return names
 
 
-def _claim(output: Path, source: Path, settings: dict[str, Any]) -> None:
-    """Make sure that `output` is new, or of a run with the same settings."""
-    here, there = output.resolve(), source.resolve()
-    if source.exists() and (here == there or there in here.parents):
-        raise ValueError(f"output {output} is in the source {source}, choose another folder")
-    file = output / SETTINGS_FILE
-    if file.is_file():
-        try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-            changed = [
-                f"{key} {before.get(key)!r}, now {value!r}"
-                for key, value in settings.items()
-                if before.get(key) != value
-            ]
-        except (ValueError, AttributeError) as error:
-            raise ValueError(f"{file} cannot be read: {error}") from error
-        if changed:
-            raise ValueError(
-                f"output {output} was prepared with other settings, choose another folder: "
-                + "; ".join(changed)
-            )
-        return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"output {output} holds other files, choose a new or empty folder")
-    output.mkdir(parents=True, exist_ok=True)
-    with write_atomic(file) as temporary:
-        temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-
-
 @dataclass(eq=False)
 class _Draft:
     """What is known of a pair so far."""
@@ -195,22 +187,35 @@ class _Draft:
     faults: list[str] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     image: np.ndarray | None = None
+    dpi: tuple[float, float] | None = None
     before: np.ndarray | None = None
     mask: np.ndarray | None = None
     object_mask: np.ndarray | None = None
+    instances: np.ndarray | None = None
     raw: bytes = b""
     suffix: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What is the same for all pairs; `root` is left out of messages."""
+    """What is the same for all pairs.
+
+    Attributes:
+        root: is left out of messages.
+        photos: by SHA-256, the ids of photos that are not rejected.
+    """
 
     root: str
     output: Path
     limits: Thresholds
     landmarker: HandLandmarker | None
-    report: Report
+    photos: dict[str, str] = field(default_factory=dict)
+
+    def remember(self, rows: Iterable[ReportRow]) -> None:
+        """Note the photos of pairs that are done: the same ones are not kept again."""
+        for row in rows:
+            if row.status != REJECTED:
+                self.photos[row.values["sha256"]] = row.id
 
     def do(self, candidate: Candidate, name: str) -> ReportRow:
         """Check a pair and write what there is to write of it."""
@@ -236,13 +241,15 @@ class _Run:
         try:
             photo = candidate.photo
             draft.raw = photo if isinstance(photo, bytes) else photo.read_bytes()
-            draft.image = image = load_image(photo)
+            loaded = read_image(photo)
         except (ValueError, OSError) as error:
             draft.faults.append(f"no photo: {error}")
             return
+        draft.image = image = loaded.pixels
+        draft.dpi = loaded.dpi
         draft.values["height"], draft.values["width"] = map(str, image.shape[:2])
         draft.values["sha256"] = hashlib.sha256(draft.raw).hexdigest()
-        if twin := self.report.photos.get(draft.values["sha256"]):
+        if twin := self.photos.get(draft.values["sha256"]):
             draft.faults.append(f"same photo: as {twin}, which is kept")
         draft.suffix, mended = _as_it_is(draft.raw)
         draft.repairs += mended
@@ -253,7 +260,7 @@ class _Run:
             return
         verdict = check_labels(image, labels, self.limits, self.landmarker)
         draft.before, draft.mask = labels.mask, verdict.mask
-        draft.object_mask = labels.object_mask
+        draft.object_mask, draft.instances = labels.object_mask, labels.instances
         draft.faults += verdict.faults
         draft.repairs += verdict.repairs
         for measure, value in verdict.measured.items():
@@ -262,14 +269,17 @@ class _Run:
 
 def _as_it_is(raw: bytes) -> tuple[str | None, list[str]]:
     """The suffix of a photo that can be copied, or None and why it must be written anew."""
-    with Image.open(io.BytesIO(raw)) as image:
+    with open_image(raw) as opened:
+        image, orientation = opened.image, opened.orientation()
         suffix = _SUFFIXES.get(image.format or "")
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        except Exception:
-            orientation = 1  # `load_image` shows photos with a broken EXIF block as they lie, too.
         if orientation in range(2, 9):
             return None, [f"photo turned upright: EXIF orientation {orientation}"]
+        if is_cut_jpeg(raw):
+            return None, ["photo completed: its file is cut short"]
+        if (frames := opened.frames()) > 1:
+            return None, [f"photo brought out of a file of several: the first of {frames}"]
+        if srgb_transform(image) is not None:
+            return None, ["photo brought to sRGB: it has another colour profile"]
         if suffix is None or image.mode not in ("RGB", "L") or image.has_transparency_data:
             return None, [f"photo brought to RGB: it is {image.format} {image.mode}"]
         return suffix, []
@@ -283,7 +293,11 @@ def _write_pair(draft: _Draft, name: str, output: Path) -> None:
             temporary.write_bytes(draft.raw)
     else:
         photographic = draft.raw.startswith(b"\xff\xd8")  # JPEG
-        save_image(draft.image, output / IMAGES / f"{name}{'.jpg' if photographic else '.png'}")
+        file = output / IMAGES / f"{name}{'.jpg' if photographic else '.png'}"
+        save_image(draft.image, file, draft.dpi)
     if draft.object_mask is not None:
         save_image(draft.object_mask, output / OBJECT_MASKS / f"{name}.png")
+    if draft.instances is not None:
+        # What was taken off the mask is no part of a hand.
+        save_image(draft.instances * draft.mask, output / INSTANCES / f"{name}.png")
     save_image(draft.mask, output / MASKS / f"{name}.png")

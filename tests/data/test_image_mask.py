@@ -56,11 +56,15 @@ def test_mask_of_another_size_is_refused(tmp_path: Path, size: tuple[int, int]) 
         load_mask(tmp_path / "m.png", size)
 
 
-def test_mask_of_zeros_and_ones_is_refused_and_an_empty_one_is_not(tmp_path: Path) -> None:
+def test_masks_of_zeros_and_ones_and_empty_ones_are_read(tmp_path: Path) -> None:
     values = np.zeros((4, 5), np.uint8)
     Image.fromarray(values).save(tmp_path / "empty.png")
     assert not load_mask(tmp_path / "empty.png", (4, 5)).any()
     values[1, 2] = 1
     Image.fromarray(values).save(tmp_path / "ones.png")
-    with pytest.raises(ValueError, match=r"ones\.png has values up to 1"):
-        load_mask(tmp_path / "ones.png", (4, 5))
+    np.testing.assert_array_equal(load_mask(tmp_path / "ones.png", (4, 5)), values > 0)
+    values[0] = 2
+    Image.fromarray(values).save(tmp_path / "twos.png")
+    with pytest.raises(ValueError, match=r"twos\.png has values up to 2"):
+        load_mask(tmp_path / "twos.png", (4, 5))
+    np.testing.assert_array_equal(load_mask(tmp_path / "twos.png", (4, 5), 2), values == 2)

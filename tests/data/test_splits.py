@@ -204,3 +204,10 @@ def test_ratios_are_read_from_text() -> None:
     for text in ("60/20/10", "100", "a/b", "110/-10", "25/25/25/25", "nan/50/50"):
         with pytest.raises(ValueError, match="must be two or three positive numbers"):
             parse_ratios(text)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    Splits({"train": ("a",), "val": ("b",)}, {"a": "a", "b": "b"}).save(path)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert Splits.load(path).parts == {"train": ("a",), "val": ("b",)}

@@ -164,3 +164,10 @@ def test_thresholds_out_of_range_are_refused(values: dict[str, float]) -> None:
         match=f"{next(iter(values))} must be in 0..",
     ):
         Thresholds(**values)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
+def test_a_mask_of_no_pixels_is_empty(shape: tuple[int, int]) -> None:
+    labels = Labels(np.zeros(shape, bool))
+    verdict = check_labels(np.zeros((*shape, 3), np.uint8), labels, LIMITS, None)
+    assert kinds(verdict.faults) == ["mask empty"]

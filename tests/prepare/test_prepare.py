@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from aitaca import FAULTS, GROUNDS, build_aitaca
+from color_profiles import display_p3
 from PIL import Image
 
 from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.evaluation.metrics import compare_masks
 from handseg.io import files
+from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker
 from handseg.prepare import run as module
 from handseg.prepare.run import Prepared, prepare
@@ -185,7 +187,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(pairs: Path, tmp_path: Pa
     assert done.skipped == 3
 
     def bytes_in(folder: Path) -> dict[str, bytes]:
-        return {name: data for name, (data, _) in contents(folder).items()}
+        files = contents(folder).items()
+        return {name: data for name, (data, _) in files if not name.endswith(".jsonl")}
 
     assert bytes_in(parts) == bytes_in(whole)
     assert prepare(pairs, parts).skipped == 6
@@ -196,7 +199,8 @@ def test_a_row_cut_by_a_kill_is_done_again(pairs: Path, tmp_path: Path) -> None:
     prepare(pairs, output)
     report = output / "report.csv"
     whole = report.read_bytes()
-    report.write_bytes(whole[:-30])
+    (journal,) = (output / "run").glob("*.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-30])
     done = prepare(pairs, output)
     assert done.skipped == 5
     assert report.read_bytes() == whole
@@ -222,6 +226,14 @@ def test_other_settings_or_files_in_the_output_are_refused(pairs: Path, tmp_path
         with pytest.raises(ValueError, match="is in the source"):
             prepare(pairs, inside)
     assert not (pairs / "images" / "new").exists()
+
+
+def test_a_run_that_was_interrupted_before_its_first_pair_blocks_no_other(
+    pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        prepare(pairs, tmp_path / "out", progress=stopping_after(0))
+    assert prepare(pairs, tmp_path / "out", thresholds=Thresholds(speck=0.1)).skipped == 0
 
 
 def test_a_full_disk_stops_the_run_and_it_goes_on_later(
@@ -293,6 +305,43 @@ def test_odd_photos_are_brought_to_rgb(pairs: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(images / "a.png")), np.asarray(photo))
 
 
+def test_photos_that_other_programs_read_otherwise_are_written_anew(
+    pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images, masks = pairs / "images", pairs / "masks"
+    for file in [*images.iterdir(), *masks.iterdir()]:
+        if file.stem != "a":
+            file.unlink()
+    photo = Image.open(images / "a.png").convert("RGB")
+    photo.save(images / "p3.jpg", quality=95, icc_profile=display_p3(), dpi=(300, 300))
+    photo.save(images / "cut.jpg", quality=95)
+    (images / "cut.jpg").write_bytes((images / "cut.jpg").read_bytes()[:-40])
+    photo.save(images / "two.webp", save_all=True, append_images=[photo.rotate(180)], lossless=True)
+    for stem in ("p3", "cut", "two"):
+        shutil.copy(masks / "a.png", masks / f"{stem}.png")
+    prepare(pairs, tmp_path / "out")
+    table = rows(tmp_path / "out")
+    written = tmp_path / "out" / "images"
+    for name, reason in (
+        ("p3.jpg", "photo brought to sRGB: it has another colour profile"),
+        ("cut.jpg", "photo completed: its file is cut short"),
+        ("two.png", "photo brought out of a file of several: the first of 2"),
+    ):
+        assert table[name.partition(".")[0]]["reasons"] == reason
+        with Image.open(written / name) as image:
+            image.load()
+            assert "icc_profile" not in image.info
+            assert getattr(image, "n_frames", 1) == 1
+            assert ("dpi" in image.info) == (name == "p3.jpg")
+    assert [record.getMessage().partition(" ")[2] for record in caplog.records] == [
+        "is cut short: 96% of its rows are there, the rest is grey or coarse",
+        "has 2 frames or pages: only the first is used",
+    ]
+    source = load_image(images / "p3.jpg").astype(int)
+    assert np.abs(load_image(written / "p3.jpg") - source).mean() < 1
+    assert np.abs(np.asarray(photo) - source).mean() > 2
+
+
 def test_content_gives_a_copied_photo_its_suffix(pairs: Path, tmp_path: Path) -> None:
     (pairs / "images" / "a.png").rename(pairs / "images" / "a.jpg")
     prepare(pairs, tmp_path / "out")
@@ -327,6 +376,18 @@ def test_groups_and_object_masks_come_along(pairs: Path, tmp_path: Path) -> None
     splits = Splits.load(tmp_path / "out" / "splits.json")
     parts = {part: {splits.groups[name] for name in ids} for part, ids in splits.parts.items()}
     assert not parts["train"] & parts["val"]
+
+
+def test_numbers_of_hands_come_along(pairs: Path, tmp_path: Path) -> None:
+    mask = np.asarray(Image.open(pairs / "masks" / "a.png").convert("L")) > 127
+    numbers = np.where(np.arange(mask.shape[1]) < mask.shape[1] // 2, 1, 2) * mask
+    (pairs / "instances").mkdir()
+    Image.fromarray(numbers.astype(np.uint8)).save(pairs / "instances" / "a.png")
+    prepare(pairs, tmp_path / "out")
+    photos = LabelledPhotos(load_data(tmp_path / "out", cache_dir=tmp_path / "cache"))
+    found = {photo.id: photo.load_instances() for photo in photos}
+    np.testing.assert_array_equal(found["a"], numbers)
+    assert found["b"] is None
 
 
 def test_the_official_split_comes_along(pairs: Path, tmp_path: Path) -> None:

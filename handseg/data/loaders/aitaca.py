@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handseg.data.fitting import fit, match_turn, resized
+from handseg.data.align_mask import fit, match_turn, resized
 from handseg.data.loaders.cutout_mask import open_gaps, plain_ground, read_cutout
 from handseg.data.schema import Candidate, Labels
 from handseg.io.files import IMAGE_SUFFIXES

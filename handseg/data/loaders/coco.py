@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,23 +14,31 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from handseg.data.fitting import fit, resized
+from handseg.data.align_mask import fit, fit_numbers, resized
+from handseg.data.loaders.label_picture import upright_shape
 from handseg.data.schema import Candidate, Labels, cells
+from handseg.io.decode import MAX_PIXELS
+
+logger = logging.getLogger(__name__)
 
 _HAND = re.compile(r"hands?(?![a-z])", re.IGNORECASE)  # "left_hand", but no "handbag".
 _OBJECT = re.compile(r"objects?(?![a-z])", re.IGNORECASE)
+_UPLOAD = re.compile(r"[0-9a-f]{6,}[-_]")  # What Label Studio puts before a file's name.
 
 
 @dataclass(frozen=True, eq=False)
 class CocoPhoto(Candidate):
-    """A photo with the segmentations of its hands and of what they hold."""
+    """A photo with the segmentations of its hands and of what they hold.
+
+    `shape` (H, W) is None where the file does not tell it: it is the photo's own then.
+    """
 
     id: str
     group: str
     source: str
     image_path: Path
     annotation_path: Path
-    shape: tuple[int, int]
+    shape: tuple[int, int] | None
     hands: tuple[Any, ...]
     objects: tuple[Any, ...]
 
@@ -42,30 +51,45 @@ class CocoPhoto(Candidate):
         return (self.image_path, self.annotation_path)
 
     def labels(self, image: np.ndarray) -> Labels:
-        labels = self._drawn()
         shape = image.shape[:2]
-        if self.shape == shape:
+        labels = self._drawn(self.shape or shape)
+        if labels.mask.shape == shape:
             return labels
         held = None if labels.object_mask is None else fit(labels.object_mask, shape)
-        return Labels(fit(labels.mask, shape), held, (resized(self.shape, shape),))
+        numbers = None if labels.instances is None else fit_numbers(labels.instances, shape)
+        repairs = (*labels.repairs, resized(labels.mask.shape, shape))
+        return Labels(fit(labels.mask, shape), held, repairs, instances=numbers)
 
     def row(self) -> dict[str, Any]:
-        """See the base class; the photo is not read."""
+        """See the base class; of the photo at most the head is read."""
         if not self.image_path.is_file():
             raise ValueError(f"no such file: {self.image_path}")
-        return self._row(**cells(self._drawn()))
+        labels = self._drawn(self.shape or upright_shape(self.image_path))
+        for repair in labels.repairs:
+            logger.warning("%s: %s", self.id, repair)
+        return self._row(**cells(labels))
 
-    def _drawn(self) -> Labels:
+    def _drawn(self, shape: tuple[int, int]) -> Labels:
         if not self.hands:
             raise ValueError(f"{self.annotation_path} has no hand in {self.id}")
         try:
-            mask = _draw(self.hands, self.shape)
-            held = _draw(self.objects, self.shape) if self.objects else None
+            hands, objects = _areas(self.hands), _areas(self.objects)
+            if not hands:
+                raise ValueError("no polygon has three points")
+            mask = _draw(hands, shape)
+            held = _draw(objects, shape) if objects else None
         except Exception as error:  # pycocotools raises what comes, even bare Exceptions.
             raise ValueError(f"segmentation of {self.id} in {self.annotation_path}: {error}") from (
                 error
             )
-        return Labels(mask, held)
+        lost = len(self.hands) - len(hands) + len(self.objects) - len(objects)
+        repairs = (f"{lost} annotations without an area left out",) * (lost > 0)
+        numbers = None
+        if 1 < len(hands) < 256:
+            numbers = np.zeros(shape, np.uint8)
+            for number, hand in enumerate(hands, 1):
+                numbers[_draw([hand], shape)] = number
+        return Labels(mask, held, repairs, instances=numbers)
 
 
 def list_coco(
@@ -81,7 +105,9 @@ def list_coco(
     Args:
         source: the JSON file, or a folder that holds just one.
         group_of: from a photo's id, its file name without suffix, to its group.
-        images: folder of the photos; by default `images` beside the file, or else its folder.
+        images: folder of the photos; by default `images` beside the file, or else its folder. A
+            photo that is not there under the path that the file gives, as on the computer that it
+            was labelled on, is looked for by its name, without what Label Studio puts before it.
         categories: names of the categories that are hands; by default those with the word hand.
         object_categories: names of those that are held; by default those with the word object.
 
@@ -94,33 +120,79 @@ def list_coco(
     folder = Path(images).absolute() if images is not None else path.parent / "images"
     if images is None and not folder.is_dir():
         folder = path.parent
-    names = {entry["id"]: entry["name"] for entry in content["categories"]}
+    names = {_key(entry["id"]): str(entry["name"]) for entry in content["categories"]}
     hands = _wanted(names, categories, _HAND, "categories")
     objects = _wanted(names, object_categories, _OBJECT, "object_categories")
     if not hands:
         raise ValueError(
             f"no category of {path} has the word hand in its name, got "
-            f"{', '.join(map(str, names.values()))}: name them with categories"
+            f"{', '.join(names.values())}: name them with categories"
         )
-    by_image: dict[Any, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
+    by_image: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
+    bare = 0
     for entry in content["annotations"]:
         for index, wanted in enumerate((hands, objects)):
-            if entry["category_id"] in wanted and entry.get("segmentation"):
-                by_image[entry["image_id"]][index].append(entry["segmentation"])
+            if _key(entry["category_id"]) not in wanted:
+                continue
+            if entry.get("segmentation"):
+                by_image[_key(entry["image_id"])][index].append(entry["segmentation"])
+            else:
+                bare += 1
+    if bare:
+        logger.warning("%s: %d annotations have no segmentation and are left out", path, bare)
+    files = [str(entry["file_name"]).replace("\\", "/") for entry in content["images"]]
     photos: dict[str, CocoPhoto] = {}
-    for entry in content["images"]:
-        file = entry["file_name"]
+    for entry, file, place in zip(content["images"], files, _places(files, folder), strict=True):
+        if PurePosixPath(file).name in ("", ".."):
+            raise ValueError(f"{path} lists an image without a name: {str(entry)[:80]}")
         name = PurePosixPath(file).with_suffix("").as_posix()
         if name in photos:
             raise ValueError(f"{path} lists two photos named {name}")
-        drawn = (tuple(parts) for parts in by_image.get(entry["id"], ((), ())))
-        shape = (int(entry["height"]), int(entry["width"]))
+        drawn = (tuple(parts) for parts in by_image.get(_key(entry["id"]), ((), ())))
         photos[name] = CocoPhoto(
-            name, group_of(name), path.stem, folder / file, path, shape, *drawn
+            name, group_of(name), path.stem, place, path, _shape(entry), *drawn
         )
     if not photos:
         raise ValueError(f"{path} lists no image")
     return list(photos.values())
+
+
+def _key(value: Any) -> str:
+    """An id as text: tools write 1, 1.0 and "1" for the same."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _shape(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(H, W), or None where it is missing or of no photo: some tools do not know it."""
+    try:
+        height, width = int(entry["height"]), int(entry["width"])
+    except (TypeError, ValueError, OverflowError):
+        return None
+    possible = height > 0 and width > 0 and height * width <= MAX_PIXELS
+    return (height, width) if possible else None
+
+
+def _places(files: Sequence[str], folder: Path) -> list[Path]:
+    """Where the photos are; the path in the file where they are not found, or not told apart."""
+    places = [
+        next((place for place in _candidates(file, folder) if place.is_file()), folder / file)
+        for file in files
+    ]
+    counts = Counter(places)
+    return [
+        place if counts[place] == 1 else folder / file
+        for file, place in zip(files, places, strict=True)
+    ]
+
+
+def _candidates(file: str, folder: Path) -> Iterator[Path]:
+    """`file` in `folder`, with ever fewer folders before it, and under its name before upload."""
+    yield folder / file
+    parts = PurePosixPath(file).parts
+    for index in range(1, len(parts)):
+        yield folder.joinpath(*parts[index:])
+    if found := _UPLOAD.match(parts[-1] if parts else ""):
+        yield folder / parts[-1][found.end() :]
 
 
 def _annotation_file(source: Path) -> Path:
@@ -139,7 +211,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
         "categories": {"id", "name"},
     }
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {path} as a COCO file: {error}") from error
     for key, fields in needed.items():
@@ -156,8 +228,8 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _wanted(
-    names: Mapping[Any, str], given: Sequence[str] | None, word: re.Pattern[str], option: str
-) -> set[Any]:
+    names: Mapping[str, str], given: Sequence[str] | None, word: re.Pattern[str], option: str
+) -> set[str]:
     """The ids of the categories that are `given` by name, or else have the `word` in theirs."""
     if given is None:
         return {key for key, name in names.items() if word.search(name)}
@@ -168,6 +240,23 @@ def _wanted(
             f"{', '.join(names.values())}"
         )
     return {key for key, name in names.items() if name in given}
+
+
+def _areas(segmentations: Sequence[Any]) -> list[Any]:
+    """Those of `segmentations` with an area; of polygons, the parts of three points or more."""
+    kept = []
+    for segmentation in segmentations:
+        if isinstance(segmentation, list):
+            flat = all(isinstance(value, int | float) for value in segmentation)
+            polygons = [segmentation] if flat else segmentation
+            segmentation = [
+                part
+                for part in polygons
+                if isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0
+            ]
+        if segmentation:
+            kept.append(segmentation)
+    return kept
 
 
 def _draw(segmentations: Sequence[Any], shape: tuple[int, int]) -> np.ndarray:

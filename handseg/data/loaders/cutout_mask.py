@@ -10,11 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
-from handseg.errors import ImageError
+from handseg.io.decode import open_image
 from handseg.io.images import load_image
-from handseg.runtime.arrays import border_labels
+from handseg.io.jpeg import upright
+from handseg.runtime.connected import Components
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +39,11 @@ def read_cutout(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         ImageError: if it cannot be read.
     """
     color = load_image(path)
-    try:
-        with Image.open(path) as image:
-            if not image.has_transparency_data:
-                return color, None
-            alpha = np.asarray(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"the alpha of {path} cannot be read: {error}") from error
-    return color, None if alpha.min() == 255 else alpha
+    with open_image(path) as opened:
+        if not opened.image.has_transparency_data:
+            return color, None
+        alpha = np.array(opened.decoded().convert("RGBA").getchannel("A"))
+        return color, None if alpha.min() == 255 else upright(alpha, opened.orientation())
 
 
 def plain_ground(color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,13 +64,10 @@ def plain_ground(color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distance = distances[name]
     reach = np.ones((2 * _BLOCK + 1,) * 2, np.uint8)
     floor = np.maximum(cv2.dilate(distance, reach) * np.float32(_RINGING), _FLAT)
-    like_ground = (distance <= floor).astype(np.uint8)
-    _, parts = cv2.connectedComponents(like_ground, connectivity=4)
-    outer = np.zeros(int(parts.max()) + 1, bool)
-    outer[border_labels(parts)] = True
-    outer[0] = False
-    ground = outer[parts]
-    return _without_specks(ground), (like_ground > 0) & ~ground
+    like_ground = distance <= floor
+    parts = Components.of(like_ground, 4)
+    ground = parts.on_border()[parts.labels]
+    return _without_specks(ground), like_ground & ~ground
 
 
 def _distance(color: np.ndarray, value: int) -> np.ndarray:
@@ -87,10 +81,9 @@ def _rim(values: np.ndarray) -> np.ndarray:
 
 def _without_specks(ground: np.ndarray) -> np.ndarray:
     """`ground` (H, W) bool and all islands in it that are too small to be part of a hand."""
-    count, islands, stats, _ = cv2.connectedComponentsWithStats((~ground).astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA]
-    areas[0] = 0
-    return ground | ((areas < _SPECK * areas.max())[islands] if count > 1 else False)
+    islands = Components.of(~ground, 8)
+    specks = islands.areas < _SPECK * islands.areas.max()
+    return ground | specks[islands.labels]
 
 
 def open_gaps(
@@ -107,12 +100,6 @@ def open_gaps(
         color: (H, W, 3) uint8, the cut-out.
         photo: (H, W, 3) uint8.
     """
-    count, places = cv2.connectedComponents(enclosed.astype(np.uint8), connectivity=4)
-    if count == 1:
-        return mask
-    difference = cv2.absdiff(color, photo).max(axis=2)
-    areas = np.bincount(places.ravel(), minlength=count)
-    mean = np.bincount(places.ravel(), difference.ravel(), minlength=count) / np.maximum(areas, 1)
-    cut_away = mean > _SAME
-    cut_away[0] = False
-    return mask & ~cut_away[places]
+    places = Components.of(enclosed, 4)
+    cut_away = places.sums(cv2.absdiff(color, photo).max(axis=2)) > _SAME * places.areas
+    return mask & ~cut_away[places.labels]

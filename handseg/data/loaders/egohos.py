@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from handseg.data.fitting import fit, resized
+from handseg.data.align_mask import fit, resized
 from handseg.data.image_mask import by_stem
 from handseg.data.loaders.label_picture import read_classes, upright_shape
 from handseg.data.loaders.lazy import Candidates

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from handseg.data.fitting import read_mask
+from handseg.data.align_mask import read_mask
 from handseg.data.loaders.lazy import Candidates
 from handseg.data.schema import Candidate, Labels
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 
-from handseg.data.fitting import read_mask
+from handseg.data.align_mask import read_mask
+from handseg.data.mask_file import MaskValue, parse_mask_value, read_mask_file
 from handseg.data.schema import (
     FEATURES,
     MASKS,
@@ -18,8 +21,11 @@ from handseg.data.schema import (
     Candidate,
     Labels,
     cell_bytes,
+    png,
     undecoded,
 )
+
+logger = logging.getLogger(__name__)
 
 _GUESSES = {
     "image": ("image", "photo", "pixel_values", "img"),
@@ -72,6 +78,7 @@ def load_hub(
     id_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    mask_value: Any = None,
 ) -> datasets.Dataset:
     """A data set in the form of `FEATURES`; its pictures stay where they are.
 
@@ -86,11 +93,14 @@ def load_hub(
         id_column: by default rows are numbered.
         group_column: of persons, bursts, ....
         split_column: "train", "val" or "test", where the rows of one split hold more than one.
+        mask_value: the hands' value (1) or colour ("0,255,0") in masks that hold several classes;
+            without, each must have one, see `handseg.data.mask_file`.
 
     Raises:
         ValueError: if the data set cannot be opened or has no such split or columns, or ids are
             not unique.
     """
+    value = parse_mask_value(mask_value)
     loaded = _open(source, split, cache_dir)
     image = _picture_column(loaded, "image", image_column, ())
     columns = {image: "image"}
@@ -125,7 +135,21 @@ def load_hub(
     added |= {name: [None] * len(ids) for name in MASKS if name not in columns.values()}
     for name, values in added.items():
         loaded = loaded.add_column(name, values, feature=FEATURES[name])
-    return loaded.select_columns(list(FEATURES))
+    loaded = loaded.select_columns(list(FEATURES))
+    if value is None:
+        return loaded
+    return undecoded(loaded).map(partial(_with_class, value=value)).cast(FEATURES)
+
+
+def _with_class(row: dict[str, Any], value: MaskValue) -> dict[str, Any]:
+    """The row with a mask of one class alone; without one if its mask cannot be read so."""
+    if row["mask"] is None:
+        return {"mask": None}
+    try:
+        return {"mask": png(read_mask_file(cell_bytes(row["mask"]), "its mask", value)[0])}
+    except ValueError as error:
+        logger.warning("left out: %s: %s", row["id"], error)
+        return {"mask": None}
 
 
 def list_hub(source: str | Path, group_of: Callable[[str], str], **options: Any) -> list[HubPhoto]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+
+from handseg.io.decode import open_image
 
 
 def read_classes(path: Path, highest: int) -> np.ndarray:
@@ -15,12 +16,11 @@ def read_classes(path: Path, highest: int) -> np.ndarray:
         ValueError: if the file cannot be read, has colours, or a class above `highest`.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode not in ("L", "P"):
-                raise ValueError(f"expected one channel of class numbers, got {image.mode}")
-            classes = np.array(image)
-    # Damaged files raise what comes.
-    except Exception as error:
+        with open_image(path) as opened:
+            if opened.image.mode not in ("L", "P"):
+                raise ValueError(f"expected one channel of class numbers, got {opened.image.mode}")
+            classes = np.array(opened.decoded())
+    except ValueError as error:
         raise ValueError(f"cannot read {path} as a picture of classes: {error}") from error
     if classes.max() > highest:
         raise ValueError(f"{path} has class {classes.max()}, expected 0 to {highest}")
@@ -34,9 +34,9 @@ def upright_shape(path: Path) -> tuple[int, int]:
         ValueError: if it is no image.
     """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-    except Exception as error:
+        with open_image(path) as opened:
+            width, height = opened.image.size
+            turned = opened.orientation() in range(5, 9)
+    except ValueError as error:
         raise ValueError(f"cannot read {path} as a photo: {error}") from error
     return (width, height) if turned else (height, width)

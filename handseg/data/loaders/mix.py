@@ -17,16 +17,17 @@ from typing import Any
 
 import datasets
 import numpy as np
+from pydantic.dataclasses import dataclass as settings
 
 from handseg.data.loaders.lazy import Candidates
 from handseg.data.schema import FEATURES, Candidate, Labels
-from handseg.runtime.config import from_mapping, read_yaml
+from handseg.runtime.config import STRICT, Positive, from_mapping, read_yaml
 
 _FILES = ("groups", "images")
 """Options that are paths."""
 
 
-@dataclass(frozen=True)
+@settings(frozen=True, config=STRICT)
 class MixSet:
     """A data set in a mix.
 
@@ -42,12 +43,10 @@ class MixSet:
     source: str
     layout: str = "folder"
     options: dict[str, Any] = field(default_factory=dict)
-    weight: float = 1.0
+    weight: Positive = 1.0
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < self.weight < float("inf"):
-            raise ValueError(f"weight must be above 0, got {self.weight}")
         if self.layout == "mix":
             raise ValueError("a mix cannot hold another mix")
         if "/" in self.name:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from handseg.data import FEATURES, LabelledPhotos, list_photos, load_data
-from handseg.data.fitting import fit, fits, match_turn
+from handseg.data.align_mask import fit, fits, match_turn
 from handseg.evaluation.metrics import compare_masks
 from handseg.io.images import load_image
 

@@ -14,7 +14,7 @@ from PIL import Image
 from handseg.data import FEATURES, LabelledPhotos, list_photos, load_data
 from handseg.data.arrow import to_dataset
 from handseg.data.groups import write_groups
-from handseg.data.image_mask import LabelledPhoto
+from handseg.data.image_mask import LabelledPhoto, find_pairs
 from handseg.data.loaders.folder import FolderPhoto
 
 
@@ -26,6 +26,35 @@ def folder(photo_folder: Path, tmp_path: Path) -> Path:
 
 def load(folder: Path, **options: object) -> LabelledPhotos:
     return LabelledPhotos(load_data(folder, cache_dir=folder.parent / "cache", **options))
+
+
+def test_numbers_of_hands_are_read_and_part_of_the_digest(
+    folder: Path, photo_masks: dict[str, np.ndarray]
+) -> None:
+    stem, mask = next(iter(photo_masks.items()))
+    before = {row.id: row.digest() for row in load(folder)}
+    (folder / "instances").mkdir()
+    Image.fromarray(mask.astype(np.uint8) * 2).save(folder / "instances" / f"{stem}.png")
+    rows = {row.id: row for row in load(folder)}
+    np.testing.assert_array_equal(rows[stem].load_instances(), mask.astype(np.uint8) * 2)
+    assert [name for name, row in rows.items() if row.digest() != before[name]] == [stem]
+    assert all(row.load_instances() is None for name, row in rows.items() if name != stem)
+
+
+def test_numbers_of_another_size_are_fitted_without_new_numbers(
+    folder: Path, photo_masks: dict[str, np.ndarray]
+) -> None:
+    stem, mask = next(iter(photo_masks.items()))
+    numbers = np.where(np.arange(mask.shape[1]) < mask.shape[1] // 2, 3, 7) * mask
+    (folder / "instances").mkdir()
+    Image.fromarray(numbers.astype(np.uint8)[::2, ::2]).save(folder / "instances" / f"{stem}.png")
+    (candidate,) = [one for one in list_photos(folder) if one.id == stem]
+    labels = candidate.labels(np.zeros((*mask.shape, 3), np.uint8))
+    assert labels.instances.shape == mask.shape
+    assert set(np.unique(labels.instances)) == {0, 3, 7}
+    Image.new("L", (400, 100)).save(folder / "instances" / f"{stem}.png")
+    with pytest.raises(ValueError, match=r"instances.*is \(100, 400\), but its photo"):
+        candidate.labels(np.zeros((*mask.shape, 3), np.uint8))
 
 
 def test_rows_name_the_files_and_are_read_when_asked(
@@ -134,8 +163,8 @@ def test_a_mask_that_does_not_fit_is_an_error_of_its_photo(folder: Path) -> None
     Image.new("L", (10, 10), 255).save(folder / "masks" / "2_pic00174.png")
     with pytest.raises(ValueError, match=r"2_pic00174 is \(10, 10\), its photo \(480, 640\)"):
         rows[0].load()
-    Image.new("L", (640, 480), 1).save(folder / "masks" / "2_pic00212.png")
-    with pytest.raises(ValueError, match="2_pic00212 has values up to 1"):
+    Image.new("L", (640, 480), 9).save(folder / "masks" / "2_pic00212.png")
+    with pytest.raises(ValueError, match="2_pic00212 has values up to 9"):
         rows[1].load()
     (folder / "images" / "35_pic00033.jpg").write_bytes(b"\xff\xd8 damaged")
     with pytest.raises(ValueError, match=r"35_pic00033\.jpg"):
@@ -154,6 +183,49 @@ def test_what_can_be_mended_without_doubt_is(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"35_pic00033\.png: the mask is 320 x 320"):
         square.labels(image)
     assert good.labels(image).repairs == ()
+
+
+def test_one_class_of_several_is_named(
+    folder: Path, photo_masks: dict[str, np.ndarray], caplog: pytest.LogCaptureFixture
+) -> None:
+    for stem, mask in photo_masks.items():
+        classes = mask * np.uint8(1)
+        classes[:9] = 2
+        Image.fromarray(classes).save(folder / "masks" / f"{stem}.png")
+    for value in (1, "1"):
+        for row in load(folder, mask_value=value):
+            np.testing.assert_array_equal(row.load()[1][9:], photo_masks[row.id][9:])
+            assert not row.load()[1][:9].any()
+        for candidate in list_photos(folder, mask_value=value):
+            labels = candidate.labels(np.zeros((480, 640, 3), np.uint8))
+            np.testing.assert_array_equal(labels.mask[9:], photo_masks[candidate.id][9:])
+    with pytest.raises(ValueError, match="mask_value must be a number from 0 or a colour R,G,B"):
+        load(folder, mask_value="red")
+    with pytest.raises(ValueError, match=r"has the values 0, 1, 2"):
+        load(folder)[0].load()
+    Image.new("RGB", (640, 480), "red").save(folder / "masks" / "2_pic00174.png")
+    assert len(load(folder, mask_value=1)) == 3
+    assert "give R,G,B" in caplog.text
+
+
+def test_masks_in_colour_and_cut_outs_are_read_alike_everywhere(
+    folder: Path, photos: dict[str, np.ndarray], photo_masks: dict[str, np.ndarray]
+) -> None:
+    green = np.zeros((480, 640, 3), np.uint8)
+    green[photo_masks["2_pic00174"]] = (0, 255, 0)
+    Image.fromarray(green).save(folder / "masks" / "2_pic00174.png")
+    cutout = np.dstack([photos["2_pic00212"], photo_masks["2_pic00212"] * np.uint8(255)])
+    Image.fromarray(cutout).save(folder / "masks" / "2_pic00212.png")
+    Image.fromarray(photo_masks["35_pic00033"] * np.uint16(1)).save(
+        folder / "masks" / "35_pic00033.png"
+    )
+    for row, pair, candidate in zip(
+        load(folder), find_pairs(folder), list_photos(folder), strict=True
+    ):
+        truth = photo_masks[row.id]
+        np.testing.assert_array_equal(row.load()[1], truth)
+        np.testing.assert_array_equal(pair.load()[1], truth)
+        np.testing.assert_array_equal(candidate.labels(photos[row.id]).mask, truth)
 
 
 def test_the_cache_follows_the_files(folder: Path) -> None:

@@ -142,3 +142,24 @@ def test_candidates_give_photos_and_mended_masks(tmp_path: Path) -> None:
     assert "resized" in large.labels(image).repairs[0]
     with pytest.raises(ValueError, match="its mask has values up to 9"):
         grey.labels(image)
+
+
+def test_one_class_of_several_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    classes = np.zeros((40, 60), np.uint8)
+    classes[5:20, 5:20], classes[25:35, 5:20] = 1, 2
+    buffer = io.BytesIO()
+    Image.fromarray(classes).save(buffer, "PNG")
+    rows = make().to_dict()
+    mask = {"bytes": buffer.getvalue(), "path": None}
+    rows["hand_mask"] = [mask, {"bytes": b"damaged", "path": None}, mask]
+    features = datasets.Features({"photo": datasets.Image(), "hand_mask": datasets.Image()})
+    source = saved(datasets.Dataset.from_dict(rows, features=features), tmp_path)
+    loaded = LabelledPhotos(load_data(source, "hub", mask_value=2, cache_dir=tmp_path / "cache"))
+    assert [row.id for row in loaded] == ["000000", "000002"]
+    for row in loaded:
+        np.testing.assert_array_equal(row.load()[1], classes == 2)
+    assert "left out: 000001: " in caplog.text
+    one, damaged, _ = list_photos(source, "hub", mask_value="1")
+    np.testing.assert_array_equal(one.labels(np.zeros((40, 60, 3), np.uint8)).mask, classes == 1)
+    with pytest.raises(ValueError, match="000001 has no mask"):
+        damaged.labels(np.zeros((40, 60, 3), np.uint8))

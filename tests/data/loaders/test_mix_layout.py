@@ -103,7 +103,7 @@ def test_paths_start_at_the_file_wherever_one_works(
     [
         ([], "must have a list sets"),
         ([{"layout": "coco"}], "set 1: .*source"),
-        ([{"source": "a", "wieght": 2}], "set 1: unknown keys wieght"),
+        ([{"source": "a", "wieght": 2}], "set 1: unknown keys wieght"),  # codespell:ignore
         ([{"source": "a", "weight": 0}], "set 1: weight must be above 0, got 0"),
         ([{"source": "a", "name": "a/b"}], "name must have no /"),
         ([{"source": "a"}, {"source": "x/a"}], "two sets with the name 'a'"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import pickletools
@@ -67,7 +68,7 @@ def test_a_pickle_of_python_2_is_read(tmp_path: Path) -> None:
         b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ"
         b"\xff\xff\xff\xffK\x00tb\x89U" + bytes([len(data)]) + data + b"tbu."
     )
-    pickletools.dis(content, out=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    pickletools.dis(content, out=io.StringIO())
     path = tmp_path / "py2.pkl"
     path.write_bytes(content)
     read = read_pickle(path)

@@ -7,8 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handseg.data.image_mask import to_mask
-from handseg.io.images import load_image
+from handseg.data.mask_file import MaskValue, read_mask_file, read_numbers
 
 SAME_SHAPE = 0.02
 """How much the ratio of width to height may differ between copies of one photo: rounding."""
@@ -17,7 +16,9 @@ _SMALL = 128  # px: enough to tell photos apart, too coarse for noise and for be
 
 
 def fits(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two shapes (H, W, ...) may be one photo at two sizes."""
+    """Whether two shapes (H, W, ...) may be one photo at two sizes; none of no pixels may."""
+    if not min(*shape[:2], *other[:2]):
+        return False
     ratio = (shape[0] * other[1]) / (shape[1] * other[0])
     return abs(ratio - 1) <= SAME_SHAPE
 
@@ -44,7 +45,7 @@ def fit(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def read_mask(
-    source: Path | bytes, name: str, shape: tuple[int, ...]
+    source: Path | bytes, name: str, shape: tuple[int, ...], value: MaskValue | None = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """A mask file for a photo of `shape` (H, W, ...), forgiving what can be mended without doubt.
 
@@ -52,6 +53,7 @@ def read_mask(
         source: the file, or what it holds.
         name: for messages.
         shape: of the photo.
+        value: the hands' value or colour, see `read_mask_file`.
 
     Returns:
         The mask, (H, W) bool, and what was mended, in words.
@@ -59,18 +61,32 @@ def read_mask(
     Raises:
         ValueError: if it cannot be read or is no mask of a photo of this ratio of width to height.
     """
+    mask, repairs = read_mask_file(source, name, value)
+    if mask.shape != shape[:2]:
+        repairs = (*repairs, resized(mask.shape, shape))
     try:
-        values = load_image(source)[..., 0]
-        repairs = []
-        if values.max() == 1:
-            repairs.append("mask of zeros and ones scaled to 0 and 255")
-            values = values * np.uint8(255)
-        mask = to_mask(values, name)
-        if mask.shape != shape[:2]:
-            repairs.append(resized(mask.shape, shape))
-        return fit(mask, shape[:2]), tuple(repairs)
+        return fit(mask, shape[:2]), repairs
     except ValueError as error:
-        raise ValueError(text if name in (text := str(error)) else f"{name}: {text}") from error
+        raise ValueError(f"{name}: {error}") from error
+
+
+def read_instances(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A file of hands' numbers for a photo of `shape` (H, W, ...), (H, W) uint8.
+
+    Raises:
+        ValueError: if it cannot be read or is not of this ratio of width to height.
+    """
+    numbers = read_numbers(path, str(path))
+    if not fits(numbers.shape, shape):
+        raise ValueError(f"{path} is {numbers.shape}, but its photo is {shape[:2]} (H, W)")
+    return fit_numbers(numbers, shape)
+
+
+def fit_numbers(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`numbers` (h, w) uint8 at `shape` (H, W, ...), with none between two of them."""
+    if numbers.shape == shape[:2]:
+        return numbers
+    return cv2.resize(numbers, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
 
 
 def resized(old: tuple[int, ...], new: tuple[int, ...]) -> str:
