@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,36 +11,45 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handseg.errors import ModelError
-from handseg.io.images import ImageSource, load_image
+from handseg.io.images import ImageSource, read_image
 from handseg.io.preview import load_with_preview
-from handseg.landmarks import HandLandmarker
+from handseg.landmarks import HandFinder, HandLandmarker
 from handseg.landmarks.views import VIEW_SIDE
 from handseg.models import Backend, MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.bundled import LITE, home
-from handseg.models.semantic.model import SemanticModel, is_semantic
-from handseg.pipeline.embedded import EmbeddedPhoto, check_max_hands
-from handseg.pipeline.held_objects import OBJECT_FOLDER, ObjectStage, add_objects, find_weights
-from handseg.pipeline.run import Holes, check_holes, predict_hands
-from handseg.pipeline.semantic import check_labels_objects
+from handseg.models.semantic.model import is_semantic
+from handseg.pipeline.embedded import EmbeddedPhoto, segment_photos
+from handseg.pipeline.held_objects import OBJECT_FOLDER, ObjectStage, find_weights
+from handseg.pipeline.options import (
+    BatchOptions,
+    SegmentOptions,
+    check_names,
+    complete,
+    documents_options,
+    given_prompts,
+)
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
 from handseg.results import HandSegmentation
 from handseg.runtime.extras import needing_extras
+from handseg.runtime.forks import Mutex
 
 if TYPE_CHECKING:
     import torch
+    from typing_extensions import Unpack
 
 
 class HandSegmenter:
     """Cuts hands out of photos. `from_pretrained` makes one.
 
-    It keeps MediaPipe's graph and is not safe to share between threads: `share` gives each its own.
-    Close it, or use it in a `with` block.
+    Threads that share one wait for each other while hands are looked for: `share` gives each
+    MediaPipe graphs of its own. It may be pickled and copied, which loads models anew from where
+    they were loaded or takes their weights along, and used on in a forked process. Close it, or
+    use it in a `with` block.
 
     Args:
-        model: predicts masks of square regions, from prompts; or one that labels whole photos and
-            takes none, see `handseg.pipeline.semantic`.
+        model: predicts masks of square regions, from prompts.
         recipe: makes prompts of landmarks.
         landmarker: finds hands, stays its owner's to close; None makes the default one when it is
             first needed.
@@ -51,7 +58,7 @@ class HandSegmenter:
 
     def __init__(
         self,
-        model: MaskModel | SemanticModel,
+        model: MaskModel,
         recipe: PromptRecipe | None = None,
         landmarker: HandLandmarker | None = None,
         load_objects: Callable[[], ObjectStage] | None = None,
@@ -60,7 +67,7 @@ class HandSegmenter:
         self.recipe = recipe or PromptRecipe()
         self._load_objects = load_objects
         self._objects: ObjectStage | None = None
-        self._loading = threading.Lock()
+        self._loading = Mutex()
         self._landmarker = landmarker
         self._owns_landmarker = landmarker is None
 
@@ -81,8 +88,7 @@ class HandSegmenter:
 
         Args:
             name_or_path: "handseg-lite" (bundled with the package), a hub id or local folder of any
-                SAM-family model, an original `segment-anything` `.pth`, an adapter folder, or the
-                folder of a baseline that `handseg finetune` trained.
+                SAM-family model, an original `segment-anything` `.pth`, or an adapter folder.
             adapter: folder or hub id of a PEFT adapter to put on top of the model.
             device: None takes the CPU for a model with ONNX graphs, as the bundled one, and for
                 others a GPU where there is one. "cuda" takes torch and the GPU.
@@ -101,13 +107,10 @@ class HandSegmenter:
         """
         folder = home(name_or_path)
         if is_semantic(folder):
-            parts = {"adapter": adapter, "recipe": recipe, "object_adapter": object_adapter}
-            parts["ONNX graphs"] = "onnx" if backend == "onnx" else None
-            for name, part in parts.items():
-                if part is not None:
-                    raise ModelError(f"{folder} takes no prompts and no {name}, got one")
-            with needing_extras(str(folder)):
-                return cls(SemanticModel.from_pretrained(folder, device, dtype), None, landmarker)
+            raise ModelError(
+                f"{folder}: a network that labels whole photos, not a SAM-family model; "
+                "handseg.load_segmenter loads either"
+            )
         if adapter is None and is_adapter(Path(folder)):
             adapter, folder = folder, home(base_of_adapter(Path(folder)))
         if adapter is not None:
@@ -133,15 +136,9 @@ class HandSegmenter:
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
-        if self.takes_prompts:
-            self.recipe.save(folder)
+        self.recipe.save(folder)
         if self._objects is not None:
             self._objects.save(Path(folder) / OBJECT_FOLDER)
-
-    @property
-    def takes_prompts(self) -> bool:
-        """Whether the model is of the SAM family; others label whole photos."""
-        return not isinstance(self.model, SemanticModel)
 
     def __enter__(self) -> HandSegmenter:
         return self
@@ -155,23 +152,39 @@ class HandSegmenter:
         self.close()
 
     def close(self) -> None:
-        """Free MediaPipe's graph. The segmenter makes a new one if it is used again."""
+        """Leave MediaPipe's graphs to the next segmenter. Used again, this one takes some again."""
         if self._landmarker is not None and self._owns_landmarker:
             self._landmarker.close()
             self._landmarker = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self._owns_landmarker:
+            state["_landmarker"] = None
+        if self._load_objects is not None:
+            state["_objects"] = None
+        return state
+
     @property
     def landmarker(self) -> HandLandmarker:
         """The landmark stage, made when it is first needed."""
-        if self._landmarker is None:
-            self._landmarker = HandLandmarker()
-        return self._landmarker
+        with self._loading:
+            if self._landmarker is None:
+                self._landmarker = HandLandmarker(finder=HandFinder())
+            return self._landmarker
+
+    def warm_up(self) -> None:
+        """Start MediaPipe."""
+        self.landmarker  # noqa: B018 - made when it is first asked for
 
     def share(self) -> HandSegmenter:
-        """Another segmenter, for another thread: it shares model, recipe and object stage with
-        this one and makes a default landmarker of its own. Close it, too.
+        """Another segmenter, for another thread. Close it, too.
+
+        It shares model, recipe and object stage with this one and makes a landmarker of its own.
         """
-        load_objects = None if self._load_objects is None else lambda: self.object_stage
+        load_objects = (
+            None if self._load_objects is None else partial(getattr, self, "object_stage")
+        )
         return HandSegmenter(self.model, self.recipe, load_objects=load_objects)
 
     def check_objects(self) -> None:
@@ -180,10 +193,7 @@ class HandSegmenter:
         Raises:
             ModelError: if there is nothing for this model that cuts out what hands hold.
         """
-        if isinstance(self.model, SemanticModel):
-            check_labels_objects(self.model)
-        else:
-            self.object_stage  # noqa: B018 - loaded when it is first asked for
+        self.object_stage  # noqa: B018 - loaded when it is first asked for
 
     @property
     def object_stage(self) -> ObjectStage:
@@ -202,19 +212,8 @@ class HandSegmenter:
                 self._objects = self._load_objects()
             return self._objects
 
-    def segment(
-        self,
-        image: ImageSource,
-        *,
-        boxes: Any = None,
-        points: Any = None,
-        labels: Any = None,
-        landmarks: Any = None,
-        max_hands: int = 4,
-        forearm: bool | None = None,
-        holes: Holes = "keep",
-        objects: bool = False,
-    ) -> HandSegmentation:
+    @documents_options(SegmentOptions)
+    def segment(self, image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmentation:
         """Cut the hands out of one photo.
 
         With no prompts, MediaPipe finds the hands. Boxes, points or landmarks of your own take its
@@ -225,21 +224,7 @@ class HandSegmenter:
                 a JPEG over 2,560 px, given by path or bytes, hands are looked for on a reduced copy
                 while it is decoded: landmarks may lie elsewhere than in its array's, by 0.004 hand
                 sizes in the median and 0.025 in one of 20 hands measured.
-            boxes: (K, 4) or (4,), xyxy in px.
-            points: (K, P, 2) or (P, 2), x, y in px: on the hand where the label is 1, off it where
-                it is 0. With boxes or landmarks, K must be theirs.
-            labels: (K, P) or (P,) of 1 and 0; None takes every point for one on the hand.
-            landmarks: (K, 21, 2) or (21, 2), x, y in px, in MediaPipe's order.
-            max_hands: the most hands that MediaPipe may find; the surest are taken.
-            forearm: False ends the mask at a line across the wrist, True takes in a bare forearm;
-                None does as the recipe says, which came with the weights.
-            holes: "keep" leaves out what the model leaves out (but for pinholes), "fill" takes
-                what lies on the palm or across a finger for hand: coin, ring, watch, bracelet. Gaps
-                between spread fingers stay. It needs landmarks.
-            objects: also cut out what each hand holds: `Hand.object_mask`, empty where it holds
-                nothing. Where the object is clearly surer it takes pixels from the hand, whose
-                mask may so differ from that without `objects`. It needs landmarks, MediaPipe's or
-                your own. Experimental: handseg-lite's misses many and sees some in empty hands.
+            **options: see `SegmentOptions`.
 
         Returns:
             The hands, none if there is none to be found.
@@ -247,22 +232,15 @@ class HandSegmenter:
         Raises:
             ImageError: if the image cannot be read.
             ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo, or
-                the model knows neither prompts nor landmarks and is given what needs them, or there
-                are no landmarks for `objects`.
+                there are no landmarks for `objects`.
             ModelError: if there is no object adapter for `objects`.
+            TypeError: if there is no such option.
         """
-        prompted = any(given is not None for given in (boxes, points, labels, landmarks))
-        photo = self.embed(image) if prompted else self._look(image)
-        return photo.segment(
-            boxes=boxes,
-            points=points,
-            labels=labels,
-            landmarks=landmarks,
-            max_hands=max_hands,
-            forearm=forearm,
-            holes=holes,
-            objects=objects,
+        options = complete(options)
+        photo = (
+            self.embed(image) if given_prompts(options) else self._look(image, options["finder"])
         )
+        return photo.segment(**options)
 
     def embed(self, image: ImageSource) -> EmbeddedPhoto:
         """Take a photo in for any number of prompts, where `segment` is for one set of them.
@@ -270,54 +248,36 @@ class HandSegmenter:
         Raises:
             ImageError: if the image cannot be read.
         """
-        return EmbeddedPhoto(self, load_image(image))
+        return EmbeddedPhoto(self, read_image(image))
 
-    def _look(self, image: ImageSource) -> EmbeddedPhoto:
+    def _look(self, image: ImageSource, finder: bool) -> EmbeddedPhoto:
         """As `embed`; the hands of a large JPEG file are looked for while it is decoded."""
-        if not self.takes_prompts:
-            return self.embed(image)
         with load_with_preview(image, VIEW_SIDE) as (small, load):
-            found = None if small is None else self.landmarker.detect(small)
+            found = None if small is None else self.landmarker.find(small, finder)
             photo = load()
         if small is None or found is None:
             return EmbeddedPhoto(self, photo)
-        factor = np.array(photo.shape[1::-1]) / small.shape[1::-1]
-        return EmbeddedPhoto(self, photo, [hand.resized(factor) for hand in found])
+        factor = np.array(photo.pixels.shape[1::-1]) / small.shape[1::-1]
+        return EmbeddedPhoto(self, photo, {finder: [hand.resized(factor) for hand in found]})
 
+    @documents_options(BatchOptions)
     def segment_batch(
-        self,
-        images: Iterable[ImageSource],
-        *,
-        max_hands: int = 4,
-        forearm: bool | None = None,
-        holes: Holes = "keep",
-        objects: bool = False,
+        self, images: Iterable[ImageSource], **options: Unpack[BatchOptions]
     ) -> list[HandSegmentation]:
         """Cut the hands out of several photos; all regions go through the model in batches.
 
-        The photos are held in memory together: for a folder, call it on a few at a time. The
-        options are those of `segment`.
+        The photos are held in memory together: for a folder, call it on a few at a time.
+
+        Args:
+            images: each as `segment` takes it.
+            **options: see `BatchOptions`.
+
+        Returns:
+            One result a photo, in their order.
+
+        Raises:
+            As `segment` does.
         """
-        check_max_hands(max_hands)
-        check_holes(holes)
-        photos = [self._look(image) for image in images]
-        if isinstance(self.model, SemanticModel):
-            return [
-                photo.segment(forearm=forearm, holes=holes, objects=objects) for photo in photos
-            ]
-        stage = self.object_stage if objects else None
-        recipe = self.recipe.with_forearm(forearm)
-        requests = [photo.requests(recipe, max_hands) for photo in photos]
-        hands = predict_hands(self.model, recipe, list(chain(*requests)), holes)
-        if stage is not None:
-            seen = [
-                photo.for_objects
-                for photo, some in zip(photos, requests, strict=True)
-                for _ in some
-            ]
-            hands = add_objects(stage, seen, hands)
-        each = iter(hands)
-        return [
-            HandSegmentation(photo.image, tuple(islice(each, len(some))))
-            for photo, some in zip(photos, requests, strict=True)
-        ]
+        check_names("segment_batch", options, BatchOptions)
+        whole = complete(options)
+        return segment_photos(self, [self._look(image, whole["finder"]) for image in images], whole)

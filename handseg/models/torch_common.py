@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ import numpy as np
 import torch
 
 from handseg.models.interface import Embeddings
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP would wait for threads that are not in the forked process.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ def pixel_values(
     return ((images - offset) / scale).to(dtype)
 
 
-def image_embeddings(model: Any, pixels: torch.Tensor) -> dict[str, torch.Tensor | list]:
+def image_embeddings(
+    model: Any, pixels: torch.Tensor
+) -> dict[str, torch.Tensor | list[torch.Tensor]]:
     """What a transformers SAM-family `model` makes of `pixels` (N, 3, S, S), by argument name.
 
     Gradients flow, if they are enabled.

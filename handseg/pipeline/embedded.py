@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from handseg.landmarks import HandLandmarks
-from handseg.models.semantic.model import SemanticModel
+from handseg.io.images import LoadedImage
+from handseg.landmarks import FoundHand, HandBox
 from handseg.pipeline.held_objects import add_objects
-from handseg.pipeline.run import Holes, RegionEmbeddings, Request, check_holes, predict_hands
-from handseg.pipeline.semantic import label_photo
+from handseg.pipeline.options import SegmentOptions, complete, documents_options, given_prompts
+from handseg.pipeline.predict import RegionEmbeddings, Request, predict_hands, requests_of
 from handseg.pipeline.stages import Stages
 from handseg.prompts import PromptRecipe
 from handseg.prompts.user import user_prompts
 from handseg.results import HandSegmentation
+from handseg.results.hand import Hand
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+LEAST_IOU = 0.75
+"""Predicted IoU from which on a box of the finder's holds a hand. Chosen, like the scores in
+`handseg.landmarks.second_look`, on held-out pictures: most clouds and leaves are below."""
 
 
 class EmbeddedPhoto:
@@ -27,98 +35,90 @@ class EmbeddedPhoto:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        for_objects: the same photo as the object stage has encoded it.
+        dpi: px an inch across and down; None if the file gave none.
     """
 
     def __init__(
         self,
         stages: Stages,
-        image: np.ndarray,
-        found: list[HandLandmarks] | None = None,
+        loaded: LoadedImage,
+        found: Mapping[bool, list[FoundHand]] | None = None,
     ) -> None:
-        self.image = image
+        self.image, self.dpi = loaded.pixels, loaded.dpi
         self._stages = stages
-        self.for_objects = RegionEmbeddings(image)
-        self._encoded = RegionEmbeddings(image)
-        self._found = found  # None until hands are looked for
+        self._for_objects = RegionEmbeddings(self.image)
+        self._encoded = RegionEmbeddings(self.image)
+        self._found = dict(found or {})  # With the finder, and without.
 
-    def segment(
-        self,
-        *,
-        boxes: Any = None,
-        points: Any = None,
-        labels: Any = None,
-        landmarks: Any = None,
-        max_hands: int = 4,
-        forearm: bool | None = None,
-        holes: Holes = "keep",
-        objects: bool = False,
-    ) -> HandSegmentation:
+    @documents_options(SegmentOptions)
+    def segment(self, **options: Unpack[SegmentOptions]) -> HandSegmentation:
         """Cut the hands out; takes and raises what `HandSegmenter.segment` does.
 
         To correct a hand that was found, prompt it with its landmarks and points of your own:
         `photo.segment(landmarks=hand.landmarks, points=[[x, y]], labels=[0])`.
+
+        Args:
+            **options: see `SegmentOptions`.
         """
-        check_max_hands(max_hands)
-        check_holes(holes)
-        stages = self._stages
-        if isinstance(stages.model, SemanticModel):
-            own = {"boxes": boxes, "points": points, "labels": labels, "landmarks": landmarks}
-            _check_no_prompts(forearm=forearm, holes=None if holes == "keep" else holes, **own)
-            hands = label_photo(stages.model, self.image, objects)
-            return HandSegmentation(self.image, tuple(hands))
-        if objects and landmarks is None and not (boxes is None and points is None):
-            raise ValueError(
-                "objects needs landmarks: boxes and points do not say how a hand holds; give "
-                "landmarks, too, or no prompts at all"
-            )
-        stage = stages.object_stage if objects else None
-        recipe = stages.recipe.with_forearm(forearm)
-        if all(value is None for value in (boxes, points, labels, landmarks)):
-            requests = self.requests(recipe, max_hands)
-        else:
+        (result,) = segment_photos(self._stages, [self], complete(options))
+        return result
+
+    def _requests(self, recipe: PromptRecipe, options: SegmentOptions) -> list[Request]:
+        """What there is to segment, by the caller's prompts or else by MediaPipe's findings."""
+        if given_prompts(options):
             height, width = self.image.shape[:2]
             prompts = user_prompts(
                 height,
                 width,
                 recipe,
-                boxes=boxes,
-                points=points,
-                labels=labels,
-                landmarks=landmarks,
+                boxes=options["boxes"],
+                points=options["points"],
+                labels=options["labels"],
+                landmarks=options["landmarks"],
             )
-            requests = [Request(self._encoded, one) for one in prompts]
-        hands = predict_hands(stages.model, recipe, requests, holes)
-        if stage is not None:
-            hands = add_objects(stage, [self.for_objects] * len(hands), hands)
-        return HandSegmentation(self.image, tuple(hands))
-
-    def requests(self, recipe: PromptRecipe, max_hands: int) -> list[Request]:
-        """What there is to segment, by MediaPipe's findings."""
-        landmarker = self._stages.landmarker
+            return [Request(self._encoded, one) for one in prompts]
+        landmarker, max_hands = self._stages.landmarker, options["max_hands"]
         if max_hands > (most := landmarker.max_hands):
             raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
-        if self._found is None:
-            self._found = landmarker.detect(self.image)
-        height, width = self.image.shape[:2]
-        requests = []
-        for hand in self._found[:max_hands]:
-            try:
-                prompts = recipe.prompts(hand.points, height, width)
-            except ValueError:  # MediaPipe may place a hand wholly outside of the photo
-                continue
-            requests.append(Request(self._encoded, prompts, hand))
-        return requests
+        finder = options["finder"]
+        if finder not in self._found:
+            self._found[finder] = landmarker.find(self.image, finder)
+        return requests_of(self._encoded, self._found[finder][:max_hands], recipe)
 
 
-def _check_no_prompts(**given: Any) -> None:
-    if names := [name for name, value in given.items() if value is not None]:
+def segment_photos(
+    stages: Stages, photos: Sequence[EmbeddedPhoto], options: SegmentOptions
+) -> list[HandSegmentation]:
+    """One result for each of `photos`; all their regions go through the model in batches.
+
+    `options` are complete, and their prompts are for one photo.
+    """
+    objects, prompts = options["objects"], given_prompts(options)
+    if objects and {"boxes", "points"} & {*prompts} and "landmarks" not in prompts:
         raise ValueError(
-            f"{' and '.join(names)}: a model that labels whole photos knows neither prompts nor "
-            "landmarks"
+            "objects needs landmarks: boxes and points do not say how a hand holds; give "
+            "landmarks, too, or no prompts at all"
         )
+    stage = stages.object_stage if objects else None
+    recipe = stages.recipe.with_forearm(options["forearm"])
+    requests = [photo._requests(recipe, options) for photo in photos]
+    owners = [photo for photo, some in zip(photos, requests, strict=True) for _ in some]
+    asked = list(chain(*requests))
+    hands = predict_hands(stages.model, recipe, asked, options["holes"])
+    kept = [index for index, pair in enumerate(zip(asked, hands, strict=True)) if _shows(*pair)]
+    hands, owners = [hands[index] for index in kept], [owners[index] for index in kept]
+    if stage is not None:
+        hands = add_objects(stage, [photo._for_objects for photo in owners], hands)
+    return [
+        HandSegmentation(
+            photo.image,
+            tuple(hand for hand, owner in zip(hands, owners, strict=True) if owner is photo),
+            photo.dpi,
+        )
+        for photo in photos
+    ]
 
 
-def check_max_hands(max_hands: int) -> None:
-    if max_hands < 1:
-        raise ValueError(f"max_hands must be at least 1, got {max_hands}")
+def _shows(request: Request, hand: Hand) -> bool:
+    """Whether there is a hand: where the finder alone saw it, the model has to see one, too."""
+    return not isinstance(request.found, HandBox) or hand.predicted_iou >= LEAST_IOU

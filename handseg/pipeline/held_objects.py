@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from handseg.models import MaskModel, load_mask_model
 from handseg.models.adapters import local_adapter
 from handseg.models.bundled import LITE_FOLDER, LITE_OBJECT_FOLDER
 from handseg.models.region import Region
-from handseg.pipeline.run import (
+from handseg.pipeline.predict import (
     ENCODER_BATCH,
     RegionEmbeddings,
     Request,
@@ -26,10 +26,11 @@ from handseg.pipeline.run import (
     embed_regions,
 )
 from handseg.postprocess.cleanup import drop_detached, smooth_logits
-from handseg.postprocess.edges import follow_edges
+from handseg.postprocess.refine import follow_edges
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import RECIPE_FILE
 from handseg.results.hand import Hand, shrink_to_photo
+from handseg.runtime.connected import Components
 from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class ObjectWeights:
     model: str | Path
     adapter: Path | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self == _bundled_weights():  # Elsewhere on another machine.
+            return _bundled_weights, ()
+        return ObjectWeights, (self.model, self.adapter)
+
     def load(
         self, device: str | torch.device | None, dtype: str | torch.dtype | None
     ) -> ObjectStage:
@@ -105,21 +111,29 @@ def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> O
     if (Path(model) / OBJECT_FOLDER / RECIPE_FILE).is_file():
         return ObjectWeights(Path(model) / OBJECT_FOLDER)
     if Path(model) == LITE_FOLDER:
-        return ObjectWeights(model, LITE_OBJECT_FOLDER)
+        return _bundled_weights()
     return None
+
+
+def _bundled_weights() -> ObjectWeights:
+    return ObjectWeights(LITE_FOLDER, LITE_OBJECT_FOLDER)
 
 
 def add_objects(
     stage: ObjectStage, photos: Sequence[RegionEmbeddings], hands: Sequence[Hand]
 ) -> list[Hand]:
-    """`hands`, which have landmarks, with what each holds.
+    """`hands` with what each holds; without landmarks, a hand is taken to hold nothing.
 
     `photos` has the photo of each hand, encoded by this stage's model alone.
     """
-    done = []
-    for start in range(0, len(hands), ENCODER_BATCH):
-        part = slice(start, start + ENCODER_BATCH)
-        done += _add_to_chunk(stage, photos[part], hands[part])
+    nothing = np.zeros((0, 0), np.uint8)
+    done = [replace(hand, object_patch=nothing) for hand in hands]
+    known = [number for number, hand in enumerate(hands) if hand.landmarks is not None]
+    for start in range(0, len(known), ENCODER_BATCH):
+        part = known[start : start + ENCODER_BATCH]
+        added = _add_to_chunk(stage, [photos[one] for one in part], [hands[one] for one in part])
+        for number, hand in zip(part, added, strict=True):
+            done[number] = hand
     return done
 
 
@@ -168,11 +182,10 @@ def _before_wrist(hand: Hand, region: Region, size: int) -> np.ndarray:
 
 def _without_specks(alpha: np.ndarray, hand: Hand) -> np.ndarray:
     """`alpha` (h, w) uint8 without islands too small to be told from errors."""
-    count, islands = cv2.connectedComponents((alpha > 0).astype(np.uint8))
-    areas = np.bincount(islands[alpha >= 128], minlength=count)
     assert hand.landmarks is not None
-    small = areas < SMALLEST * hand_size(hand.landmarks) ** 2
-    return np.where(small[islands], 0, alpha).astype(np.uint8)
+    islands = Components.of(alpha > 0, 8)
+    small = islands.sums(alpha >= 128) < SMALLEST * hand_size(hand.landmarks) ** 2
+    return np.where(small[islands.labels], 0, alpha).astype(np.uint8)
 
 
 def _cut_out(hand: Hand, patch: np.ndarray, offset: tuple[int, int]) -> Hand:
@@ -197,5 +210,6 @@ def _cut_out(hand: Hand, patch: np.ndarray, offset: tuple[int, int]) -> Hand:
         landmarks=hand.landmarks,
         handedness=hand.handedness,
         handedness_score=hand.handedness_score,
+        detection_score=hand.detection_score,
     )
     return replace(rest, object_patch=patch, object_offset=offset)

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from handseg.landmarks import HandLandmarker
 from handseg.models import MaskModel
-from handseg.models.semantic.model import SemanticModel
 from handseg.pipeline.held_objects import ObjectStage
 from handseg.prompts import PromptRecipe
 
@@ -14,11 +13,15 @@ from handseg.prompts import PromptRecipe
 class Stages(Protocol):
     """What a segmenter consists of; a landmarker and an object stage are made when first needed."""
 
-    model: MaskModel | SemanticModel
+    model: MaskModel
     recipe: PromptRecipe
 
     @property
-    def landmarker(self) -> HandLandmarker: ...
+    def landmarker(self) -> HandLandmarker:
+        """Finds hands."""
+        ...
 
     @property
-    def object_stage(self) -> ObjectStage: ...
+    def object_stage(self) -> ObjectStage:
+        """Cuts out what hands hold."""
+        ...

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from handseg.prompts.batch import POSITIVE
+from handseg.runtime.connected import Components
 
 _SCALE = 2  # Resolution of the colours that are looked at, in px a logit.
 _REACH = 0.28  # How far from a click the mask may change at most, as a share of the region's side,
@@ -87,7 +88,7 @@ def _split(
     cv2.grabCut(
         np.clip(colors + noise, 0, 255).astype(np.uint8),
         trimap,
-        None,
+        (0, 0, 0, 0),  # of no account with a mask
         models[0],
         models[1],
         _ITERATIONS,
@@ -100,5 +101,5 @@ def _around(change: np.ndarray, x: int, y: int) -> np.ndarray:
     """The part of `change` that holds the click, without slivers along the mask's contour."""
     solid = cv2.morphologyEx(change.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     cv2.circle(solid, (x, y), _DISC, 1, -1)
-    _, parts = cv2.connectedComponents(solid, connectivity=4)
-    return parts == parts[y, x]
+    parts = Components.of(solid, 4)
+    return parts.at([(x, y)])[parts.labels]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from handseg.runtime.connected import Components
+
 
 def prompts_from_mask(
     mask: np.ndarray, points: int = 5, smallest: float = 0.05
@@ -24,17 +26,17 @@ def prompts_from_mask(
         Boxes (K, 4) float32 xyxy px, the largest island's first, and points (K, points, 2) float32
         x, y px. K is 0 for an empty mask.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    order = [1 + int(i) for i in np.argsort(-areas, kind="stable")] if count > 1 else []
+    if not mask.any():  # OpenCV refuses masks of no pixels.
+        return np.zeros((0, 4), np.float32), np.zeros((0, points, 2), np.float32)
+    islands = Components.of(mask, 8)
     boxes, clicks = [], []
-    for index in order:
-        if stats[index, cv2.CC_STAT_AREA] < smallest * areas.max():
+    for index in np.argsort(-islands.areas[1:], kind="stable") + 1:
+        if islands.areas[index] < smallest * islands.areas.max():
             break
-        x, y, width, height = (int(value) for value in stats[index, :4])
+        x, y, width, height = islands.boxes[index].tolist()
         if min(width, height) < 2:
             continue
-        island = labels[y : y + height, x : x + width] == index
+        island = islands.labels[y : y + height, x : x + width] == index
         boxes.append([x, y, x + width - 1, y + height - 1])
         clicks.append(_deepest(island, points) + np.array([x, y]))
     return (

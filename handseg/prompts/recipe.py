@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -85,6 +85,9 @@ class PromptRecipe:
         outline: how far outside of the edge that is seen the contour runs (inside: negative), in
             hand sizes. Tuning measures it on its masks, which may be drawn generously or tightly.
     """
+
+    # For runs' settings, which hold one: unknown keys and wrong types are errors there, too.
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
     positives: tuple[str, ...] = ("palm", "joints", "tips")
     negatives: tuple[str, ...] = ("gaps", "wrist")
@@ -183,12 +186,43 @@ class PromptRecipe:
             self.skeleton,
         )
 
+    def box_prompts(
+        self, box: np.ndarray, wrist: np.ndarray, height: int, width: int
+    ) -> HandPrompts:
+        """Prompts for a hand of which no more is known than where it is.
+
+        Args:
+            box: (4,) xyxy px, around the hand to its wrist; may reach out of the photo.
+            wrist: (2,) unit vector, x, y, from the box' middle to the wrist.
+            height: of the photo, in pixels.
+            width: of the photo, in pixels.
+
+        Raises:
+            ValueError: if less than a pixel of the box is in the photo.
+        """
+        low, high = box[:2], box[2:]
+        arm = self.forearm * (high - low).max() / 2 * wrist
+        around = np.concatenate([np.minimum(low, low + arm), np.maximum(high, high + arm)])
+        frame = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
+        around = np.clip(around, 0, frame).astype(np.float32)
+        if (around[2:] - around[:2]).min() < 1:
+            raise ValueError(
+                f"box must show a hand in the photo of {width} x {height} px, got {box.tolist()}"
+            )
+        none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+        return HandPrompts(*none, around, around)
+
     def to_dict(self) -> dict[str, Any]:
+        """All settings by name, fit for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptRecipe:
-        """Unknown keys are a ValueError that names them."""
+        """Make a recipe of what `to_dict` gives; what is left out keeps its default.
+
+        Raises:
+            ValueError: if a key is unknown or a value cannot be.
+        """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise ValueError(
@@ -198,6 +232,7 @@ class PromptRecipe:
         return cls(**values)
 
     def save(self, folder: str | Path) -> None:
+        """Write the recipe into `folder`, an existing one, from where `load` reads it."""
         text = json.dumps(self.to_dict(), indent=2) + "\n"
         with write_atomic(Path(folder) / RECIPE_FILE) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -214,7 +249,7 @@ class PromptRecipe:
         # PyYAML takes JSON's 1e-05 for a string.
         parse = json.loads if file.suffix == ".json" else yaml.safe_load
         try:
-            values = parse(file.read_text(encoding="utf-8"))
+            values = parse(file.read_text(encoding="utf-8-sig"))
         except (yaml.YAMLError, ValueError) as error:
             raise ValueError(f"{file} is not a YAML or JSON file: {error}") from error
         if not isinstance(values, dict):

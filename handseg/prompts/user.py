@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -11,21 +11,42 @@ from handseg.landmarks.anatomy import hand_size
 from handseg.prompts.batch import POSITIVE
 from handseg.prompts.recipe import HandPrompts, PromptRecipe
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class UserPrompts(TypedDict, total=False):
+    """Prompts of a caller's own.
+
+    Attributes:
+        boxes: (K, 4) or (4,), xyxy in px: one hand for each box.
+        points: (K, P, 2) or (P, 2), x, y in px: P points for each hand. With boxes or landmarks, K
+            must match theirs.
+        labels: (K, P) or (P,), 1 for a point on the hand and 0 for one off it; None takes all
+            points as on the hand.
+        landmarks: (K, 21, 2) or (21, 2), x, y in px, in MediaPipe's order.
+    """
+
+    boxes: ArrayLike | None
+    points: ArrayLike | None
+    labels: ArrayLike | None
+    landmarks: ArrayLike | None
+
 
 def user_prompts(
     height: int,
     width: int,
     recipe: PromptRecipe,
     *,
-    boxes: Any = None,
-    points: Any = None,
-    labels: Any = None,
-    landmarks: Any = None,
+    boxes: ArrayLike | None = None,
+    points: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    landmarks: ArrayLike | None = None,
 ) -> list[HandPrompts]:
     """The prompts of each hand that a caller names in a photo of `height` x `width` px.
 
-    Boxes, points, labels and landmarks are as `HandSegmenter.segment` takes them. No boxes or
-    landmarks, as a detector gives for a photo without hands, are no prompts.
+    They are as in `UserPrompts`. No boxes or landmarks, as a detector gives for a photo without
+    hands, are no prompts.
 
     Raises:
         ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
@@ -72,7 +93,11 @@ def user_prompts(
 
 
 def _with_clicks(
-    hand: HandPrompts, points: np.ndarray, labels: np.ndarray, recipe: PromptRecipe, frame: Any
+    hand: HandPrompts,
+    points: np.ndarray,
+    labels: np.ndarray,
+    recipe: PromptRecipe,
+    frame: np.ndarray,
 ) -> HandPrompts:
     """`hand` with more points; those on the hand widen what is looked at until it holds them."""
     roi_box, on_it = hand.roi_box, points[labels == POSITIVE]
@@ -93,7 +118,7 @@ def _with_clicks(
     )
 
 
-def _labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _labels(value: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
     """`value` as int64 of `shape`, one label a point; all positive if it is None."""
     if value is None:
         return np.full(shape, POSITIVE, np.int64)
@@ -107,7 +132,7 @@ def _labels(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _hands(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _hands(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """As `_array`, but there may be no hands: an empty list, or an array of (0, ...)."""
     empty = isinstance(value, list | tuple) and not value
     if empty or getattr(value, "shape", None) in ((0,), (0, *shape)):
@@ -124,7 +149,7 @@ def _detached(value: Any) -> Any:
     return value
 
 
-def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """`value` as float32 with one leading axis for the hands; -1 in `shape` fits any length."""
     value = _detached(value)
     try:

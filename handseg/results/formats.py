@@ -43,6 +43,7 @@ def coco(
                 "score": hand.predicted_iou,
                 "handedness": hand.handedness,
                 "handedness_score": hand.handedness_score,
+                "detection_score": hand.detection_score,
             }
         )
         held = hand.object_mask
@@ -92,6 +93,7 @@ def numbers(shape: tuple[int, ...], hands: Sequence[Hand]) -> dict[str, Any]:
                 "landmarks": None if hand.landmarks is None else _rounded(hand.landmarks),
                 "handedness": hand.handedness,
                 "handedness_score": hand.handedness_score,
+                "detection_score": hand.detection_score,
                 "predicted_iou": hand.predicted_iou,
                 "area": hand.area,
                 **_object_numbers(hand),

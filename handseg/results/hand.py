@@ -24,10 +24,12 @@ class Hand:
         box: (4,) float32 xyxy px, from the centre of the mask's first column and row to that of
             its last; where the mask is empty, the box that the model was prompted with.
         landmarks: (21, 2) float32 x, y px in MediaPipe's order, which may lie outside of the
-            photo; None where the user prompted with other things.
+            photo; None where the user prompted with other things, or only the hand finder saw the
+            hand.
         handedness: "left" or "right"; None where the user prompted.
-        handedness_score: MediaPipe's confidence in `handedness`, 0..1; None where the user
-            prompted.
+        handedness_score: confidence in `handedness`, 0..1; None where the user prompted.
+        detection_score: how sure the hand finder is that there is a hand, 0..1; None where the user
+            prompted or it was not asked.
         predicted_iou: the model's own estimate of the mask's IoU.
         object_patch: (h, w) uint8, what the hand holds, kept as `patch` is; of no size where it
             holds nothing; None where that was not asked for.
@@ -45,6 +47,7 @@ class Hand:
     landmarks: np.ndarray | None = None
     handedness: str | None = None
     handedness_score: float | None = None
+    detection_score: float | None = None
     object_patch: np.ndarray | None = None
     object_offset: tuple[int, int] = (0, 0)
 
@@ -60,7 +63,7 @@ class Hand:
             raise ValueError(f"landmarks must be (21, 2) and finite, got {kind(points)}")
         if self.handedness not in ("left", "right", None):
             raise ValueError(f'handedness must be "left", "right" or None, got {self.handedness!r}')
-        for name in ("predicted_iou", "handedness_score"):
+        for name in ("predicted_iou", "handedness_score", "detection_score"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value):
                 raise ValueError(f"{name} must be finite, got {value}")
@@ -88,6 +91,7 @@ class Hand:
         landmarks: np.ndarray | None = None,
         handedness: str | None = None,
         handedness_score: float | None = None,
+        detection_score: float | None = None,
     ) -> Hand:
         """Keep what `alpha` shows of a hand, and no more.
 
@@ -97,7 +101,14 @@ class Hand:
             offset: x, y of the photo's pixel under the first one of `alpha`; may be negative.
             image_shape: height, width of the photo.
             prompt_box: (4,) xyxy px, `box` in case that no pixel's alpha reaches one half.
-            predicted_iou: as in the class, like all that follow.
+            predicted_iou: what the model expects of the mask.
+            landmarks: (21, 2) x, y px, if there are any.
+            handedness: "left", "right" or None.
+            handedness_score: how sure of that, 0..1.
+            detection_score: how sure it is that there is a hand, 0..1, or None.
+
+        Raises:
+            ValueError: if an array has another shape, type or range.
         """
         if alpha.ndim != 2:
             raise ValueError(f"alpha must be (h, w), got {kind(alpha)}")
@@ -118,6 +129,7 @@ class Hand:
             landmarks,
             handedness,
             handedness_score,
+            detection_score,
         )
 
     @property
@@ -171,11 +183,13 @@ def shrink_to_photo(
 
 
 def window(patch: np.ndarray, offset: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the photo under `patch`, whose first pixel is at `offset` x, y."""
     x, y = offset
     return slice(y, y + patch.shape[0]), slice(x, x + patch.shape[1])
 
 
 def paint(patch: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """`patch` (h, w, ...) at `offset` x, y on an empty picture of `shape` (height, width)."""
     canvas = np.zeros((*shape, *patch.shape[2:]), patch.dtype)
     canvas[window(patch, offset)] = patch
     return canvas
@@ -194,12 +208,14 @@ def grown(
 
 
 def to_float(patch: np.ndarray) -> np.ndarray:
+    """Alpha of uint8 as float32 in 0..1."""
     return np.divide(patch, 255, dtype=np.float32)
 
 
 def _extent(patch: np.ndarray) -> tuple[int, int, int, int]:
     """x, y, width and height of what is not 0 in a uint8 `patch`; all 0 if nothing is."""
-    return cv2.boundingRect(patch) if patch.size else (0, 0, 0, 0)
+    x, y, width, height = cv2.boundingRect(patch) if patch.size else (0, 0, 0, 0)
+    return x, y, width, height
 
 
 def _to_uint8(alpha: np.ndarray) -> np.ndarray:
@@ -215,4 +231,5 @@ def _to_uint8(alpha: np.ndarray) -> np.ndarray:
 
 
 def kind(array: np.ndarray) -> str:
+    """Shape and dtype, for messages."""
     return f"{array.shape} {array.dtype}"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageShow
 
+from handseg.errors import ImageError
 from handseg.io.files import save_image
 from handseg.io.images import ImageSource
 from handseg.postprocess import matting
@@ -34,6 +35,7 @@ class HandSegmentation:
     Attributes:
         image: (H, W, 3) uint8 RGB, the photo.
         hands: one `Hand` each, all of this photo's size.
+        dpi: the photo's resolution, px an inch across and down; None if its file gave none.
 
     Raises:
         ValueError: if `image` is no RGB photo or a hand is of another photo's size.
@@ -41,6 +43,7 @@ class HandSegmentation:
 
     image: np.ndarray
     hands: tuple[Hand, ...] = ()
+    dpi: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -58,6 +61,15 @@ class HandSegmentation:
 
     def __iter__(self) -> Iterator[Hand]:
         return iter(self.hands)
+
+    def __str__(self) -> str:
+        """How many hands in how large a photo; of each left or right, with `handedness_score`."""
+        height, width = self.image.shape[:2]
+        head = f"{len(self)} hand{'' if len(self) == 1 else 's'}, {width} x {height}"
+        return ": ".join(filter(None, (head, ", ".join(map(_side, self.hands)))))
+
+    def __repr__(self) -> str:
+        return f"<HandSegmentation: {self}>"
 
     @property
     def alpha(self) -> np.ndarray:
@@ -111,6 +123,7 @@ class HandSegmentation:
         self,
         background: ImageSource | tuple[int, int, int] | list[int],
         edge: Edge = "soft",
+        crop: bool = False,
     ) -> Image.Image:
         """The hands before another background, RGB, as large as the photo.
 
@@ -119,6 +132,7 @@ class HandSegmentation:
                 `load_image` takes it, resized and cropped about its centre to cover the photo. A
                 string that is a colour is never looked for as a file; pass a `Path` for that.
             edge: "soft", "hard" or "matte", as in `cutout`.
+            crop: cut the picture down to the hands, as in `cutout`.
 
         Raises:
             ValueError: if `background` is neither colour nor picture, or `edge` is unknown.
@@ -127,6 +141,9 @@ class HandSegmentation:
         picture = overlay.backdrop(background, *self.image.shape[:2])
         if patch.size:
             picture.paste(Image.fromarray(photo), (x, y), Image.fromarray(patch))
+            if crop:
+                height, width = patch.shape
+                return picture.crop((x, y, x + width, y + height))
         return picture
 
     def overlay(
@@ -192,10 +209,21 @@ class HandSegmentation:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the cut-out to `path`, whole or not at all, in the format that its suffix names.
 
+        It has the photo's resolution, and none of its EXIF data.
+
         Raises:
             ImageError: if that format has no transparency (JPEG, BMP), or is unknown.
         """
-        save_image(self.cutout(), path)
+        save_image(self.cutout(), path, self.dpi)
+
+    def show(self) -> None:
+        """Open the overlay in the system's picture viewer; in a notebook, show it there.
+
+        Raises:
+            ImageError: if there is no viewer.
+        """
+        if not ImageShow.show(self.overlay(), "handseg"):
+            raise ImageError("no picture viewer is found; overlay().save(...) writes the picture")
 
     def _repr_png_(self) -> bytes:
         picture = self.overlay()
@@ -235,3 +263,9 @@ class HandSegmentation:
             rows, columns = window(hand.patch, (hand.offset[0] - x, hand.offset[1] - y))
             np.maximum(merged[rows, columns], hand.patch, out=merged[rows, columns])
         return merged, (x, y)
+
+
+def _side(hand: Hand) -> str:
+    if hand.handedness is None or hand.handedness_score is None:
+        return hand.handedness or "hand"
+    return f"{hand.handedness} {hand.handedness_score:.2f}"

@@ -15,6 +15,7 @@ from red_hands import draw_photo, is_red, save_photo
 from red_network import red_labeller
 from torch import nn
 
+from handseg.api import load_segmenter
 from handseg.data.image_mask import find_pairs
 from handseg.errors import ModelError
 from handseg.evaluation.report import write_report
@@ -23,6 +24,7 @@ from handseg.models.semantic.config import NetworkConfig
 from handseg.models.semantic.model import SemanticModel, is_semantic
 from handseg.models.semantic.networks import SmallResidualNet, build_network, statistics
 from handseg.models.semantic.preprocess import STEPS, preprocess
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.segmenter import HandSegmenter
 
 SMALL = NetworkConfig("small_resnet", None, image_size=64, filters=16)
@@ -140,8 +142,7 @@ def test_opening_drops_what_is_thinner_than_its_square() -> None:
 
 def test_a_segmenter_of_one_takes_photos_and_no_prompts(red: SemanticModel) -> None:
     image, mask = draw_photo(ELLIPSE)
-    with HandSegmenter(red) as segmenter:
-        assert not segmenter.takes_prompts
+    with SemanticSegmenter(red) as segmenter:
         result = segmenter.segment(image)
         (hand,) = result
         assert (hand.mask & mask).sum() / (hand.mask | mask).sum() > 0.95
@@ -165,24 +166,26 @@ def test_a_segmenter_of_one_takes_photos_and_no_prompts(red: SemanticModel) -> N
 
 def test_a_photo_without_a_hand_is_an_empty_result(red: SemanticModel) -> None:
     image, _ = draw_photo()
-    assert not HandSegmenter(red).segment(image)
+    assert not SemanticSegmenter(red).segment(image)
 
 
 def test_a_folder_of_one_is_loaded_by_the_segmenter(tmp_path: Path) -> None:
     model = SemanticModel(build_network(SMALL), SMALL)
-    HandSegmenter(model).save_pretrained(tmp_path / "one")
+    SemanticSegmenter(model).save_pretrained(tmp_path / "one")
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
         "config.json",
         "model.safetensors",
     ]
     image, _ = draw_photo(ELLIPSE)
-    with HandSegmenter.from_pretrained(tmp_path / "one", device="cpu") as segmenter:
-        expected = HandSegmenter(model).segment(image).alpha
+    with load_segmenter(tmp_path / "one", device="cpu") as segmenter:
+        expected = SemanticSegmenter(model).segment(image).alpha
         np.testing.assert_allclose(segmenter.segment(image).alpha, expected, atol=1 / 255)
     wrongs = ("adapter", "recipe", "object_adapter")
     for wrong in ({name: tmp_path / "x"} for name in wrongs):
         with pytest.raises(ModelError, match=f"takes no prompts and no {next(iter(wrong))}"):
-            HandSegmenter.from_pretrained(tmp_path / "one", **wrong)
+            load_segmenter(tmp_path / "one", **wrong)
+    with pytest.raises(ModelError, match=r"labels whole photos.*handseg.load_segmenter"):
+        HandSegmenter.from_pretrained(tmp_path / "one")
 
 
 def test_steps_before_the_network() -> None:
@@ -218,7 +221,7 @@ def test_edges_are_painted_where_they_are_and_widened() -> None:
 
 def test_a_second_output_is_what_the_hand_holds() -> None:
     image, mask = draw_photo(ELLIPSE)
-    with HandSegmenter(red_labeller(objects=True)) as segmenter:
+    with SemanticSegmenter(red_labeller(objects=True)) as segmenter:
         (hand,) = segmenter.segment(image, objects=True)
         held = hand.object_mask
         assert held is not None
@@ -228,14 +231,14 @@ def test_a_second_output_is_what_the_hand_holds() -> None:
         (plain,) = segmenter.segment(image)
         assert plain.object_mask is None
     with pytest.raises(ModelError, match="objects: this model labels hand alone"):
-        HandSegmenter(red_labeller()).segment(image, objects=True)
+        SemanticSegmenter(red_labeller()).segment(image, objects=True)
 
 
 def test_it_is_evaluated_without_prompts(red: SemanticModel, tmp_path: Path) -> None:
     mask = save_photo(tmp_path / "images" / "a.png", ELLIPSE)
     (tmp_path / "masks").mkdir()
     Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
-    segmenter = HandSegmenter(red)
+    segmenter = SemanticSegmenter(red)
     evaluation = evaluate_pairs(segmenter, find_pairs(tmp_path))
     assert evaluation.photos[0].metrics.iou > 0.95
     with pytest.raises(ValueError, match=r'prompts must be "none" with this model, got .mask.'):

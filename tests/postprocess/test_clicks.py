@@ -112,7 +112,9 @@ class TestOnPhotos:
         assert not other.mask[y, x]
         palm = hand.landmarks[[0, 5, 17]].mean(0).astype(int)
         assert other.mask[palm[1], palm[0]]
-        changed = np.argwhere(hand.mask != other.mask)
+        # A pixel whose alpha is next to one half may fall to either side of it by rounding.
+        clear = np.abs(hand.alpha - other.alpha) > 0.02
+        changed = np.argwhere((hand.mask != other.mask) & clear)
         assert np.abs(changed - [y, x]).max() < 0.45 * np.ptp(hand.box.reshape(2, 2), axis=0).max()
 
     def test_a_gap_that_is_clicked_open_stays_open(

@@ -11,9 +11,10 @@ from handseg.segmenter import HandSegmenter
 
 
 def test_empty_mask_has_no_prompts() -> None:
-    boxes, points = prompts_from_mask(np.zeros((20, 30), bool))
-    assert boxes.shape == (0, 4)
-    assert points.shape == (0, 5, 2)
+    for shape in ((20, 30), (0, 30), (20, 0), (0, 0)):
+        boxes, points = prompts_from_mask(np.zeros(shape, bool))
+        assert boxes.shape == (0, 4)
+        assert points.shape == (0, 5, 2)
 
 
 def test_box_is_the_islands_own() -> None:

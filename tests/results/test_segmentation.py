@@ -27,6 +27,13 @@ class TestSegmentation:
         assert two_hands.mask.dtype == bool
         np.testing.assert_array_equal(two_hands.mask, one.mask | other.mask)
 
+    def test_says_what_it_holds_in_a_line(self, two_hands: HandSegmentation) -> None:
+        assert str(two_hands) == "2 hands, 8 x 6: left 0.75, hand"
+        assert repr(two_hands) == "<HandSegmentation: 2 hands, 8 x 6: left 0.75, hand>"
+        right = make_hand(SOFT, handedness="right", handedness_score=0.955)
+        assert str(HandSegmentation(make_photo(), [right])) == "1 hand, 8 x 6: right 0.95"  # type: ignore[arg-type]
+        assert str(HandSegmentation(make_photo())) == "0 hands, 8 x 6"
+
     def test_rejects_what_is_no_photo_or_of_another(self) -> None:
         for image in (np.zeros((6, 8), np.uint8), np.zeros((6, 8, 3), np.float32)):
             with pytest.raises(ValueError, match=r"image must be .* uint8 RGB, got"):
@@ -107,7 +114,7 @@ def test_to_dict_survives_json(two_hands: HandSegmentation) -> None:
     np.testing.assert_allclose(landmarks, LANDMARKS, atol=0.006)
     assert first == {
         "box": [2, 2, 4, 2], "handedness": "left", "handedness_score": 0.75, "predicted_iou": 0.9,
-        "area": 3
+        "detection_score": None, "area": 3
     }  # fmt: skip
     assert (second["landmarks"], second["handedness"], second["handedness_score"]) == (
         None,

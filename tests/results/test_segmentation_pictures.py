@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from made_hands import make_disc, make_hand, make_photo, rgba
-from PIL import Image
+from PIL import Image, ImageShow
 
+from handseg.errors import ImageError
 from handseg.results import Edge, Hand, HandSegmentation
 
 
@@ -199,6 +201,25 @@ class TestOverlay:
         with Image.open(io.BytesIO(result._repr_png_())) as picture:
             assert picture.size == (1024, 512)
 
+    def test_show_opens_it_in_a_viewer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[Image.Image] = []
+
+        class Viewer(ImageShow.Viewer):
+            def show_image(self, image: Image.Image, **options: Any) -> int:
+                seen.append(image)
+                return 1
+
+        monkeypatch.setattr(ImageShow, "_viewers", [Viewer()])
+        result = self.scene()
+        result.show()
+        (picture,) = seen
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(result.overlay()))
+
+    def test_show_says_that_there_is_no_viewer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ImageShow, "_viewers", [])
+        with pytest.raises(ImageError, match=r"no picture viewer .* overlay\(\)\.save"):
+            self.scene().show()
+
 
 def test_overlay_of_no_hands_is_the_photo() -> None:
     photo = make_photo()
@@ -214,6 +235,14 @@ class TestSave:
         with Image.open(tmp_path / name) as picture:
             np.testing.assert_array_equal(np.asarray(picture), rgba(two_hands))
         assert [file.name for file in tmp_path.iterdir()] == [name]
+
+    @pytest.mark.parametrize("name", ["hand.png", "hand.tif"])
+    def test_keeps_the_resolution_of_the_photo(
+        self, two_hands: HandSegmentation, tmp_path: Path, name: str
+    ) -> None:
+        replace(two_hands, dpi=(300, 150)).save(tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            assert tuple(map(round, picture.info["dpi"])) == (300, 150)
 
     @pytest.mark.parametrize("name", ["hand.jpg", "hand.JPEG", "hand.bmp", "hand"])
     def test_refuses_what_cannot_be_transparent(

@@ -12,10 +12,7 @@ first and last corner, -1 is the padding that the families add, see `Layout`.
 from __future__ import annotations
 
 import json
-import logging
 import os
-import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,17 +23,14 @@ import numpy as np
 import torch
 
 from handseg.errors import ModelError
+from handseg.models.export.graph import write_graph
 from handseg.models.sam.onnx import DECODER, ENCODER, METADATA, Layout, OnnxMaskModel
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
 from handseg.prompts.batch import PromptBatch
-from handseg.runtime.files import write_atomic
 
 TOLERANCE = 1e-3
 """How far logits may lie from torch's."""
-
-_INLINE = 1_500_000_000
-"""Bytes of weights up to which a graph is one file; a protocol buffer holds 2 GiB at most."""
 
 
 def export_onnx(model: object, folder: str | os.PathLike[str]) -> float:
@@ -63,29 +57,30 @@ def export_onnx(model: object, folder: str | os.PathLike[str]) -> float:
         embeddings = _flat(image_embeddings(model.model, model.pixel_values(crops)))
     names = list(embeddings)
     batch = torch.export.Dim("batch", min=1)
-    _write(
+    write_graph(
         folder / ENCODER,
         _Encoder(model),
         {"crops": torch.from_numpy(crops)},
         {"crops": {0: batch}},
         names,
     )
+    layout = Layout(
+        model.input_size,
+        model.mask_size,
+        pads_boxes=model.model.config.model_type not in ("sam", "sam_hq"),
+    )
     prompts = _token_prompts(model, len(crops))
     first = {0: batch}
     points = {0: batch, 1: torch.export.Dim("points", min=1)}
     shapes = {"points": points, "labels": points, "masks": first, "has_mask": first}
-    _write(
+    write_graph(
         folder / DECODER,
         _Decoder(model.model, names),
         {"embeddings": list(embeddings.values()), **prompts},
         {"embeddings": [first] * len(names), **shapes},
         ["logits", "predicted_iou"],
         [*names, *prompts],
-        Layout(
-            model.input_size,
-            model.mask_size,
-            pads_boxes=model.model.config.model_type not in ("sam", "sam_hq"),
-        ),
+        {METADATA: json.dumps(asdict(layout))},
     )
     difference = _difference(model, OnnxMaskModel(folder))
     if not difference <= TOLERANCE:
@@ -180,138 +175,6 @@ def _grouped(flat: dict[str, torch.Tensor]) -> dict[str, Any]:
         else:
             embeddings[name] = value
     return embeddings
-
-
-def _write(
-    file: Path,
-    module: torch.nn.Module,
-    inputs: dict[str, Any],
-    shapes: dict[str, Any],
-    outputs: list[str],
-    input_names: list[str] | None = None,
-    layout: Layout | None = None,
-) -> None:
-    import onnx
-    from onnxscript import optimizer
-
-    with _quiet(), torch.inference_mode():
-        program = torch.onnx.export(
-            module.eval(),
-            kwargs=inputs,
-            dynamo=True,
-            dynamic_shapes=shapes,
-            input_names=input_names or list(inputs),
-            output_names=outputs,
-            verbose=False,
-            optimize=False,
-        )
-    assert program is not None
-    # Not the exporter's own optimisation, which merges weights: ONNX Runtime does that when it
-    # loads a graph, and weights that are as they were saved can be stored in half precision.
-    optimizer.fold_constants(program.model)
-    optimizer.remove_unused_nodes(program.model)
-    graph = program.model_proto
-    _merge_pointwise(graph.graph)
-    _store_in_half(graph)
-    if layout is not None:
-        onnx.helper.set_model_props(graph, {METADATA: json.dumps(asdict(layout))})
-    weights = f"{file.name}.data" if graph.ByteSize() > _INLINE else None
-    with write_atomic(file) as temporary:
-        if weights is None:
-            onnx.save_model(graph, temporary)
-        else:
-            onnx.save_model(
-                graph, temporary, save_as_external_data=True, location=weights, size_threshold=1024
-            )
-
-
-def _merge_pointwise(graph: Any) -> None:
-    """Make one of two 1 x 1 convolutions where the second alone takes what the first gives.
-
-    The necks of SAM 2 and its kin widen fine features to 256 channels and narrow them again.
-    """
-    from onnx import numpy_helper
-
-    weights = {one.name: one for one in graph.initializer}
-    makers = {name: node for node in graph.node for name in node.output}
-    takers = Counter(name for node in graph.node for name in node.input)
-    takers.update(output.name for output in graph.output)
-    for second in list(graph.node):
-        first = makers.get(second.input[0]) if second.input else None
-        if first is None or takers[second.input[0]] > 1:
-            continue
-        if not (_is_pointwise(first, weights) and _is_pointwise(second, weights)):
-            continue
-        (inner, inner_bias), (outer, outer_bias) = (
-            [numpy_helper.to_array(weights[name]).astype(np.float64) for name in node.input[1:]]
-            for node in (first, second)
-        )
-        factors = np.tensordot(outer, inner[..., 0, 0], (1, 0)).transpose(0, 3, 1, 2)
-        merged = {
-            f"{second.input[1]}.merged": factors,
-            f"{second.input[2]}.merged": outer[..., 0, 0] @ inner_bias + outer_bias,
-        }
-        for name, values in merged.items():
-            graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
-        second.input[:] = [first.input[0], *merged]
-        graph.node.remove(first)
-    used = {name for node in graph.node for name in node.input}
-    for weight in list(graph.initializer):
-        if weight.name not in used:
-            graph.initializer.remove(weight)
-
-
-def _is_pointwise(node: Any, weights: dict[str, Any]) -> bool:
-    """Whether it is a 1 x 1 convolution with a bias, of stride 1, in one group."""
-    return (
-        node.op_type == "Conv"
-        and len(node.input) == 3
-        and all(name in weights for name in node.input[1:])
-        and list(weights[node.input[1]].dims[2:]) == [1, 1]
-        and all(
-            set(one.ints or [one.i]) <= ({0} if one.name == "pads" else {1})
-            for one in node.attribute
-            if one.name != "auto_pad"
-        )
-    )
-
-
-def _store_in_half(graph: Any) -> None:
-    """Store float32 weights in float16, and cast them back in the graph, where nothing is lost."""
-    import onnx
-    from onnx import numpy_helper
-
-    casts = []
-    for weight in graph.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(weight)
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if values.size < 64 or not np.array_equal(half.astype(np.float32), values):
-            continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
-        casts.append(
-            onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
-        )
-    nodes = [*casts, *graph.graph.node]
-    del graph.graph.node[:]
-    graph.graph.node.extend(nodes)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the exporter says of its own progress and of deprecations within torch."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        exporter.setLevel(level)
 
 
 def _crops(model: TransformersMaskModel) -> np.ndarray:

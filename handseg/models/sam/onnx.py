@@ -15,19 +15,17 @@ from typing import Any
 import numpy as np
 
 from handseg.errors import ModelError
+from handseg.models.bundled import LITE_FOLDER
 from handseg.models.interface import Embeddings, check_crops, check_prompts, without_padding
 from handseg.prompts.batch import PromptBatch
 from handseg.runtime.files import write_atomic
-from handseg.runtime.threads import available_cores, thread_limit
+from handseg.runtime.onnx_graph import Graph
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "handseg"
 """The decoder's metadata property that holds the `Layout` as JSON."""
 CORNERS, PADDING = (2, 3), -1
 """Labels of a box's first and last corner, and of the point that stands for no point."""
-
-MOST_THREADS = 8
-"""Of a call by default. Chosen, not measured: the layers of small models are short."""
 
 _SAVED = ("*.onnx", "*.onnx.data", "*.safetensors", "config.json", "preprocessor_config.json")
 
@@ -62,10 +60,13 @@ class OnnxEmbeddings:
 class OnnxMaskModel:
     """The graphs of a folder as a mask model, on the CPU. Safe to share between threads.
 
+    Copied or pickled, it is loaded from the folder again; in a forked process, too.
+
     Args:
         folder: with `encoder.onnx` and `decoder.onnx`.
         threads: that one call runs on; None takes the last count of
-            `handseg.runtime.threads.limit_threads`, or all cores, at most `MOST_THREADS`.
+            `handseg.runtime.threads.limit_threads`, or all cores, at most
+            `handseg.runtime.onnx_graph.MOST_THREADS`.
 
     Raises:
         ModelError: if the graphs cannot be read, or `handseg export` has not written them.
@@ -77,22 +78,27 @@ class OnnxMaskModel:
             raise ModelError(
                 f"{folder}: no {ENCODER} and {DECODER}, which `handseg export --format onnx` writes"
             )
-        self._encoder = _open(self.folder / ENCODER, threads)
-        self._decoder = _open(self.folder / DECODER, threads)
-        stored = self._decoder.get_modelmeta().custom_metadata_map.get(METADATA)
+        self._threads = threads
+        self._encoder = Graph(self.folder / ENCODER, threads)
+        self._decoder = Graph(self.folder / DECODER, threads)
+        stored = self._decoder.session().get_modelmeta().custom_metadata_map.get(METADATA)
         if stored is None:
             raise ModelError(f"{self.folder / DECODER}: not a graph that `handseg export` wrote")
         self._layout = Layout(**json.loads(stored))
-        self._names = [output.name for output in self._encoder.get_outputs()]
+        self._names = [output.name for output in self._encoder.session().get_outputs()]
         self.input_size = self._layout.input_size
         self.mask_size = self._layout.mask_size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        bundled = self.folder == LITE_FOLDER  # Elsewhere on another machine.
+        return _load, (None if bundled else self.folder.absolute(), self._threads)
 
     def encode(self, crops: np.ndarray) -> OnnxEmbeddings:
         """See `MaskModel.encode`."""
         check_crops(crops, self.input_size)
         # One by one: on a CPU a batch takes as long, and memory grows with it.
         runs = [
-            self._encoder.run(None, {"crops": np.ascontiguousarray(crop)})
+            self._encoder.run({"crops": np.ascontiguousarray(crop)})
             for crop in np.split(crops, len(crops))
         ]
         arrays = (np.concatenate(parts) for parts in zip(*runs, strict=True))
@@ -111,7 +117,7 @@ class OnnxMaskModel:
         for rows, group in without_padding(prompts):
             chosen = embeddings if len(rows) == count else embeddings[rows]
             inputs = {**chosen.arrays, **self._inputs(group)}
-            logits[rows], predicted_iou[rows] = self._decoder.run(None, inputs)
+            logits[rows], predicted_iou[rows] = self._decoder.run(inputs)
         return logits, predicted_iou
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
@@ -148,18 +154,5 @@ def has_graphs(folder: Path) -> bool:
     return (folder / ENCODER).is_file() and (folder / DECODER).is_file()
 
 
-def _open(file: Path, threads: int | None) -> Any:
-    # ONNX Runtime 1.32 looks up a host of its maker's and leaves a device id in the user's home;
-    # only this variable, set before the import, stops it.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or thread_limit() or min(available_cores(), MOST_THREADS)
-    # Idle threads that spin would take the cores from the stages around the model.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    # ONNX Runtime's exceptions have no common class but this one.
-    except Exception as error:
-        raise ModelError(f"{file}: not a graph that ONNX Runtime can read: {error}") from error
+def _load(folder: Path | None, threads: int | None) -> OnnxMaskModel:
+    return OnnxMaskModel(folder or LITE_FOLDER, threads)

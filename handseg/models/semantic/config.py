@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from handseg.models.semantic.preprocess import STEPS
 
@@ -33,6 +34,9 @@ class NetworkConfig:
         filters: the most channels of "small_resnet".
         dropout: share of the channels of "small_resnet" that a training step leaves out.
     """
+
+    # For runs' settings, which hold one: unknown keys and wrong types are errors there, too.
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
     architecture: str = "unet"
     encoder: str | None = "resnet18"

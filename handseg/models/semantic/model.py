@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -51,7 +51,7 @@ class SemanticModel:
         classes: what the channels of `probabilities` show, "hand" the first.
     """
 
-    def __init__(self, network: Any, config: NetworkConfig) -> None:
+    def __init__(self, network: torch.nn.Module, config: NetworkConfig) -> None:
         from handseg.models.semantic.networks import statistics
 
         self.network, self.config = network.eval(), config

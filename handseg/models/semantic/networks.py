@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -28,7 +26,7 @@ def library_name(encoder: str) -> str:
     return encoder if encoder in encoders else f"tu-{encoder}"
 
 
-def build_network(config: NetworkConfig) -> Any:
+def build_network(config: NetworkConfig) -> nn.Module:
     """The network with random weights: (N, 3, S, S) to logits (N, classes, S, S).
 
     Raises:
@@ -44,9 +42,10 @@ def build_network(config: NetworkConfig) -> Any:
             "pip install 'handseg[baselines]'"
         ) from error
     try:
-        return getattr(smp, ARCHITECTURES[config.architecture])(
+        network: nn.Module = getattr(smp, ARCHITECTURES[config.architecture])(
             library_name(str(config.encoder)), encoder_weights=None, classes=len(config.classes)
         )
+        return network
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"encoder {config.encoder!r} with {config.architecture}: {error}"
@@ -81,6 +80,7 @@ class SmallResidualNet(nn.Module):
         self.head = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Logits (N, classes, S, S) of normalised `pixels` (N, 3, S, S)."""
         features = [self.stem(pixels)]
         for block in self.down:
             features.append(block(features[-1]))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from handseg.landmarks import HandLandmarks
+from handseg.landmarks import FoundHand, HandBox
 from handseg.landmarks.anatomy import draw_skeleton, hand_size, past_wrist
 from handseg.models.interface import Embeddings, MaskModel
 from handseg.models.region import Region
+from handseg.pipeline.options import Holes
 from handseg.postprocess.cleanup import (
     clean_logits,
     cut_at_wrist,
@@ -19,12 +19,9 @@ from handseg.postprocess.cleanup import (
     smooth_logits,
 )
 from handseg.postprocess.clicks import apply_clicks
-from handseg.postprocess.edges import follow_edges
+from handseg.postprocess.refine import follow_edges
 from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptBatch, PromptRecipe
 from handseg.results.hand import Hand
-
-Holes: TypeAlias = Literal["keep", "fill"]
-HOLES: tuple[str, ...] = get_args(Holes)
 
 ENCODER_BATCH = 8
 """Regions that go through the model at once; more need memory and save no time."""
@@ -49,12 +46,24 @@ class Request:
 
     photo: RegionEmbeddings
     prompts: HandPrompts
-    found: HandLandmarks | None = None
+    found: FoundHand | None = None
 
 
-def check_holes(holes: str) -> None:
-    if holes not in HOLES:
-        raise ValueError(f"holes must be {' or '.join(map(repr, HOLES))}, got {holes!r}")
+def requests_of(
+    photo: RegionEmbeddings, found: Iterable[FoundHand], recipe: PromptRecipe
+) -> list[Request]:
+    """One request a hand that was found, by `recipe`."""
+    requests = []
+    for hand in found:
+        try:
+            if isinstance(hand, HandBox):
+                prompts = recipe.box_prompts(hand.box, hand.wrist, *photo.image.shape[:2])
+            else:
+                prompts = recipe.prompts(hand.points, *photo.image.shape[:2])
+        except ValueError:  # A hand may be placed wholly outside the photo.
+            continue
+        requests.append(Request(photo, prompts, hand))
+    return requests
 
 
 def predict_hands(
@@ -62,12 +71,19 @@ def predict_hands(
 ) -> list[Hand]:
     """One hand for each of `requests`; regions that were encoded before are not encoded again.
 
-    `holes` is as in `HandSegmenter.segment`.
+    `holes` is as in `SegmentOptions`.
     """
-    hands = []
-    for start in range(0, len(requests), ENCODER_BATCH):
-        hands += _predict_chunk(model, recipe, requests[start : start + ENCODER_BATCH], holes)
-    return hands
+    hands: dict[int, Hand] = {}
+    # Prompts of one kind go through the model together: with landmarks, or a box alone.
+    for alone in (False, True):
+        chosen = [
+            number for number, one in enumerate(requests) if isinstance(one.found, HandBox) == alone
+        ]
+        for start in range(0, len(chosen), ENCODER_BATCH):
+            part = chosen[start : start + ENCODER_BATCH]
+            done = _predict_chunk(model, recipe, [requests[number] for number in part], holes)
+            hands |= dict(zip(part, done, strict=True))
+    return [hands[number] for number in range(len(requests))]
 
 
 def _predict_chunk(
@@ -107,6 +123,7 @@ def _predict_chunk(
                 landmarks=landmarks,
                 handedness=request.found.handedness if request.found else None,
                 handedness_score=request.found.score if request.found else None,
+                detection_score=request.found.detection_score if request.found else None,
             )
         )
     return hands

@@ -295,7 +295,7 @@ def _share(mask: np.ndarray) -> np.ndarray:
         cv2.Scharr(mask, cv2.CV_32F, 1, 0, scale=1 / 32),
         cv2.Scharr(mask, cv2.CV_32F, 0, 1, scale=1 / 32),
     )
-    inside = cv2.divide(cv2.subtract(mask, 0.5), cv2.max(slope, 1e-4))
+    inside = cv2.divide(mask - np.float32(0.5), cv2.max(slope, 1e-4))
     return cv2.GaussianBlur(cv2.min(cv2.max(inside, -0.5), 0.5), (0, 0), 1.0) + 0.5
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.models.region import Region
-from handseg.postprocess import edges
-from handseg.postprocess.edges import SOFTNESS
+from handseg.postprocess import refine
 from handseg.postprocess.outline import trace
+from handseg.postprocess.refine import SOFTNESS
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """The distance to the contour, positive inside, at x, y; all in sides of the region."""
@@ -31,7 +31,7 @@ SIZE = 96
 def follow_edges(logits: np.ndarray, view: np.ndarray, outline: float = 0.0) -> np.ndarray:
     """The alpha of a photo that is the region itself, in all of it."""
     side = len(view)
-    patch, (x, y) = edges.follow_edges(logits, view, Region(0, 0, side), outline)
+    patch, (x, y) = refine.follow_edges(logits, view, Region(0, 0, side), outline)
     alpha = np.zeros((side, side), np.uint8)
     alpha[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
     return alpha
@@ -431,7 +431,7 @@ class TestRegion:
         photo = np.full((round(1.3 * side), round(1.5 * side), 3), GROUND, np.uint8)
         left, top = max(0, x), max(0, y)
         photo[top : y + side, left : x + side] = view[top - y :, left - x :]
-        patch, (column, row) = edges.follow_edges(
+        patch, (column, row) = refine.follow_edges(
             logits_of(shape, grown=0.5), photo, Region(x, y, side)
         )
         alpha = np.zeros(photo.shape[:2], np.uint8)
@@ -447,7 +447,7 @@ class TestRegion:
         logits = np.full((SIZE, SIZE), -5, np.float32)
         photo = np.full((120, 90, 3), 99, np.uint8)
         for region in (Region(0, 0, 80), Region(-40, -30, 150), Region(60, 80, 700)):
-            patch, (x, y) = edges.follow_edges(logits, photo, region)
+            patch, (x, y) = refine.follow_edges(logits, photo, region)
             assert not patch.any()
             assert 0 <= x < 90
             assert 0 <= y < 120
