@@ -1,14 +1,27 @@
-"""Fingers measured on a mask, in px or millimetres."""
+"""Fingers measured on a mask, in px or millimetres, and their ring sizes."""
 
-from handseg.measure.coin import EURO_COINS, Coin, find_coin
-from handseg.measure.fingers import FINGERS, FingerMeasurement, HandMeasurement, measure_hand
+from handseg.measure.card import Card, find_card
+from handseg.measure.coin import find_coin
+from handseg.measure.fingers import FingerMeasurement, HandMeasurement, measure_hand
+from handseg.measure.rim import Coin
+from handseg.measure.ring_sizes import RingFit, RingSize, fit_rings, read_pairs, ring_size
+from handseg.measure.scales import coins, parse_scale
+from handseg.measure.sections import FINGERS
 
 __all__ = [
-    "EURO_COINS",
     "FINGERS",
+    "Card",
     "Coin",
     "FingerMeasurement",
     "HandMeasurement",
+    "RingFit",
+    "RingSize",
+    "coins",
+    "find_card",
     "find_coin",
+    "fit_rings",
     "measure_hand",
+    "parse_scale",
+    "read_pairs",
+    "ring_size",
 ]

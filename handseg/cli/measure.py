@@ -1,0 +1,210 @@
+"""`handseg measure`: fingers in millimetres and their ring sizes, by a coin or a card."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from handseg.cli.common import load_segmenter
+from handseg.cli.help import RESULTS
+from handseg.cli.options import (
+    AdapterOption,
+    DeviceOption,
+    InputsArgument,
+    ModelOption,
+    RecipeOption,
+    RecursiveOption,
+)
+from handseg.errors import reason
+from handseg.runtime.terminal import FAILED, fail, results, running, say_failed
+
+if TYPE_CHECKING:
+    from handseg.cli.folder import Run
+    from handseg.cli.json_file import JsonFile
+    from handseg.cli.measured import Measuring
+
+
+_SCALE = "Scale and rings"
+
+
+class FitChoice(str, Enum):
+    fitted = "fitted"
+    loose = "loose"
+
+
+def measure(
+    inputs: InputsArgument,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scale",
+            metavar="COIN|MM|card",
+            help='What lies on the palm or beside the hand: a coin by name ("2 euro", "US '
+            'quarter") or diameter ("23.25mm"), or "card" (ID-1, as bank cards are). Twice for two '
+            "coins, which are checked against each other.",
+            show_default=False,
+            rich_help_panel=_SCALE,
+        ),
+    ] = None,
+    mm_per_px: Annotated[
+        float | None,
+        typer.Option(
+            "--mm-per-px",
+            metavar="N",
+            help="The scale at the fingers, in place of --scale.",
+            show_default=False,
+            rich_help_panel=_SCALE,
+        ),
+    ] = None,
+    fit: Annotated[
+        FitChoice,
+        typer.Option(
+            "--fit",
+            help="How a ring is to sit; loose adds 0.4 mm to its diameter.",
+            rich_help_panel=_SCALE,
+        ),
+    ] = FitChoice.fitted,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrate",
+            metavar="FILE",
+            help="CSV of your own pairs, width_mm,diameter_mm: a finger's width as measured here "
+            "and the inner diameter of the ring that fits it. Three at least.",
+            rich_help_panel=_SCALE,
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write what was measured: a list with an entry a photo. Entries that the file "
+            "holds of other photos stay.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write a table with a line a finger.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    overlay: Annotated[
+        bool,
+        typer.Option(
+            "--overlay",
+            help="Write NAME_measured.jpg: scale, sections and widths on the photo.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the pictures of --overlay.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = Path("handseg_out"),
+    recursive: RecursiveOption = False,
+    model: ModelOption = "handseg-lite",
+    adapter: AdapterOption = None,
+    recipe: RecipeOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure fingers in photos: widths, lengths and ring sizes.
+
+    Examples:
+        handseg measure photo.jpg --scale "2 euro"
+        handseg measure photos/ --scale card --csv sizes.csv
+
+    Prints a table for every photo, with the width where a ring sits, the width at the middle joint,
+    the length and the ring's size. A width comes with the interval that holds it in 95 of 100
+    cases. A finger that is bent, hidden, out of focus or touches its neighbour is named with the
+    reason.
+
+    Hold the camera straight above a flat hand with its fingers apart. Up to 30 degrees aslant are
+    corrected. A photo without a hand or without the coin or card is named and left out.
+
+    Exit codes: 0 all photos are measured; 1 some could not be; 2 the command cannot run as it was
+    given; 130 interrupted.
+    """
+    with running("measure"):
+        from handseg.cli.folder import Run
+        from handseg.cli.json_file import JsonFile
+        from handseg.cli.measured import Measuring
+        from handseg.cli.outputs import (
+            and_more,
+            find_photos,
+            foreign_files,
+            output_folder,
+        )
+        from handseg.measure import RingFit, fit_rings, parse_scale, read_pairs
+        from handseg.pipeline.shared import ready
+        from handseg.runtime.ranks import Rank
+
+        if bool(scale) == (mm_per_px is not None):
+            fail('give --scale ("2 euro", "23.25mm", "card") or --mm-per-px, one of them')
+        if mm_per_px is not None and not 0 < mm_per_px < float("inf"):
+            fail(f"--mm-per-px must be a positive number, got {mm_per_px}")
+        how: dict[str, Any] = {"mm_per_px": mm_per_px}
+        if scale:
+            try:
+                wanted = parse_scale(scale)
+            except ValueError as error:
+                fail(f"--scale {reason(error)}")
+            how = {"card": True} if wanted == "card" else {"coin": wanted}
+        relation = RingFit()
+        if calibrate is not None:
+            try:
+                relation = fit_rings(read_pairs(calibrate))
+            except (ValueError, OSError) as error:
+                why = reason(error)
+                fail(f"--calibrate {why if str(calibrate) in why else f'{calibrate}: {why}'}")
+        try:
+            photos = find_photos(inputs, output, recursive)
+            rows = None if json_file is None else JsonFile(json_file, anew=True)
+            if overlay:
+                pictures = [photo.measured for photo in photos]
+                if foreign := foreign_files(pictures, writing=False):
+                    raise ValueError(
+                        f"{and_more(foreign)}: there already, and not written by handseg; choose "
+                        "another --output"
+                    )
+                output_folder(output).mkdir(parents=True, exist_ok=True)
+            if csv_file is not None:
+                Measuring.check_csv(csv_file)
+        except (ValueError, OSError) as error:
+            fail(reason(error))
+        measuring = Measuring(how, relation, fit.value, overlay)
+        run = Run(Rank(), skipped=0)
+        try:
+            with ready(load_segmenter(model, adapter, recipe, device), 1) as segmenters:
+                run.over(photos, segmenters, {}, measuring, rows)
+        finally:
+            _end(run, measuring, rows, csv_file)
+        if run.failed:
+            raise typer.Exit(FAILED)
+
+
+def _end(run: Run, measuring: Measuring, rows: JsonFile | None, csv_file: Path | None) -> None:
+    """Sum up, and write the files."""
+    if run.done + run.failed > 1:
+        results.print(Text(run.summary()), soft_wrap=True)
+    try:
+        if csv_file is not None:
+            measuring.write_csv(csv_file)
+        if rows is not None:
+            rows.merge()
+    except (ValueError, OSError) as error:
+        say_failed("writing the results", reason(error))
+        raise typer.Exit(FAILED) from error

@@ -1,0 +1,84 @@
+"""Measurements as rows: for JSON and CSV files, and for tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from handseg.measure.fingers import FingerMeasurement, HandMeasurement
+from handseg.measure.ring_sizes import RingFit, ring_size
+
+_SURE = 1.96  # Standard deviations on either side that hold 95 % of a normal distribution.
+_SYSTEMS = ("circumference_mm", "eu", "us", "uk", "japan")
+
+FINGER_KEYS = (
+    "finger", "width_mm", "width_low_mm", "width_high_mm", "joint_mm", "joint_low_mm",
+    "joint_high_mm", "length_mm", "ring_diameter_mm", "ring_low_mm", "ring_high_mm",
+    *(f"ring_{name}" for name in _SYSTEMS), "reason",
+)  # fmt: skip
+"""Keys of `finger_row`."""
+
+
+def finger_row(
+    finger: FingerMeasurement, relation: RingFit | None = None, fit: str = "fitted"
+) -> dict[str, Any]:
+    """A finger's measures and its ring's size, None where there is none; mm to 0.01.
+
+    The low and high values are the ends of 95 % intervals. Those of the ring's inner diameter hold
+    what the pairs of a calibration differed by, too.
+
+    Args:
+        finger: measured in mm.
+        relation: of width and ring; None for the usual one.
+        fit: "fitted" or "loose".
+    """
+    relation = relation or RingFit()
+    row: dict[str, Any] = dict.fromkeys(FINGER_KEYS)
+    row |= {"finger": finger.name, "reason": finger.reason}
+    values = {
+        "width_mm": finger.width_mm,
+        "width_low_mm": finger.width_range[0],
+        "width_high_mm": finger.width_range[1],
+        "joint_mm": finger.joint_mm,
+        "joint_low_mm": finger.joint_range[0],
+        "joint_high_mm": finger.joint_range[1],
+        "length_mm": finger.length_mm,
+    }
+    if math.isfinite(finger.width_mm):
+        diameter = relation.diameter(finger.width_mm, fit)
+        half = (finger.width_range[1] - finger.width_range[0]) / 2
+        half = math.hypot(relation.slope * half, _SURE * relation.deviation)
+        values |= {
+            "ring_diameter_mm": diameter,
+            "ring_low_mm": diameter - half,
+            "ring_high_mm": diameter + half,
+        }
+        try:
+            size = ring_size(diameter)
+        except ValueError:  # Of a toy hand, or with the wrong scale.
+            pass
+        else:
+            row |= {f"ring_{name}": getattr(size, name) for name in _SYSTEMS}
+            row["ring_circumference_mm"] = round(size.circumference_mm, 2)
+    return row | {key: round(value, 2) for key, value in values.items() if math.isfinite(value)}
+
+
+def hand_dict(
+    measured: HandMeasurement, relation: RingFit | None = None, fit: str = "fitted"
+) -> dict[str, Any]:
+    """A hand as a JSON object: scale, coins, card and a `finger_row` for each finger."""
+    return {
+        "mm_per_px": measured.mm_per_px if math.isfinite(measured.mm_per_px) else None,
+        "tilt_degrees": round(measured.tilt, 1),
+        "coins": [
+            {
+                "centre": coin.centre.round(2).tolist(),
+                "diameter_px": round(coin.diameter, 2),
+                "ratio": round(coin.ratio, 4),
+                "on_hand": coin.on_hand,
+            }
+            for coin in measured.coins
+        ],
+        "card": None if measured.card is None else measured.card.corners.round(2).tolist(),
+        "fingers": [finger_row(finger, relation, fit) for finger in measured],
+    }

@@ -1,0 +1,174 @@
+"""From a finger's width to a ring's inner diameter, and to the sizes that jewellers name.
+
+Sizes by the inner diameter d and circumference c = pi d, mm:
+
+- ISO 8653 and the EU: the size is c, in whole mm.
+- US and Canada: size 0 has 0.458 in, each size 0.032 in more of d: d = 11.63 + 0.8128 n. There are
+  half and quarter sizes.
+- UK, Ireland, Australia and New Zealand, BS 6820: A has c = 37.5, each letter 1.25 more. There are
+  half sizes; Z+1 and so on follow Z.
+- Japan: size 1 has d = 13, each size 1/3 more.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+GIRTH = 3.11
+"""A finger's girth over its width where a ring sits: the mean of four fingers of 82 rendered hands
+(MakeHuman's bodies), standard deviation 0.07. These are meshes and no measured people: a
+calibration with rings of one's own is better."""
+
+FITS = {"fitted": 0.0, "loose": 0.4}
+"""mm that are added to the inner diameter: loose is half a US size more."""
+
+_LEAST_PAIRS = 3
+_SLOPES = 0.5, 1.5  # mm of ring a mm of finger that a calibration may find.
+_OFF = 1.5  # mm, of a pair from the line through all.
+_MM = 8.0, 35.0  # Widths and diameters that can be.
+_LEAST_RANGE = 1.0  # mm between the thinnest and the thickest finger of a calibration.
+
+
+@dataclass(frozen=True)
+class RingFit:
+    """The relation of a finger's width to a ring's inner diameter, mm.
+
+    Attributes:
+        slope: mm of diameter a mm of width.
+        shift: mm, of the diameter.
+        deviation: standard deviation of pairs from it, mm; 0 if it was not fitted.
+    """
+
+    slope: float = GIRTH / math.pi
+    shift: float = 0.0
+    deviation: float = 0.0
+
+    def diameter(self, width_mm: float, fit: str = "fitted") -> float:
+        """Inner diameter, mm, of a ring for a finger of that width; `fit` is a key of `FITS`."""
+        if fit not in FITS:
+            raise ValueError(f"fit must be {' or '.join(FITS)}, got {fit!r}")
+        return self.slope * width_mm + self.shift + FITS[fit]
+
+
+@dataclass(frozen=True)
+class RingSize:
+    """A ring's size in the systems that are usual.
+
+    Attributes:
+        diameter_mm: inner.
+        circumference_mm: inner; the size of ISO 8653.
+        eu: that in whole mm.
+        us: of the US and Canada, to a quarter.
+        uk: letter of the UK and Australia, to a half.
+        japan: whole.
+    """
+
+    diameter_mm: float
+    circumference_mm: float
+    eu: int
+    us: float
+    uk: str
+    japan: int
+
+
+def ring_size(diameter_mm: float) -> RingSize:
+    """The nearest sizes of a ring of that inner diameter.
+
+    Raises:
+        ValueError: unless it is 8 to 35 mm.
+    """
+    if not _MM[0] <= diameter_mm <= _MM[1]:
+        raise ValueError(
+            f"a ring's inner diameter must be {_MM[0]:.0f} to {_MM[1]:.0f} mm, got {diameter_mm}"
+        )
+    circumference = math.pi * diameter_mm
+    return RingSize(
+        diameter_mm,
+        circumference,
+        _nearest(circumference),
+        _nearest(4 * (diameter_mm - 0.458 * 25.4) / (0.032 * 25.4)) / 4,
+        _letter(_nearest(2 * (circumference - 37.5) / 1.25)),
+        _nearest(3 * (diameter_mm - 13) + 1),
+    )
+
+
+def _nearest(value: float) -> int:
+    """Halves go up: a ring that is a bit wide can be worn."""
+    return math.floor(value + 0.5)
+
+
+def _letter(halves: int) -> str:
+    """UK size so many half sizes above A, "" below A."""
+    whole, half = divmod(halves, 2)
+    if whole < 0:
+        return ""
+    name = chr(ord("A") + whole) if whole < 26 else f"Z+{whole - 25}"
+    return f"{name}½" if half else name
+
+
+def fit_rings(pairs: Sequence[tuple[float, float]]) -> RingFit:
+    """The line through pairs of a finger's measured width and the inner diameter of its ring, mm.
+
+    Raises:
+        ValueError: if there are fewer than 3, or they cannot be right.
+    """
+    if len(pairs) < _LEAST_PAIRS:
+        raise ValueError(f"a calibration needs {_LEAST_PAIRS} pairs at least, got {len(pairs)}")
+    values = np.array(pairs, float)
+    for width, diameter in values:
+        for what, value in (("width", width), ("inner diameter", diameter)):
+            if not _MM[0] <= value <= _MM[1]:
+                raise ValueError(f"a {what} must be {_MM[0]:.0f} to {_MM[1]:.0f} mm, got {value}")
+    widths, diameters = values.T
+    if np.ptp(widths) < _LEAST_RANGE:
+        raise ValueError(
+            f"the widths must differ by {_LEAST_RANGE} mm at least, they do by {np.ptp(widths):.2f}"
+        )
+    slope, shift = np.polyfit(widths, diameters, 1)
+    off = diameters - slope * widths - shift
+    if not _SLOPES[0] <= slope <= _SLOPES[1]:
+        raise ValueError(
+            f"rings grow by {slope:.2f} mm a mm of width, {_SLOPES[0]} to {_SLOPES[1]} can be: "
+            "are the columns width, inner diameter?"
+        )
+    if np.abs(off).max() > _OFF:
+        worst = int(np.abs(off).argmax())
+        raise ValueError(
+            f"the pair {widths[worst]:g}, {diameters[worst]:g} is {abs(off[worst]):.1f} mm off the "
+            f"line through all, at most {_OFF} can be"
+        )
+    return RingFit(float(slope), float(shift), float(np.sqrt((off**2).sum() / (len(off) - 2))))
+
+
+def read_pairs(path: str | Path) -> list[tuple[float, float]]:
+    """Pairs of a CSV file with the columns width_mm and diameter_mm; a first line may name them.
+
+    Raises:
+        ValueError: if a line is not two numbers; it names file and line.
+        OSError: if the file cannot be read.
+    """
+    pairs = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file of pairs") from error
+    for number, row in enumerate(csv.reader(lines), 1):
+        cells = [cell.strip() for cell in row if cell.strip()]
+        if not cells or cells[0].startswith("#"):
+            continue
+        try:
+            width, diameter = map(float, cells)
+        except ValueError:
+            if number == 1:  # Names of the columns.
+                continue
+            raise ValueError(
+                f"{path}, line {number}: expected width_mm,diameter_mm, got {','.join(row)!r}"
+            ) from None
+        pairs.append((width, diameter))
+    return pairs

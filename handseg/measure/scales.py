@@ -1,0 +1,82 @@
+"""What gives a photo its scale: coins by name, a diameter, or a card."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import yaml
+
+CARD_MM = (85.60, 53.98)
+"""Width and height of bank and identity cards: format ID-1 of ISO/IEC 7810."""
+
+CARD: Literal["card"] = "card"
+
+Scale: TypeAlias = str | float | Sequence[str | float]
+"""A coin by name ("2 euro") or diameter in mm (25.75 or "25.75 mm"), "card", or two coins."""
+
+_DIAMETERS = (10.0, 60.0)  # mm: coins, and rings that lie beside the hand.
+
+
+@cache
+def coins() -> dict[str, float]:
+    """Diameters in mm of the coins that have a name; `coins.yaml` has them with their sources."""
+    text = Path(__file__).with_name("coins.yaml").read_text(encoding="utf-8")
+    return {
+        name: float(diameter)
+        for currency in yaml.safe_load(text).values()
+        for name, diameter in currency["coins"].items()
+    }
+
+
+def parse_scale(scale: Scale) -> tuple[float, ...] | Literal["card"]:
+    """Diameters in mm of one or two coins, or "card".
+
+    Case, spaces and a plural's s do not matter.
+
+    Raises:
+        ValueError: if it is no such name or diameter, with the nearest name.
+    """
+    several = [scale] if isinstance(scale, str | float | int) else list(scale)
+    if not 1 <= len(several) <= 2:
+        raise ValueError(f"a scale is one coin or two, got {len(several)}")
+    found = [_parse(one) for one in several]
+    if CARD in found:
+        if len(found) > 1:
+            raise ValueError("a card is scale enough: give it without a coin")
+        return CARD
+    return tuple(float(one) for one in found)
+
+
+def _parse(scale: str | float) -> float | Literal["card"]:
+    if isinstance(scale, str):
+        text = _plain(scale)
+        if text == CARD:
+            return CARD
+        known = {_plain(name): diameter for name, diameter in coins().items()}
+        if text in known:
+            return known[text]
+        if not (number := re.fullmatch(r"(\d+(?:[.,]\d*)?)\s*mm", text)):
+            raise ValueError(f"{scale!r} is no coin that is known{_nearest(text)}")
+        scale = float(number[1].replace(",", "."))
+    if not (np.isfinite(scale) and _DIAMETERS[0] <= scale <= _DIAMETERS[1]):
+        low, high = _DIAMETERS
+        raise ValueError(f"a coin's diameter must be {low:.0f} to {high:.0f} mm, got {scale}")
+    return float(scale)
+
+
+def _plain(name: str) -> str:
+    text = " ".join(name.casefold().replace("ş", "s").split())
+    return re.sub(r"(?<=[a-z]{3})s\b(?<!kurus)", "", text)
+
+
+def _nearest(text: str) -> str:
+    names = {_plain(name): name for name in coins()} | {CARD: CARD}
+    if near := difflib.get_close_matches(text, names, 1):
+        return f"; did you mean {names[near[0]]!r}?"
+    return f"; known are {', '.join(names.values())}, a diameter as in '23.25 mm', and 'card'"

@@ -1,0 +1,145 @@
+"""`handseg measure` over drawn hands: table, files, exit codes and what it says of bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from measured_scenes import WIDTHS_MM, Camera, draw_hand
+from PIL import Image
+from red_hands import red_segmenter
+from typer.testing import CliRunner, Result
+
+from handseg.cli import app
+from handseg.io.images import load_image
+from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
+
+Run = Callable[..., Result]
+COIN = draw_hand(Camera(), ((10.0, -5.0, 25.75),))
+BARE = draw_hand(Camera())
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in a folder with a photo with a coin, `photos/a.png`, and one without."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name, scene in (("a", COIN), ("b", BARE)):
+        Image.fromarray(scene.image).save(tmp_path / "photos" / f"{name}.png")
+
+    def segment(self: HandSegmenter, image: Any, **_: Any) -> HandSegmentation:
+        pixels = load_image(image)
+        for scene in (COIN, BARE):
+            if np.array_equal(scene.image, pixels):
+                return scene
+        return HandSegmentation(pixels, ())
+
+    monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
+    monkeypatch.setattr(HandSegmenter, "segment", segment)
+    return lambda *arguments: CliRunner().invoke(app, ["measure", *map(str, arguments)])
+
+
+def test_prints_a_table(run: Run) -> None:
+    result = run("photos/a.png", "--scale", "2 Euros")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("photos/a.png: 0.")
+    assert lines[1].split()[:3] == ["finger", "width", "mm"]
+    index = next(line for line in lines if line.strip().startswith("index"))
+    assert float(index.split()[1]) == pytest.approx(WIDTHS_MM["index"], rel=0.03)
+    assert not Path("handseg_out").exists()
+
+
+def test_goes_on_after_a_photo_that_cannot_be_measured(run: Run) -> None:
+    Image.new("RGB", (90, 80)).save("photos/c.png")
+    Path("photos/d.jpg").write_text("no photo")
+    result = run("photos", "--scale", "25.75mm", "--json", "m.json", "--csv", "m.csv", "--overlay")
+    assert result.exit_code == 1
+    assert "Failed: photos/b.png: no coin is seen" in result.stderr
+    assert "Failed: photos/c.png: no hand is found" in result.stderr
+    assert "photos/d.jpg" in result.stderr
+    assert "1 done, 3 failed" in result.stdout
+    (row,) = json.loads(Path("m.json").read_text())
+    assert row["file"] == "photos/a.png"
+    ring = next(finger for finger in row["fingers"] if finger["finger"] == "ring")
+    assert ring["width_low_mm"] < WIDTHS_MM["ring"] < ring["width_high_mm"]
+    assert ring["ring_eu"] == round(ring["ring_circumference_mm"])
+    assert row["coins"][0]["on_hand"] is True
+    with Path("m.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [line["finger"] for line in table] == ["thumb", "index", "middle", "ring", "little"]
+    assert float(table[3]["width_mm"]) == ring["width_mm"]
+    assert [path.name for path in Path("handseg_out").iterdir()] == ["a_measured.jpg"]
+    assert load_image("handseg_out/a_measured.jpg").shape == (900, 900, 3)
+
+
+def test_a_known_scale_needs_no_coin(run: Run) -> None:
+    result = run("photos/b.png", "--mm-per-px", 370 / 900)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("photos/b.png: 0.4111 mm a pixel")
+
+
+def test_a_loose_ring_and_a_calibration_change_the_sizes(run: Run) -> None:
+    def rings(*options: str) -> np.ndarray:
+        assert run("photos/a.png", "--scale", "2 euro", "--csv", "m.csv", *options).exit_code == 0
+        with Path("m.csv").open(newline="") as file:
+            return np.array([float(line["ring_diameter_mm"]) for line in csv.DictReader(file)])
+
+    fitted = rings()
+    np.testing.assert_allclose(rings("--fit", "loose"), fitted + 0.4, atol=0.011)
+    Path("pairs.csv").write_text("width_mm,diameter_mm\n15,14\n17,16\n19,18\n")
+    widths = fitted * np.pi / 3.11
+    np.testing.assert_allclose(rings("--calibrate", "pairs.csv"), widths - 1, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--scale", "2 eurp"], "--scale '2 eurp' is no coin that is known; did you mean '2 euro'"),
+        ([], "give --scale"),
+        (["--scale", "card", "--mm-per-px", "1"], "one of them"),
+        (["--mm-per-px", "-1"], "--mm-per-px must be a positive number, got -1"),
+        (["--scale", "card", "--calibrate", "none.csv"], "--calibrate"),
+        (["--scale", "card", "--csv", "nowhere/m.csv"], "--csv nowhere/m.csv: there is no such"),
+    ],
+)
+def test_says_how_it_is_misused(run: Run, options: list[str], said: str) -> None:
+    result = run("photos/a.png", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_too_few_pairs(run: Run) -> None:
+    Path("pairs.csv").write_text("15,14\n17,16\n")
+    result = run("photos/a.png", "--scale", "2 euro", "--calibrate", "pairs.csv")
+    assert result.exit_code == 2
+    assert "--calibrate pairs.csv: a calibration needs 3 pairs at least, got 2" in result.stderr
+
+
+def test_a_table_of_somebody_elses_is_not_replaced_and_its_own_is(run: Run) -> None:
+    pairs = "width_mm,diameter_mm\n15,14\n17,16\n19,18\n"
+    Path("pairs.csv").write_text(pairs)
+    options = ("photos/a.png", "--scale", "2 euro", "--calibrate", "pairs.csv", "--csv")
+    result = run(*options, "pairs.csv")
+    assert result.exit_code == 2
+    assert "--csv pairs.csv: there already, and not written by handseg measure" in result.stderr
+    assert Path("pairs.csv").read_text() == pairs
+    for _ in range(2):
+        assert run(*options, "m.csv").exit_code == 0
+    assert len(Path("m.csv").read_text().splitlines()) == 6
+
+
+def test_a_picture_of_somebody_elses_is_not_replaced(run: Run) -> None:
+    Path("out").mkdir()
+    Image.new("RGB", (9, 9)).save("out/a_measured.jpg")
+    result = run("photos/a.png", "--scale", "2 euro", "--overlay", "--output", "out")
+    assert result.exit_code == 2
+    assert "not written by handseg" in result.stderr
+    assert load_image("out/a_measured.jpg").shape == (9, 9, 3)
