@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from handseg.errors import TrainingError
+from handseg.runtime.files import give_usual_rights
 
 NAME = "checkpoint"
 _LEARNT = "learnt.safetensors"
@@ -27,6 +28,7 @@ def keep_only_what_learns(accelerator: Any) -> None:
         if accelerator.is_main_process:
             learnt = {name: tensor.contiguous() for name, tensor in _learning(accelerator, model)}
             save_file(learnt, Path(folder) / _LEARNT)
+            give_usual_rights(Path(folder) / _LEARNT)
 
     def load(models: list[torch.nn.Module], folder: str) -> None:
         model = models.pop()

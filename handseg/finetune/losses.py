@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
+
+from handseg.runtime.config import STRICT, NotNegative
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class LossWeights:
     """How much each term of the loss counts.
 
@@ -21,17 +22,12 @@ class LossWeights:
         iou: error of the predicted IoU.
     """
 
-    focal: float = 1.0
-    focal_gamma: float = 0.0
-    edge: float = 4.0
-    dice: float = 1.0
-    boundary: float = 0.0
-    iou: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not value >= 0:
-                raise ValueError(f"{name} must be at least 0, got {value!r}")
+    focal: NotNegative = 1.0
+    focal_gamma: NotNegative = 0.0
+    edge: NotNegative = 4.0
+    dice: NotNegative = 1.0
+    boundary: NotNegative = 0.5
+    iou: NotNegative = 0.1
 
 
 def mask_loss(

@@ -1,10 +1,18 @@
-"""Which hands a pass shows where data sets have weights."""
+"""Which samples a run shows, and in what order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.data import Dataset, default_collate
+
+from handseg.prompts import IGNORED
+
+Item = dict[str, Any]
+"""A sample, or a batch of them."""
 
 
 class WeightedEpochSampler:
@@ -62,3 +70,65 @@ class WeightedEpochSampler:
         both = np.concatenate(drawn, axis=1)
         mixed = np.random.default_rng([self.seed, 13, turn]).permutation(both.shape[1])
         return both[0, mixed], both[1, mixed]
+
+
+class EpochSampler(Dataset[Item]):
+    """Everything that a run shows, in order: sample n depends on the seed and n alone.
+
+    Each pass shows each hand once, in another order, each time in another of its views. With
+    `weighted`, it shows as many hands, but which ones and how often is told by that.
+    """
+
+    def __init__(
+        self,
+        items: Dataset[Item],
+        hands: int,
+        views: int,
+        seed: int,
+        weighted: WeightedEpochSampler | None = None,
+    ) -> None:
+        self.items, self.hands, self.views, self.seed = items, hands, views, seed
+        self.weighted = weighted
+        self.first, self.last = 0, 0
+        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
+
+    def between(self, first: int, last: int) -> EpochSampler:
+        """Samples `first` to `last` of the run, the last one not included."""
+        part = EpochSampler(self.items, self.hands, self.views, self.seed, self.weighted)
+        part.first, part.last = first, last
+        return part
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> Item:
+        turn, place = divmod(self.first + index, self.hands)
+        if self._order[0] != turn:
+            self._order = turn, self._pass(turn)
+        return self.items[int(self._order[1][place])]
+
+    def _pass(self, turn: int) -> np.ndarray:
+        """The items of a pass, (hands,) int."""
+        if self.weighted is not None:
+            hands, before = self.weighted.draw(turn)
+            return hands * self.views + before % self.views
+        rng = np.random.default_rng([self.seed, 11, turn])
+        return rng.permutation(self.hands) * self.views + turn % self.views
+
+
+def collate(items: Sequence[Item]) -> Item:
+    """A batch; hands with fewer points than others get more of them, labelled -10.
+
+    Items without prompts are put together as they are.
+    """
+    if "labels" not in items[0]:
+        return default_collate(list(items))
+    most = max(item["labels"].shape[-1] for item in items)
+    padded = []
+    for item in items:
+        missing = most - item["labels"].shape[-1]
+        pad = torch.nn.functional.pad
+        points = pad(item["points"], (0, 0, 0, missing))
+        labels = pad(item["labels"], (0, missing), value=IGNORED)
+        padded.append({**item, "points": points, "labels": labels})
+    return default_collate(padded)

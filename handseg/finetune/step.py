@@ -1,19 +1,26 @@
-"""One training step: which prompts it uses, its passes through the model, its loss."""
+"""One training step of a promptable model: its prompts, its rounds through the model, its loss."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import cv2
 import numpy as np
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as settings
 
-from handseg.finetune.losses import LossWeights, mask_loss
+from handseg.finetune.losses import LossWeights, batch_iou, mask_loss
 from handseg.models.torch_common import image_embeddings
 from handseg.prompts import IGNORED, PromptRecipe
+from handseg.runtime.config import STRICT, Share
+
+Rounds = Annotated[int, Field(ge=2, le=16)]
 
 
-@dataclass(frozen=True)
+@settings(frozen=True, config=STRICT)
 class PromptSampling:
     """How often a training step uses which prompts, each 0..1.
 
@@ -22,24 +29,26 @@ class PromptSampling:
         points_only: points alone; what is left are steps with both.
         fewer_points: a random part of the points in place of all.
         skeleton: the bones as a mask prompt.
-        second_pass: a second pass with the first one's mask and a click on one of its errors.
+        second_pass: further rounds, each with the last round's mask and a click on its largest
+            error: what a person does who corrects a mask.
+        rounds: the fewest and the most rounds of such a step, the first one included.
     """
 
-    box_only: float = 0.12
-    points_only: float = 0.12
-    fewer_points: float = 0.4
-    skeleton: float = 0.4
-    second_pass: float = 0.4
+    box_only: Share = 0.12
+    points_only: Share = 0.12
+    fewer_points: Share = 0.4
+    skeleton: Share = 0.4
+    second_pass: Share = 0.4
+    rounds: tuple[Rounds, Rounds] = (2, 2)
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
         if self.box_only + self.points_only > 1:
             raise ValueError(
                 "box_only and points_only must sum to at most 1, "
                 f"got {self.box_only} and {self.points_only}"
             )
+        if self.rounds[0] > self.rounds[1]:
+            raise ValueError(f"rounds must be the fewest and the most, got {self.rounds}")
 
 
 @dataclass(frozen=True)
@@ -49,19 +58,24 @@ class SampledPrompts:
     box: bool
     points: bool
     skeleton: bool = False
-    second_pass: bool = False
+    rounds: int = 1
     keep: float = 1.0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, chances: PromptSampling) -> SampledPrompts:
+    def draw(
+        cls, rng: np.random.Generator, chances: PromptSampling, recipe: PromptRecipe
+    ) -> SampledPrompts:
+        """Prompts of the kinds that `recipe` makes."""
+        usual = cls.of(recipe)
         only = chances.box_only, chances.points_only
         kind = rng.choice(["both", "box", "points"], p=[1 - sum(only), *only])
         fewer = chances.fewer_points / 2
+        both = usual.box and usual.points
         return cls(
-            box=kind != "points",
-            points=kind != "box",
+            box=kind != "points" if both else usual.box,
+            points=kind != "box" if both else usual.points,
             skeleton=rng.random() < chances.skeleton,
-            second_pass=rng.random() < chances.second_pass,
+            rounds=_draw_rounds(rng, chances),
             keep=rng.choice([1.0, 0.7, 0.2], p=[1 - 2 * fewer, fewer, fewer]),
         )
 
@@ -72,12 +86,17 @@ class SampledPrompts:
         return cls(box=recipe.box, points=points, skeleton=recipe.skeleton)
 
 
+def _draw_rounds(rng: np.random.Generator, chances: PromptSampling) -> int:
+    fewest, most = chances.rounds
+    return int(rng.integers(fewest, most + 1)) if rng.random() < chances.second_pass else 1
+
+
 def forward_loss(
     model: Any, batch: dict[str, Any], mix: SampledPrompts, weights: LossWeights, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of one step, and the logits (N, h, w) of its last pass.
+    """The loss of one step, the mean of its rounds', and the logits (N, h, w) of the last.
 
-    `batch` holds what `samples.to_tensors` makes, and the pictures either as "pixel_values" or
+    `batch` holds what `Sample.tensors` makes, and the pictures either as "pixel_values" or
     encoded as "embeddings".
     """
     embeddings = batch.get("embeddings") or image_embeddings(model, batch["pixel_values"])
@@ -90,24 +109,23 @@ def forward_loss(
         "input_masks": batch["skeleton"] if mix.skeleton else None,
         "multimask_output": False,
     }
-    output = model(**embeddings, **prompts)
-    logits = output.pred_masks[:, 0, 0]
-    loss = mask_loss(logits, output.iou_scores[:, 0, 0], batch["target"], batch["valid"], weights)
-    if not mix.second_pass:
-        return loss, logits
-    # A click where the first pass was wrong, and its mask: what a person does on the page.
-    click, click_label = _correction(logits.detach(), batch, generator)
-    prompts |= {
-        "input_points": torch.cat([points, click], 2) if mix.points else click,
-        "input_labels": torch.cat([labels, click_label], 2) if mix.points else click_label,
-        "input_masks": logits.detach()[:, None].float().clamp(-20, 20),
-    }
-    second = model(**embeddings, **prompts)
-    logits = second.pred_masks[:, 0, 0]
-    loss = loss + mask_loss(
-        logits, second.iou_scores[:, 0, 0], batch["target"], batch["valid"], weights
-    )
-    return loss / 2, logits
+    losses: list[torch.Tensor] = []
+    while True:
+        output = model(**embeddings, **prompts)
+        logits = output.pred_masks[:, 0, 0]
+        scores = output.iou_scores[:, 0, 0]
+        losses.append(mask_loss(logits, scores, batch["target"], batch["valid"], weights))
+        if len(losses) == mix.rounds:
+            return torch.stack(losses).mean(), logits
+        click, label = correct(logits.detach(), batch["target"], batch["valid"], generator)
+        if prompts["input_points"] is not None:
+            click = torch.cat([prompts["input_points"], click], 2)
+            label = torch.cat([prompts["input_labels"], label], 2)
+        prompts |= {
+            "input_points": click,
+            "input_labels": label,
+            "input_masks": logits.detach()[:, None].float().clamp(-20, 20),
+        }
 
 
 def choose_points(
@@ -127,33 +145,87 @@ def choose_points(
     return points.gather(2, chosen[..., None].expand(*chosen.shape, 2)), labels.gather(2, chosen)
 
 
-def _correction(
-    logits: torch.Tensor, batch: dict[str, Any], generator: torch.Generator
+def correct(
+    logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One point a sample, drawn from its wrong pixels: (N, 1, 1, 2) px and labels (N, 1, 1)."""
+    """One click a sample, well inside of its largest error; anywhere where there is none.
+
+    Args:
+        logits: (N, s, s) of the last round.
+        target: (N, S, S) 0..1, half the side of the model's input.
+        valid: (N, S, S) 1 where a pixel counts.
+        generator: draws the clicks.
+
+    Returns:
+        (N, 1, 1, 2) x, y px of the model's input, and what is true there, (N, 1, 1).
+    """
     size = logits.shape[-1]
-    shape = (size, size)
-    target = torch.nn.functional.adaptive_avg_pool2d(batch["target"], shape) > 0.5
-    valid = torch.nn.functional.adaptive_avg_pool2d(batch["valid"], shape) > 0.99
-    wrong = ((logits > 0) != target) & valid
-    # A row without an error gets a click somewhere else.
-    anywhere = ~wrong.flatten(1).any(1, keepdim=True)
-    weights = (wrong.flatten(1) | anywhere).float().cpu()
+    truth = torch.nn.functional.adaptive_avg_pool2d(target, (size, size)) > 0.5
+    known = torch.nn.functional.adaptive_avg_pool2d(valid, (size, size)) > 0.99
+    wrong = (((logits > 0) != truth) & known).cpu().numpy()
+    places = [_inner_error(one, true) for one, true in zip(wrong, truth.cpu().numpy(), strict=True)]
+    weights = torch.from_numpy(np.stack(places)).flatten(1).float()
     index = torch.multinomial(weights, 1, generator=generator)[:, 0].to(logits.device)
-    label = target.flatten(1).gather(1, index[:, None])[:, 0].long()
-    # Targets have half the side of the model's input.
-    scale = 2 * batch["target"].shape[-1] / size
+    label = truth.flatten(1).gather(1, index[:, None])[:, 0].long()
+    scale = 2 * target.shape[-1] / size
     point = (torch.stack([index % size, index // size], 1).float() + 0.5) * scale - 0.5
     return point[:, None, None], label[:, None, None]
 
 
-class StepLoss(torch.nn.Module):
-    """A model that returns its loss: one forward call a step, as distributed wrappers want it."""
+def _inner_error(wrong: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The inner part of the largest island of missed or of superfluous pixels, (s, s) bool."""
+    largest = np.zeros(wrong.shape, bool)
+    for kind in (wrong & truth, wrong & ~truth):
+        _, islands, stats, _ = cv2.connectedComponentsWithStats(kind.astype(np.uint8))
+        if len(stats) > 1 and stats[1:, cv2.CC_STAT_AREA].max() > largest.sum():
+            largest = islands == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+    if not largest.any():
+        return ~largest
+    depth = cv2.distanceTransform(np.pad(largest, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    return depth > 0.5 * depth.max()
 
-    def __init__(self, model: torch.nn.Module, weights: LossWeights) -> None:
+
+class PromptedStep(torch.nn.Module):
+    """The loss of a batch, with prompts drawn for its number.
+
+    Args:
+        model: of a SAM family, what learns.
+        pixel_values: makes its input of pictures (N, S, S, 3) uint8.
+        recipe: whose kinds of prompts are drawn.
+        sampling: how often which.
+        weights: of the loss.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        pixel_values: Callable[[torch.Tensor], torch.Tensor],
+        recipe: PromptRecipe,
+        sampling: PromptSampling,
+        weights: LossWeights,
+        seed: int,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.weights = weights
+        self._pixel_values, self._recipe = pixel_values, recipe
+        self._sampling, self._weights, self._seed = sampling, weights, seed
 
-    def forward(self, batch: dict[str, Any], mix: SampledPrompts, seed: int) -> torch.Tensor:
-        return forward_loss(self.model, batch, mix, self.weights, seed)[0]
+    def forward(self, batch: dict[str, Any], turn: int) -> torch.Tensor:
+        rng = np.random.default_rng([self._seed, 7, turn])
+        mix = SampledPrompts.draw(rng, self._sampling, self._recipe)
+        return forward_loss(self.model, self._with_pixels(batch), mix, self._weights, turn)[0]
+
+    def score(self, model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """The IoU (N,) of what `model` makes of a batch, prompted as the recipe says."""
+        mix = SampledPrompts.of(self._recipe)
+        _, logits = forward_loss(model, self._with_pixels(batch), mix, self._weights, 0)
+        shape = batch["target"].shape[-2:]
+        logits = torch.nn.functional.interpolate(logits[:, None].float(), shape, mode="bilinear")
+        return batch_iou(logits[:, 0], batch["target"], batch["valid"])
+
+    def _with_pixels(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A batch of pictures as the model takes them; one of cached features as it is."""
+        if "image" not in batch:
+            return batch
+        return {**batch, "pixel_values": self._pixel_values(batch["image"])}

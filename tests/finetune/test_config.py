@@ -1,14 +1,17 @@
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import pytest
+from pydantic.dataclasses import dataclass
 
 from handseg.data.loaders.mix import read_mix
+from handseg.finetune.baselines.settings import BaselineConfig
+from handseg.finetune.finder.settings import FinderConfig
 from handseg.finetune.lora.settings import FinetuneConfig
-from handseg.finetune.pretrain.samples import DataConfig
-from handseg.finetune.pretrain.task import PretrainConfig
+from handseg.finetune.pretrain.settings import ComposedData, PretrainConfig
 from handseg.prompts import PromptRecipe
 from handseg.runtime.config import (
+    STRICT,
     assign,
     from_mapping,
     load_yaml,
@@ -20,12 +23,12 @@ from handseg.runtime.config import (
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Inner:
     size: int = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Outer:
     inner: Inner = field(default_factory=Inner)
     name: str = "a"
@@ -52,10 +55,13 @@ def test_nested_values_and_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nam: b", ["unknown keys nam", "known are inner, name"]),
-        ("inner: {sise: 5}", ["inner", "unknown keys sise"]),
+        ("nme: b", ["unknown keys nme", "known are inner, name", "did you mean name?"]),
+        ("inner: {sizes: 5}", ["inner", "unknown keys sizes"]),
         ("inner: 5", ["inner", "mapping"]),
         ("name: ''", ["name must not be empty"]),
+        ("name: 3", ["name must be text, got 3"]),
+        ("inner: {size: true}", ["inner.size must be a whole number, got True"]),
+        ("inner: {size: 2.0}", ["inner.size must be a whole number, got 2.0"]),
         ("a: [", ["not YAML"]),
     ],
 )
@@ -67,6 +73,33 @@ def test_errors_name_the_file_and_the_key(tmp_path: Path, text: str, words: list
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        (FinetuneConfig, "recipe: {foreram: 1}", "recipe: unknown keys foreram.*mean forearm?"),
+        (FinetuneConfig, "recipe: {box: 1}", "recipe.box must be true or false, got 1"),
+        (FinetuneConfig, "recipe: {forearm: -1}", "recipe: forearm must be a number from 0"),
+        (BaselineConfig, "network: {encodr: a}", "network: unknown keys encodr.*mean encoder?"),
+        (BaselineConfig, "network: {opening: 1.5}", "network.opening must be a whole number"),
+        (BaselineConfig, "network: {image_size: 100}", "network: image_size must be a multiple"),
+    ],
+)
+def test_parts_that_models_bring_are_checked_as_well(
+    kind: type, text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_yaml(kind, write(tmp_path, "data: {source: a}\n" + text))
+
+
+def test_a_number_may_have_an_exponent_and_no_dot(tmp_path: Path) -> None:
+    data = "data: {source: a}\n"
+    path = write(tmp_path, data + "learning_rate: 1e-3\nwarmup: 0\n")
+    assert load_yaml(FinetuneConfig, path).learning_rate == 0.001
+    assert parse_assignments(["learning_rate=5E-4"]) == {"learning_rate": 0.0005}
+    with pytest.raises(ValueError, match="learning_rate must be a number, got '1e-3'"):
+        load_yaml(FinetuneConfig, write(tmp_path, data + "learning_rate: '1e-3'\n"))
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.yaml"):
         load_yaml(Outer, tmp_path / "none.yaml")
@@ -74,9 +107,9 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
     config = PretrainConfig(
-        DataConfig({"a": 1.0}, {}, ["b"], "objects", held_out=["x"]),
+        data=ComposedData({"a": 1.0}, {}, ("b",), "objects", held_out=("x",)),
         recipe=PromptRecipe(skeleton=True, negatives=("gaps",)),
-        steps=7,
+        epoch_samples=7,
     )
     save_yaml(config, tmp_path / "run.yaml")
     assert load_yaml(PretrainConfig, tmp_path / "run.yaml") == config
@@ -84,7 +117,7 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
 
 def test_what_a_nested_mapping_leaves_out_is_the_fields_default() -> None:
     config = from_mapping(FinetuneConfig, {"data": {"source": "a"}, "loss": {"iou": 0.2}}, "test")
-    assert config.loss.boundary == FinetuneConfig(config.data).loss.boundary > 0
+    assert config.loss.boundary == FinetuneConfig(data=config.data).loss.boundary > 0
     assert config.loss.iou == 0.2
 
 
@@ -93,8 +126,10 @@ def test_shipped_configs_load(path: Path) -> None:
     if path.stem == "mix":
         assert len(read_mix(path)) > 1
         return
-    kind = PretrainConfig if path.stem.startswith("lite") else FinetuneConfig
-    assert load_yaml(kind, path).batch_size > 0
+    kinds = {"finder": FinderConfig} | dict.fromkeys(
+        ("lite", "lite_scenes", "lite_people"), PretrainConfig
+    )
+    assert load_yaml(kinds.get(path.stem, FinetuneConfig), path).batch_size > 0
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "prompts").glob("*.yaml")), ids=lambda p: p.name)

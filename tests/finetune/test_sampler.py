@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handseg.finetune.lora.features import EpochSampler
-from handseg.finetune.sampler import WeightedEpochSampler
+from handseg.finetune.sampler import EpochSampler, WeightedEpochSampler
 
 
 class Numbers(torch.utils.data.Dataset):

@@ -1,12 +1,22 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import input_size, tiny_model
 
+from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.losses import LossWeights, batch_iou, mask_loss
-from handseg.finetune.step import PromptSampling, SampledPrompts, choose_points, forward_loss
-from handseg.prompts import IGNORED
+from handseg.finetune.step import (
+    PromptSampling,
+    SampledPrompts,
+    choose_points,
+    correct,
+    forward_loss,
+)
+from handseg.prompts import IGNORED, PromptRecipe
+from handseg.runtime.config import from_mapping
 
 
 def disc(size: int, radius: float) -> torch.Tensor:
@@ -18,7 +28,11 @@ def test_loss_is_lowest_on_the_truth() -> None:
     target = (disc(64, 20)[None] > 0).float()
     valid = torch.ones_like(target)
     losses = [
-        float(mask_loss(disc(32, radius)[None], torch.ones(1), target, valid, LossWeights(iou=0)))
+        float(
+            mask_loss(
+                disc(32, radius)[None], torch.ones(1), target, valid, LossWeights(iou=0, boundary=0)
+            )
+        )
         for radius in (6, 8, 10, 12, 14)
     ]
     assert int(np.argmin(losses)) == 2  # 10 at half the size is 20
@@ -33,7 +47,7 @@ def test_pixels_outside_of_the_photo_do_not_count() -> None:
     # One coarse column beside the border reaches over it when logits are upsampled.
     wrong[:, :, 10:] = 8.0
     scores = torch.ones(1)
-    weights = LossWeights()
+    weights = LossWeights(boundary=0)
     assert torch.isclose(
         mask_loss(wrong, scores, target, valid, weights),
         mask_loss(right, scores, target, valid, weights),
@@ -48,7 +62,7 @@ def test_iou_head_learns_the_masks_own_iou() -> None:
     logits[:, 2:4] = 5
     valid = torch.ones_like(target)
     assert batch_iou(logits, target, valid).item() == pytest.approx(0.5)
-    only_iou = LossWeights(focal=0, dice=0, iou=1)
+    only_iou = LossWeights(focal=0, dice=0, boundary=0, iou=1)
     right = mask_loss(logits, torch.tensor([0.5]), target, valid, only_iou)
     wrong = mask_loss(logits, torch.tensor([1.0]), target, valid, only_iou)
     assert right.item() == pytest.approx(0, abs=1e-6)
@@ -121,7 +135,7 @@ def make_batch() -> dict[str, torch.Tensor]:
 
 def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
     model = Recorder()
-    mix = SampledPrompts(box=True, points=False, skeleton=False, second_pass=True, keep=1.0)
+    mix = SampledPrompts(box=True, points=False, skeleton=False, rounds=2, keep=1.0)
     loss, _ = forward_loss(model, make_batch(), mix, LossWeights(), seed=3)
     first, second = model.calls
     assert first["input_points"] is None
@@ -135,8 +149,117 @@ def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
     loss.backward()
 
 
+def test_each_round_adds_a_click_and_shows_the_last_mask() -> None:
+    model, batch = Recorder(), make_batch()
+    mix = SampledPrompts(box=True, points=True, rounds=4)
+    loss, _ = forward_loss(model, batch, mix, LossWeights(), seed=3)
+    assert len(model.calls) == 4
+    assert model.encoded == 1
+    for number, call in enumerate(model.calls):
+        assert call["input_points"].shape == (2, 1, 3 + number, 2)
+        assert call["input_labels"].shape == (2, 1, 3 + number)
+        assert (call["input_masks"] is None) == (number == 0)
+    one, _ = forward_loss(model, batch, SampledPrompts(box=True, points=True), LossWeights(), 3)
+    # This model makes the same mask in every round, and the loss is the rounds' mean.
+    assert loss.item() == pytest.approx(one.item())
+
+
+def test_rounds_of_a_real_model_learn() -> None:
+    model = tiny_model("edgetam")
+    side = input_size("edgetam")
+    target = torch.zeros(2, side // 2, side // 2)
+    target[:, side // 8 : side // 4, side // 8 : side // 4] = 1
+    batch = {
+        **make_batch(),
+        "pixel_values": torch.rand(2, 3, side, side),
+        "target": target,
+        "valid": torch.ones_like(target),
+    }
+    losses = []
+    for rounds in (1, 3):
+        mix = SampledPrompts(box=True, points=True, rounds=rounds)
+        loss, logits = forward_loss(model, batch, mix, LossWeights(), seed=1)
+        assert logits.shape == (2, side // 4, side // 4)
+        losses.append(loss.item())
+        model.zero_grad()
+        loss.backward()
+        weight = next(model.mask_decoder.upscale_conv1.parameters())
+        assert weight.grad is not None
+        assert weight.grad.abs().sum() > 0
+    assert losses[0] != losses[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), empty=st.booleans())
+def test_clicks_land_in_the_largest_error(seed: int, empty: bool) -> None:
+    rng = np.random.default_rng(seed)
+
+    def blobs() -> np.ndarray:
+        return cv2.GaussianBlur(rng.normal(size=(32, 32)).astype(np.float32), (0, 0), 2) > 0
+
+    truth, valid = blobs(), blobs() | blobs()
+    mask = truth if empty else blobs()
+    target, known = (
+        torch.from_numpy(np.kron(one, np.ones((2, 2), np.float32)))[None] for one in (truth, valid)
+    )
+    logits = torch.from_numpy(np.where(mask, 4.0, -4.0).astype(np.float32))[None]
+    generator = torch.Generator().manual_seed(seed)
+    click, label = correct(logits, target, known, generator)
+    assert click.shape == (1, 1, 1, 2)
+    # Of 128 px, the side of the input; logits have 32.
+    x, y = ((click[0, 0, 0] + 0.5) / 4 - 0.5).round().long().tolist()
+    assert label.item() == truth[y, x]
+    sizes: dict[str, int] = {}
+    for kind in (truth & ~mask & valid, mask & ~truth & valid):
+        _, islands, stats, _ = cv2.connectedComponentsWithStats(kind.astype(np.uint8))
+        if kind[y, x]:
+            sizes["clicked"] = stats[islands[y, x], cv2.CC_STAT_AREA]
+        sizes["largest"] = max([sizes.get("largest", 0), *stats[1:, cv2.CC_STAT_AREA]])
+    if sizes["largest"]:
+        assert sizes["clicked"] == sizes["largest"]
+    again, _ = correct(logits, target, known, torch.Generator().manual_seed(seed))
+    assert torch.equal(click, again)
+
+
+@settings(max_examples=50)
+@given(
+    rounds=st.tuples(st.integers(2, 6), st.integers(2, 6)).map(sorted).map(tuple),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+def test_the_number_of_rounds_is_drawn_from_its_range(
+    rounds: tuple[int, int], share: float, seed: int
+) -> None:
+    chances = PromptSampling(second_pass=share, rounds=rounds)
+    drawn = {
+        SampledPrompts.draw(np.random.default_rng([seed, n]), chances, PromptRecipe()).rounds
+        for n in range(60)
+    }
+    assert drawn <= {1, *range(rounds[0], rounds[1] + 1)}
+    assert (drawn == {1}) if share == 0 else True
+    assert (1 not in drawn) if share == 1 else True
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rounds": [1, 2]}, r"prompts\.rounds\.0 must be at least 2, got 1"),
+        ({"rounds": [4, 2]}, r"rounds must be the fewest and the most, got \(4, 2\)"),
+        ({"rounds": 3}, r"prompts\.rounds must be a list, got 3"),
+        ({"second_pass": 1.1}, r"prompts\.second_pass must be at most 1, got 1\.1"),
+        ({"box_only": 0.6, "points_only": 0.6}, "must sum to at most 1"),
+        ({"round": [2, 2]}, "unknown keys round; .*did you mean rounds"),
+    ],
+)
+def test_wrong_sampling_is_named(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_mapping(FinetuneConfig, {"data": {"source": "a"}, "prompts": values}, "run")
+
+
 def test_mix_always_prompts_with_something_and_repeats_with_its_seed() -> None:
+    recipe = PromptRecipe()
     for seed in range(200):
-        mix = SampledPrompts.draw(np.random.default_rng(seed), PromptSampling())
+        mix = SampledPrompts.draw(np.random.default_rng(seed), PromptSampling(), recipe)
         assert mix.box or mix.points
-        assert mix == SampledPrompts.draw(np.random.default_rng(seed), PromptSampling())
+        again = SampledPrompts.draw(np.random.default_rng(seed), PromptSampling(), recipe)
+        assert mix == again

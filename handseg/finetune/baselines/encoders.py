@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from handseg.errors import ModelError
-from handseg.finetune.pretrain.lite import fill_in_order, packaged_weights
+from handseg.finetune.backbones import fill_in_order, packaged_weights
 from handseg.models.semantic.networks import library_name
 
 IMAGENET = "imagenet"

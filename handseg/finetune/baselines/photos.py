@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from handseg.data.schema import PhotoRow
 from handseg.finetune.baselines.settings import PhotoAugmentation
-from handseg.finetune.lora.features import Item
+from handseg.finetune.sampler import Item
 from handseg.models.semantic.config import OBJECT, NetworkConfig
 from handseg.models.semantic.model import stretch
 from handseg.models.semantic.preprocess import preprocess

@@ -15,15 +15,15 @@ from handseg.evaluation.report import write_report
 from handseg.evaluation.run import NONE, Evaluation, evaluate_pairs
 from handseg.evaluation.summary import matlab_scores
 from handseg.finetune.baselines.settings import BaselineConfig
-from handseg.finetune.lora.adapter import CARD, markdown_table, plain_yaml
 from handseg.finetune.lora.report import REPORT
+from handseg.finetune.model_cards import CARD, fill_card
 from handseg.finetune.settings import CONFIG_FILE
 from handseg.io.files import save_image
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.runtime.config import to_mapping
-from handseg.runtime.environment import versions
 from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
-from handseg.segmenter import HandSegmenter
+from handseg.runtime.versions import versions
 
 MATCHES_FILE = "matches.png"
 """Beside a part's report: matches white, mismatches green."""
@@ -36,7 +36,7 @@ def report_baseline(
     """Evaluate the network of the best epoch, in `output`; write reports and the card."""
     command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
     rows: dict[str, dict[str, Any]] = {}
-    with HandSegmenter.from_pretrained(output, device=device) as segmenter:
+    with SemanticSegmenter.from_pretrained(output, device=device) as segmenter:
         for part in (VALIDATION, TEST):
             if not (config.report and photos.get(part)):
                 continue
@@ -52,34 +52,16 @@ def report_baseline(
             write_report({name: {NONE: evaluation}}, folder, {**details, "versions": versions()})
             _draw_matches(segmenter, photos[part], folder / MATCHES_FILE)
             rows |= _rows(part, evaluation)
-    card = f"""# {config.network.architecture} that labels the hand in a photo
-
-A baseline of handseg, trained on {len(photos[TRAIN]):,} photos of
-{Path(config.data.source).name}. It labels whole photos and takes no prompts:
-
-```python
-from handseg import HandSegmenter
-
-HandSegmenter.from_pretrained("path/to/this/folder").segment("photo.jpg").mask
-```
-
-## Figures
-
-Hand IoU is the mean over photos; all others are defined as in MATLAB's
-`evaluateSemanticSegmentation`, with a tolerance of 0.75 % of the diagonal for boundaries.
-
-{markdown_table(rows)}
-
-## Training
-
-```
-{command}
-```
-
-```yaml
-{plain_yaml(to_mapping(config))}
-```
-"""
+    card = fill_card(
+        "baseline",
+        {"library_name": "handseg", "pipeline_tag": "image-segmentation", "tags": ["handseg"]},
+        Path(config.data.source).name,
+        rows,
+        architecture=config.network.architecture,
+        photos=len(photos[TRAIN]),
+        command=command,
+        settings=to_mapping(config),
+    )
     with write_atomic(output / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
 
@@ -99,7 +81,7 @@ def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return rows | {f"{part}, {name}": dict(values) for name, values in scores.items()}
 
 
-def _draw_matches(segmenter: HandSegmenter, photos: LabelledPhotos, path: Path) -> None:
+def _draw_matches(segmenter: SemanticSegmenter, photos: LabelledPhotos, path: Path) -> None:
     """A sheet of photos spread over the part: where prediction and truth agree, and where not."""
     cases = []
     for place in np.linspace(0, len(photos) - 1, min(_SHOWN, len(photos))).astype(int):

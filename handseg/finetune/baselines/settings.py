@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated, Literal
 
-from handseg.finetune.settings import RunSettings
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from handseg.finetune.settings import DataSettings, RunSettings
 from handseg.models.semantic.config import NetworkConfig
+from handseg.runtime.config import STRICT, NotNegative, Share
 
-LEARNING = ("all", "last", "none")
+
+def _in_order(factors: tuple[float, float]) -> tuple[float, float]:
+    if factors[0] > factors[1]:
+        raise ValueError(f"the lower factor must come first, got {factors}")
+    return factors
 
 
-@dataclass(frozen=True)
+Factors = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_in_order)]
+
+
+@dataclass(frozen=True, config=STRICT)
 class PhotoAugmentation:
     """How the photos that a network sees whole are varied; nothing is by default.
 
@@ -26,34 +38,23 @@ class PhotoAugmentation:
         hue: the largest turn of the hue, 0..0.5 of the circle.
     """
 
-    flip: float = 0.0
-    rotation: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    shear: float = 0.0
-    brightness: tuple[float, ...] = (1.0, 1.0)
-    contrast: tuple[float, ...] = (1.0, 1.0)
-    saturation: tuple[float, ...] = (1.0, 1.0)
-    hue: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, top in (
-            ("flip", 1.0), ("rotation", 180.0), ("shift", 1.0), ("zoom", 0.9), ("shear", 1.0),
-            ("hue", 0.5),
-        ):  # fmt: skip
-            if not 0 <= (value := getattr(self, name)) <= top:
-                raise ValueError(f"{name} must be from 0 to {top:g}, got {value!r}")
-        for name in ("brightness", "contrast", "saturation"):
-            value = getattr(self, name)
-            if len(value) != 2 or not 0 <= value[0] <= value[1]:
-                raise ValueError(f"{name} must be two factors, the lower one first, got {value}")
+    flip: Share = 0.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    shift: Share = 0.0
+    zoom: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    shear: Share = 0.0
+    brightness: Factors = (1.0, 1.0)
+    contrast: Factors = (1.0, 1.0)
+    saturation: Factors = (1.0, 1.0)
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class BaselineConfig(RunSettings):
     """A run that trains a network on whole photos.
 
     Attributes:
+        data: what to learn from.
         network: which one.
         encoder_weights: what its encoder starts from: "imagenet", a file (safetensors, or a state
             of tensors that torch saved), or None for random weights.
@@ -65,19 +66,15 @@ class BaselineConfig(RunSettings):
         augmentation: how the photos are varied.
     """
 
+    data: DataSettings
     network: NetworkConfig = field(default_factory=NetworkConfig)
     encoder_weights: str | None = "imagenet"
-    encoder_learns: str = "all"
+    encoder_learns: Literal["all", "last", "none"] = "all"
     start: str | None = None
     balance: bool = False
     augmentation: PhotoAugmentation = field(default_factory=PhotoAugmentation)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.encoder_learns not in LEARNING:
-            raise ValueError(
-                f"encoder_learns must be one of {', '.join(LEARNING)}, got {self.encoder_learns!r}"
-            )
         if self.network.encoder is None and self.encoder_learns != "all":
             raise ValueError(
                 f"encoder_learns must be all with {self.network.architecture}, which has no "

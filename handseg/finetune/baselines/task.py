@@ -9,21 +9,22 @@ import torch
 
 from handseg.data.splits import TRAIN, VALIDATION
 from handseg.errors import ModelError, TrainingError
+from handseg.finetune.backbones import freeze_batch_norms
 from handseg.finetune.baselines.encoders import freeze_encoder, load_encoder
 from handseg.finetune.baselines.photos import PhotoViews, class_weights
 from handseg.finetune.baselines.report import report_baseline
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.lora.data import load_photos, weighted_epochs
-from handseg.finetune.lora.features import EpochSampler, Item
 from handseg.finetune.losses import batch_iou
-from handseg.finetune.pretrain.lite import freeze_batch_norms
+from handseg.finetune.sampler import EpochSampler, Item
+from handseg.finetune.task import Task
 from handseg.models.semantic.model import SemanticModel, is_semantic
 from handseg.models.semantic.networks import build_network
 from handseg.runtime.progress import tracked
 
 
-class BaselineTask:
-    """See `handseg.finetune.train.Task`.
+class BaselineTask(Task):
+    """See `handseg.finetune.task.Task`.
 
     Raises:
         TrainingError: if data, encoder or an earlier stage do not fit.
@@ -35,11 +36,19 @@ class BaselineTask:
         with accelerator.main_process_first():
             photos = load_photos(config.data, output, config.seed)
         for part in (TRAIN, VALIDATION):
-            accelerator.print(f"{part}: {len(photos[part])} photos")
+            rows, show = photos[part], accelerator.is_main_process
+            empty = sum(not row.load_mask().any() for row in tracked(rows, f"masks, {part}", show))
+            if empty == len(rows):
+                raise TrainingError(
+                    f"{config.data.source}: no mask of the part {part!r} shows a hand "
+                    f"({empty} photos)"
+                )
+            without = f", {empty} without a hand" if empty else ""
+            accelerator.print(f"{part}: {len(rows)} photos{without}")
         views = PhotoViews(
             photos[TRAIN], config.network, config.augmentation, config.epochs, config.seed
         )
-        weighted = weighted_epochs(config, [row.id for row in photos[TRAIN]])
+        weighted = weighted_epochs(config.data, [row.id for row in photos[TRAIN]], config.seed)
         self.training = EpochSampler(
             views, len(photos[TRAIN]), config.epochs, config.seed, weighted
         )

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import huggingface_hub
-import yaml
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from handseg.errors import ModelError
 from handseg.finetune.lora.lora import LoraSettings
+from handseg.finetune.model_cards import CARD, Rows, fill_card
 from handseg.models.adapters import ADAPTER_CONFIG, is_adapter
 from handseg.models.bundled import LITE
-from handseg.models.semantic.config import HAND, OBJECT
+from handseg.models.semantic.config import HAND
 from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import RECIPE_FILE
+from handseg.runtime.config import to_mapping
 from handseg.runtime.files import move_all
 
 WEIGHTS = "adapter_model.safetensors"
-CARD = "README.md"
 _LITE_LICENCE = "cc-by-sa-4.0"
 """An adapter is a derivative of its base, and the bundled weights' licence is share-alike."""
-_USES = {
-    HAND: (
-        "hands",
-        "hands",
-        'segmenter = HandSegmenter.from_pretrained("{base}", adapter="path/to/this/folder")\n'
-        'segmenter.segment("photo.jpg").cutout().save("hand.png")',
-    ),
-    OBJECT: (
-        "held objects",
-        "what hands hold",
-        'folder = "path/to/this/folder"\n'
-        'segmenter = HandSegmenter.from_pretrained("{base}", object_adapter=folder)\n'
-        'mask = segmenter.segment("photo.jpg", objects=True).object_mask',
-    ),
-}
-"""By target: the card's title, what the masks show, how the adapter is used."""
 
 
 def save_adapter(
@@ -87,7 +70,7 @@ def model_card(
     data: str,
     photos: int,
     command: str,
-    metrics: Mapping[str, Mapping[str, Any]],
+    metrics: Rows,
     versions: Mapping[str, str],
     target: str = HAND,
 ) -> str:
@@ -101,70 +84,34 @@ def model_card(
         photos: how many of them were trained on.
         command: that trains the adapter again.
         metrics: a row of the table of results each, such as "val, zero-shot", and its columns.
-        versions: of the software, see `handseg.runtime.environment.versions`.
+        versions: of the software, see `handseg.runtime.versions.versions`.
         target: which masks it was tuned to, "hand" or "object".
     """
-    title, what, use = _USES[target]
-    licence_line = (
-        f"{_LITE_LICENCE}, as the weights of {LITE} are."
-        if base == LITE
-        else "Not stated yet: set `license` in the metadata to one that the base model's and the "
-        "data's allow."
+    licence = _LITE_LICENCE if base == LITE else None
+    metadata = {
+        "library_name": "peft",
+        "pipeline_tag": "mask-generation",
+        # The hub refuses a card whose base is a path.
+        "base_model": base if _is_hub_id(base) and not Path(base).exists() else None,
+        "license": licence,
+        "tags": ["handseg", "hand-segmentation", "segment-anything", "lora"],
+    }
+    return fill_card(
+        "adapter",
+        metadata,
+        data,
+        metrics,
+        base=base,
+        title="hands" if target == HAND else "held objects",
+        what="hands" if target == HAND else "what hands hold",
+        target=target,
+        photos=photos,
+        command=command,
+        settings=to_mapping(settings),
+        recipe=recipe.to_dict(),
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
+        licence=licence,
     )
-    return f"""---
-{plain_yaml(_metadata(base))}
----
-
-# LoRA adapter of {base} for {title}
-
-Tunes `{base}` to the masks of {what} in {data} ({photos:,} photos) with
-[LoRA](https://arxiv.org/abs/2106.09685). With handseg:
-
-```python
-from handseg import HandSegmenter
-
-{use.format(base=base)}
-```
-
-## Figures
-
-{markdown_table(metrics)}
-
-## Training
-
-```
-{command}
-```
-
-LoRA:
-
-```yaml
-{plain_yaml(dataclasses.asdict(settings))}
-```
-
-Prompts ({RECIPE_FILE}):
-
-```yaml
-{plain_yaml(recipe.to_dict())}
-```
-
-Versions: {", ".join(f"{name} {version}" for name, version in versions.items())}.
-
-## Licence
-
-{licence_line}
-"""
-
-
-def _metadata(base: str) -> dict[str, Any]:
-    values: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "mask-generation"}
-    # The hub refuses a card whose base is a path.
-    if _is_hub_id(base) and not Path(base).exists():
-        values["base_model"] = base
-    if base == LITE:
-        values["license"] = _LITE_LICENCE
-    values["tags"] = ["handseg", "hand-segmentation", "segment-anything", "lora"]
-    return values
 
 
 def _is_hub_id(name: str) -> bool:
@@ -173,27 +120,6 @@ def _is_hub_id(name: str) -> bool:
     except HFValidationError:
         return False
     return True
-
-
-def plain_yaml(values: Mapping[str, Any]) -> str:
-    """`values` as YAML in their own order, for a card."""
-    return yaml.safe_dump(dict(values), sort_keys=False).strip()
-
-
-def markdown_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Rows by their names, each of values by column, as a table in Markdown."""
-    if not rows:
-        return "Not measured."
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    lines = [["", *columns], ["---"] * (len(columns) + 1)]
-    lines += [[name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def push_to_hub(folder: str | Path, repo_id: str, private: bool = False) -> str:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from pydantic.dataclasses import dataclass
 
 from handseg.finetune.lora.hands import TrainingHand
-from handseg.landmarks.anatomy import draw_skeleton
 from handseg.models.region import FILL, Region
-from handseg.prompts import IGNORED, HandPrompts, PromptRecipe
+from handseg.prompts import HandPrompts, PromptRecipe
 from handseg.prompts.from_mask import prompts_from_mask
 from handseg.prompts.user import user_prompts
+from handseg.runtime.config import STRICT, Count, NotNegative, Share
 from handseg.synthetic.pasted import effects
-from handseg.synthetic.pasted.compositor import Sample, jitter_landmarks
+from handseg.synthetic.sample import Sample
 
 FROM_MASK_POINTS = 5
 """Points that a hand without landmarks is prompted with."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Augmentation:
     """How much the views of a hand differ from the photo.
 
@@ -36,24 +36,14 @@ class Augmentation:
         jitter: share of views whose landmarks get errors like MediaPipe's.
     """
 
-    views: int = 8
-    mirror: float = 0.5
-    rotation: float = 12.0
-    zoom: float = 0.12
-    stretch: float = 0.05
-    color: float = 0.5
-    camera: float = 0.3
-    jitter: float = 0.7
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.views, int) and self.views >= 1):
-            raise ValueError(f"views must be a whole number of at least 1, got {self.views!r}")
-        for name in ("mirror", "camera", "jitter"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
-        for name in ("rotation", "zoom", "stretch", "color"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
+    views: Count = 8
+    mirror: Share = 0.5
+    rotation: NotNegative = 12.0
+    zoom: NotNegative = 0.12
+    stretch: NotNegative = 0.05
+    color: NotNegative = 0.5
+    camera: Share = 0.3
+    jitter: Share = 0.7
 
 
 def plain_view(hand: TrainingHand, recipe: PromptRecipe, size: int) -> Sample:
@@ -74,8 +64,7 @@ def plain_view(hand: TrainingHand, recipe: PromptRecipe, size: int) -> Sample:
     labels[mask, 0] = 255
     labels = region.crop(labels, size)
     valid = labels[..., 1] < FILL[1] / 2
-    alpha = labels[..., 0] / np.float32(255) * valid
-    return _sample(image, alpha, valid, prompts, region, size)
+    return Sample.of_region(image, labels[..., 0] / np.float32(255), valid, prompts, region)
 
 
 def varied_view(
@@ -90,7 +79,7 @@ def varied_view(
     to_view, height, width = _place(mask.shape, augmentation, rng)
     landmarks = hand.landmarks
     if landmarks is not None and rng.random() < augmentation.jitter:
-        landmarks = jitter_landmarks(landmarks, rng)
+        landmarks = effects.jitter_landmarks(landmarks, rng)
     prompts = _prompts(landmarks, mask, to_view, height, width, recipe)
     margin = recipe.region_margin + 0.5
     margin = max(0.0, margin * np.exp(rng.normal(0, augmentation.zoom)) - 0.5)
@@ -103,7 +92,7 @@ def varied_view(
     if rng.random() < augmentation.camera:
         image = effects.camera(image, rng)
     image[~valid] = FILL
-    return _sample(image, alpha, valid, prompts, region, size)
+    return Sample.of_region(image, alpha, valid, prompts, region)
 
 
 def _place(
@@ -163,7 +152,7 @@ def _warp(
     x0, y0 = np.clip(np.floor(seen.min(0)).astype(int) - 2, 0, [width - 1, height - 1])
     x1, y1 = np.clip(np.ceil(seen.max(0)).astype(int) + 3, [x0 + 1, y0 + 1], [width, height])
     part = photo[y0:y1, x0:x1]
-    alpha = mask[y0:y1, x0:x1].astype(np.float32)
+    alpha: np.ndarray = mask[y0:y1, x0:x1].astype(np.float32)
     scale = min(1.0, float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))))
     shape = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     if scale < 1:
@@ -182,21 +171,4 @@ def _warp(
     )
     inside = np.full((height, width), 255, np.uint8)
     valid = cv2.warpAffine(inside, matrix[:2], (size, size), flags=cv2.INTER_NEAREST) > 0
-    return image, alpha * valid, valid
-
-
-def _sample(
-    image: np.ndarray,
-    alpha: np.ndarray,
-    valid: np.ndarray,
-    prompts: HandPrompts,
-    region: Region,
-    size: int,
-) -> Sample:
-    points = region.to_crop(prompts.points, size)
-    points[prompts.labels == IGNORED] = 0
-    box = region.to_crop(prompts.roi_box.reshape(2, 2), size).reshape(4)
-    skeleton = np.full((size // 4, size // 4), -6.0, np.float32)
-    if prompts.landmarks is not None:
-        skeleton = draw_skeleton(region.to_crop(prompts.landmarks, size // 4), size // 4)
-    return Sample(image, alpha.astype(np.float32), valid, points, prompts.labels, box, skeleton)
+    return image, alpha, valid

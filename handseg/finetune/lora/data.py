@@ -14,17 +14,12 @@ from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.data.loaders.mix import mix_weights
 from handseg.data.splits import OFFICIAL, TRAIN, VALIDATION
 from handseg.errors import TrainingError
-from handseg.finetune.lora.features import (
-    AugmentedHands,
-    EpochSampler,
-    FeatureCache,
-    Item,
-    signature,
-)
+from handseg.finetune.checkpoints import NAME as CHECKPOINT
+from handseg.finetune.lora.features import AugmentedHands, FeatureCache, signature
 from handseg.finetune.lora.hands import FoundHands, TrainingHand, find_hands
 from handseg.finetune.lora.settings import FinetuneConfig
-from handseg.finetune.sampler import WeightedEpochSampler
-from handseg.finetune.settings import DataSettings, RunSettings
+from handseg.finetune.sampler import EpochSampler, Item, WeightedEpochSampler
+from handseg.finetune.settings import DataSettings
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
 from handseg.prompts import PromptRecipe
@@ -96,6 +91,8 @@ def prepare_data(
             for part in (TRAIN, VALIDATION)
         }
     sets = {}
+    # Features that a run in this folder made which failed before its first epoch.
+    new = not config.cache_dir and not (output / CHECKPOINT).exists()
     for part, views in ((TRAIN, config.views), (VALIDATION, 1)):
         accelerator.print(f"{part}: {len(photos[part])} photos, {found[part].summary()}")
         if not found[part].hands:
@@ -103,31 +100,39 @@ def prepare_data(
         items = AugmentedHands(
             found[part].hands, recipe, model.input_size, config.augmentation, views, config.seed
         )
-        sets[part] = _encoded(items, model, kept / part, accelerator) if config.cache else items
+        sets[part] = (
+            _encoded(items, model, kept / part, accelerator, new) if config.cache else items
+        )
     hands = found[TRAIN].hands
-    weighted = weighted_epochs(config, [hand.photo.id for hand in hands])
+    weighted = weighted_epochs(config.data, [hand.photo.id for hand in hands], config.seed)
     order = EpochSampler(sets[TRAIN], len(hands), config.views, config.seed, weighted)
     return RunData(order, sets[VALIDATION], photos, hands)
 
 
-def weighted_epochs(config: RunSettings, ids: Sequence[str]) -> WeightedEpochSampler | None:
+def weighted_epochs(
+    data: DataSettings, ids: Sequence[str], seed: int
+) -> WeightedEpochSampler | None:
     """What the weights of a mix make of each pass over photos of these ids; None for other data."""
-    if config.data.layout != "mix":
+    if data.layout != "mix":
         return None
     sets = [name.partition("/")[0] for name in ids]
-    return WeightedEpochSampler(sets, mix_weights(Path(config.data.source)), config.seed)
+    return WeightedEpochSampler(sets, mix_weights(Path(data.source)), seed)
 
 
 def _find(photos: Sequence[Any], part: str, folder: Path, target: str, show: bool) -> FoundHands:
     shown = tracked(photos, f"landmarks, {part}", show)
-    return find_hands(shown, folder / "landmarks.json", target=target)
+    return find_hands(shown, folder / "landmarks", target=target)
 
 
 def _encoded(
-    views: AugmentedHands, model: TransformersMaskModel, folder: Path, accelerator: Any
+    views: AugmentedHands,
+    model: TransformersMaskModel,
+    folder: Path,
+    accelerator: Any,
+    replace: bool,
 ) -> FeatureCache:
     with accelerator.main_process_first():
-        cache = FeatureCache(folder, len(views), signature(views, model.model))
+        cache = FeatureCache(folder, len(views), signature(views, model.model), replace)
 
     @torch.no_grad()
     def encode(crops: np.ndarray) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.utils.data import Dataset
 
-from handseg.errors import TrainingError
+from handseg.errors import RunMismatch, TrainingError
 from handseg.finetune.lora.augment import Augmentation, plain_view, varied_view
 from handseg.finetune.lora.hands import TrainingHand
-from handseg.finetune.pretrain.samples import to_tensors
-from handseg.finetune.sampler import WeightedEpochSampler
+from handseg.finetune.sampler import Item
 from handseg.prompts import PromptRecipe
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import give_usual_rights, write_atomic
+from handseg.runtime.run_folder import RunFolder
 
-SIGNATURE_FILE = "signature.json"
 SHARD = 64
 """Views in a file: some 100 MB of them for handseg-lite and SAM alike."""
 _SOFTWARE = ("handseg", "torch", "transformers", "mediapipe", "opencv")
@@ -30,14 +29,11 @@ _SOFTWARE = ("handseg", "torch", "transformers", "mediapipe", "opencv")
 _HALF = ("target", "skeleton")
 """Besides the features, what is stored in half precision."""
 
-Item = dict[str, Any]
-
 
 class AugmentedHands(Dataset[Item]):
     """Each hand's views, one after the other: the hand's view v is item `hand * views + v`.
 
-    An item is the region as "image" (S, S, 3) uint8, and what `to_tensors` makes. It depends on the
-    hand, the view and the seed alone.
+    An item is what `Sample.tensors` makes. It depends on the hand, the view and the seed alone.
     """
 
     def __init__(
@@ -62,44 +58,36 @@ class AugmentedHands(Dataset[Item]):
         else:
             rng = np.random.default_rng([self.seed, hand, view])
             sample = varied_view(self.hands[hand], self.recipe, self.size, self.augmentation, rng)
-        return {"image": torch.from_numpy(sample.image), **to_tensors(sample)}
+        return sample.tensors()
 
 
 class FeatureCache(Dataset[Item]):
     """The items of `AugmentedHands` with "embeddings" in place of "image", in safetensors files.
 
     Args:
-        folder: of the cache; made if it is missing.
+        folder: of the cache.
         count: of the views.
         signature: what the features depend on, fit for JSON.
+        replace: delete the features of something else.
 
     Raises:
         TrainingError: if the folder holds the features of something else.
     """
 
-    def __init__(self, folder: Path, count: int, signature: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, count: int, signature: Mapping[str, Any], replace: bool = False
+    ) -> None:
         self.folder, self.count = folder, count
-        self._open: dict[int, Any] = {}
-        path = folder / SIGNATURE_FILE
-        if not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            with write_atomic(path) as temporary:
-                temporary.write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")
-            return
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise TrainingError(f"{path} cannot be read, delete its folder: {error}") from error
-        if stored != json.loads(json.dumps(signature)):
-            names = sorted(
-                name
-                for name in stored.keys() | signature.keys()
-                if stored.get(name) != json.loads(json.dumps(signature.get(name)))
-            )
-            raise TrainingError(
-                f"the features in {folder} were made with other {', '.join(names)}: delete the "
-                "folder, or name another one as cache"
-            )
+            self._run = RunFolder(folder, signature)
+        except RunMismatch as error:
+            if not replace:
+                raise TrainingError(
+                    f"cached features: {error}, as cache_dir, or delete this one"
+                ) from error
+            shutil.rmtree(folder)
+            self._run = RunFolder(folder, signature)
+        self._open: dict[int, Any] = {}
 
     def fill(
         self,
@@ -112,6 +100,7 @@ class FeatureCache(Dataset[Item]):
 
         `encode` takes (N, S, S, 3) uint8 and gives what the decoder takes, by argument name.
         """
+        self._run.claim()
         for shard in shards:
             if self._path(shard).is_file():
                 continue
@@ -130,6 +119,7 @@ class FeatureCache(Dataset[Item]):
                 raise TrainingError("the encoder's features exceed half precision: use cache=false")
             with write_atomic(self._path(shard)) as temporary:
                 save_file(tensors, temporary)
+                give_usual_rights(temporary)
 
     @property
     def shards(self) -> range:
@@ -196,7 +186,7 @@ def _unflatten(stored: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 def signature(views: AugmentedHands, model: torch.nn.Module) -> dict[str, Any]:
     """All that the features of `views` depend on, each part by name."""
-    from handseg.runtime.environment import versions
+    from handseg.runtime.versions import versions
 
     data = hashlib.sha256()
     for hand in views.hands:
@@ -215,69 +205,3 @@ def signature(views: AugmentedHands, model: torch.nn.Module) -> dict[str, Any]:
         "seed": views.seed,
         "versions": {name: versions()[name] for name in _SOFTWARE},
     }
-
-
-class EpochSampler(Dataset[Item]):
-    """Everything that a run shows, in order: sample n depends on the seed and n alone.
-
-    Each pass shows each hand once, in another order, each time in another of its views. With
-    `weighted`, it shows as many hands, but which ones and how often is told by that.
-    """
-
-    def __init__(
-        self,
-        items: Dataset[Item],
-        hands: int,
-        views: int,
-        seed: int,
-        weighted: WeightedEpochSampler | None = None,
-    ) -> None:
-        self.items, self.hands, self.views, self.seed = items, hands, views, seed
-        self.weighted = weighted
-        self.first, self.last = 0, 0
-        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
-
-    def between(self, first: int, last: int) -> EpochSampler:
-        """Samples `first` to `last` of the run, the last one not included."""
-        part = EpochSampler(self.items, self.hands, self.views, self.seed, self.weighted)
-        part.first, part.last = first, last
-        return part
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __getitem__(self, index: int) -> Item:
-        turn, place = divmod(self.first + index, self.hands)
-        if self._order[0] != turn:
-            self._order = turn, self._pass(turn)
-        return self.items[int(self._order[1][place])]
-
-    def _pass(self, turn: int) -> np.ndarray:
-        """The items of a pass, (hands,) int."""
-        if self.weighted is not None:
-            hands, before = self.weighted.draw(turn)
-            return hands * self.views + before % self.views
-        rng = np.random.default_rng([self.seed, 11, turn])
-        return rng.permutation(self.hands) * self.views + turn % self.views
-
-
-def collate(items: Sequence[Item]) -> Item:
-    """A batch; hands with fewer points than others get more of them, labelled -10.
-
-    Items without prompts are put together as they are.
-    """
-    from torch.utils.data import default_collate
-
-    from handseg.prompts import IGNORED
-
-    if "labels" not in items[0]:
-        return default_collate(list(items))
-    most = max(item["labels"].shape[-1] for item in items)
-    padded = []
-    for item in items:
-        missing = most - item["labels"].shape[-1]
-        pad = torch.nn.functional.pad
-        points = pad(item["points"], (0, 0, 0, missing))
-        labels = pad(item["labels"], (0, missing), value=IGNORED)
-        padded.append({**item, "points": points, "labels": labels})
-    return default_collate(padded)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
-from handseg.landmarks import HandLandmarker, start_quietly
+from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import share_inside
 from handseg.models.semantic.config import HAND, OBJECT
 from handseg.prompts.from_mask import prompts_from_mask
 from handseg.runtime.arrays import values_at
-from handseg.runtime.files import write_atomic
+from handseg.runtime.connected import Components
+from handseg.runtime.journal import Journal
 
 logger = logging.getLogger(__name__)
 
 ON_MASK = 0.7
 """Share of a found hand's landmarks that must lie on the mask: others are hands beside it."""
+SMALLEST = 100
+"""Pixels of one of several hands that are told apart, from which on it is shown."""
 SHARED = 5
 """Landmarks of a second hand on an island of the mask from which on the island is of both."""
 
@@ -42,6 +44,10 @@ class TrainingPhoto(Protocol):
         """What its hands hold, (H, W) bool; None where that is not labelled."""
         ...
 
+    def load_instances(self) -> np.ndarray | None:
+        """Which hand each pixel is of, (H, W) uint8 from 1; None where that is not labelled."""
+        ...
+
     def digest(self) -> str:
         """A hash of the files' contents."""
         ...
@@ -55,7 +61,8 @@ class TrainingHand:
         photo: that it is in.
         landmarks: (21, 2) float32 x, y px; None where MediaPipe finds no hand on the mask and the
             prompts have to be drawn from the mask.
-        others: landmarks of the other hands on the mask.
+        others: landmarks of the other hands on the mask, where labels do not tell hands apart.
+        instance: the hand's number in the photo's instances; 0 where there are none.
         target: which mask is learned, "hand" or "object".
     """
 
@@ -63,6 +70,7 @@ class TrainingHand:
     landmarks: np.ndarray | None
     others: tuple[np.ndarray, ...] = ()
     target: str = HAND
+    instance: int = 0
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """The photo, (H, W, 3) uint8 RGB, and the mask of this hand or what it holds, (H, W) bool.
@@ -74,6 +82,10 @@ class TrainingHand:
         image, mask = self.photo.load()
         if self.target == OBJECT:
             mask = _object_mask(self.photo, mask.shape)
+        elif self.instance:
+            numbers = _instances(self.photo, mask.shape)
+            assert numbers is not None
+            mask = numbers == self.instance
         if self.landmarks is None or not self.others:
             return image, mask
         islands, owners = _owners(mask, [self.landmarks, *self.others])
@@ -82,7 +94,9 @@ class TrainingHand:
     def digest(self) -> str:
         """A hash of the photo and the masks that `load` reads."""
         if self.target == HAND:
-            return self.photo.digest()
+            return (
+                f"{self.photo.digest()} {self.instance}" if self.instance else self.photo.digest()
+            )
         held = hashlib.sha256(np.packbits(self.load()[1]).tobytes()).hexdigest()
         return f"{self.photo.digest()} {held}"
 
@@ -113,7 +127,10 @@ class FoundHands:
         """One line for a person."""
         parts = [f"{len(self.hands)} hands"]
         for ids, what in (
-            (self.missed, "prompted from their mask, as MediaPipe finds no hand"),
+            (
+                [hand for hand in self.hands if hand.landmarks is None],
+                "prompted from their mask, as MediaPipe does not find them",
+            ),
             (self.unfound, "left out, as MediaPipe finds no hand to hold anything"),
             (self.entangled, "left out, as their hands touch"),
             (self.empty, "left out, as their mask is empty"),
@@ -126,18 +143,21 @@ class FoundHands:
 
 def find_hands(
     photos: Iterable[TrainingPhoto],
-    cache_file: str | Path,
+    cache: str | Path,
     landmarker: HandLandmarker | None = None,
     target: str = HAND,
 ) -> FoundHands:
     """Find the hands that the photos' masks show.
 
-    What MediaPipe finds is kept in `cache_file` (JSON) by the hash of photo and mask, so a changed
-    photo is looked at anew. A photo that cannot be read is left out and the rest goes on. So is,
-    where `target` is the object, one without its mask, and a hand without landmarks: nothing else
-    says where it holds something.
+    What MediaPipe finds is kept in the folder `cache`, a `Journal`, by the hash of photo and mask,
+    so a changed photo is looked at anew. A photo that cannot be read is left out and the rest goes
+    on. So is, where `target` is the object, one without its mask, and a hand without landmarks:
+    nothing else says where it holds something.
+
+    Raises:
+        OSError: if `cache` cannot be written.
     """
-    cache = _LandmarkCache(Path(cache_file))
+    journal = Journal(cache)
     hands: list[TrainingHand] = []
     ids: dict[str, list[str]] = {kind: [] for kind in ("missed", "unfound", "entangled", "empty")}
     unreadable: dict[str, str] = {}
@@ -145,28 +165,30 @@ def find_hands(
     try:
         for photo in photos:
             try:
-                digest = photo.digest()
-                if digest not in cache.found:
-                    own = own or start_quietly(HandLandmarker)
-                    cache.add(digest, _hands_on_mask(own, *photo.load()))
+                digest, new = photo.digest(), None
+                if digest not in journal:
+                    own = own or HandLandmarker()
+                    new = _look(own, photo)
                 if target == OBJECT:
                     _object_mask(photo, photo.load()[1].shape)
             except (ValueError, OSError) as error:
                 logger.warning("%s", error)
                 unreadable[photo.id] = str(error)
                 continue
-            kind, found = cache.get(digest)
-            if kind == "missed" and target == OBJECT:
-                kind = "unfound"
+            if new is not None:
+                journal.record(digest, [new[0], [hand.to_json() for hand in new[1]]])
+            kind, stored = journal[digest]
+            found = [_Found.from_json(*hand) for hand in stored]
+            if target == OBJECT and kind in ("missed", "hands"):
+                found = [hand for hand in found if hand.landmarks is not None]
+                kind = kind if found else "unfound"
             if kind != "hands":
                 ids[kind].append(photo.id)
-            if kind == "missed":
-                hands.append(TrainingHand(photo, None))
-            for index, landmarks in enumerate(found):
-                others = tuple(found[:index] + found[index + 1 :])
-                hands.append(TrainingHand(photo, landmarks, others, target))
+            marks = [hand.landmarks for hand in found if hand.landmarks is not None]
+            for hand in found:
+                others = () if hand.instance else tuple(m for m in marks if m is not hand.landmarks)
+                hands.append(TrainingHand(photo, hand.landmarks, others, target, hand.instance))
     finally:
-        cache.save()
         if own is not None and landmarker is None:
             own.close()
     return FoundHands(
@@ -174,62 +196,66 @@ def find_hands(
     )
 
 
-class _LandmarkCache:
-    """By a photo's hash: "hands", "missed", "entangled" or "empty", and the landmarks.
+class _Found(NamedTuple):
+    """A hand of a photo: `TrainingHand.landmarks` and `TrainingHand.instance`."""
 
-    They are kept as arrays: as lists of numbers, those of 100,000 photos take some 300 MB.
-    """
+    landmarks: np.ndarray | None
+    instance: int = 0
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        stored = json.loads(path.read_text()) if path.is_file() else {}
-        self.found: dict[str, tuple[str, list[np.ndarray]]] = {
-            digest: (kind, [np.array(hand, np.float32) for hand in hands])
-            for digest, (kind, hands) in stored.items()
-        }
-        self._unsaved = 0
+    def to_json(self) -> list[Any]:
+        points = self.landmarks
+        return [None if points is None else points.astype(float).round(2).tolist(), self.instance]
 
-    def get(self, digest: str) -> tuple[str, list[np.ndarray]]:
-        return self.found[digest]
-
-    def add(self, digest: str, entry: tuple[str, list[np.ndarray]]) -> None:
-        kind, hands = entry
-        self.found[digest] = kind, [np.round(hand, 2).astype(np.float32) for hand in hands]
-        self._unsaved += 1
-        # All is written each time: with a constant step, that grows with the square of the photos.
-        if self._unsaved >= max(500, len(self.found) // 10):
-            self.save()
-
-    def save(self) -> None:
-        if self._unsaved:
-            stored = {
-                digest: [kind, [np.round(hand, 2).tolist() for hand in hands]]
-                for digest, (kind, hands) in self.found.items()
-            }
-            with write_atomic(self.path) as temporary:
-                temporary.write_text(json.dumps(stored))
-            self._unsaved = 0
+    @classmethod
+    def from_json(cls, points: list[list[float]] | None, instance: int) -> _Found:
+        return cls(None if points is None else np.array(points, np.float32), instance)
 
 
-def _hands_on_mask(
-    landmarker: HandLandmarker, image: np.ndarray, mask: np.ndarray
-) -> tuple[str, list[np.ndarray]]:
+def _look(landmarker: HandLandmarker, photo: TrainingPhoto) -> tuple[str, list[_Found]]:
+    image, mask = photo.load()
+    numbers = _instances(photo, mask.shape)
     if not len(prompts_from_mask(mask)[0]):
         return "empty", []
+    found = [hand.points for hand in landmarker.detect(image)]
+    if numbers is not None:
+        return _by_instance(numbers, found)
     near = _grown(mask)
-    found = [
-        hand.points
-        for hand in landmarker.detect(image)
-        if share_inside(hand.points, near) >= ON_MASK
-    ]
+    found = [points for points in found if share_inside(points, near) >= ON_MASK]
     if not found:
-        return "missed", []
+        return "missed", [_Found(None)]
     if len(found) > 1:
         islands, _ = _owners(mask, found)
         counts = np.stack([_landmarks_on_islands(islands, points) for points in found])
         if ((counts >= SHARED).sum(0) > 1).any():
             return "entangled", []
-    return "hands", found
+    return "hands", [_Found(points) for points in found]
+
+
+def _by_instance(numbers: np.ndarray, found: list[np.ndarray]) -> tuple[str, list[_Found]]:
+    """Each hand that is told apart, with the landmarks that lie on it best, if any do."""
+    hands, left = [], list(found)
+    for number in np.flatnonzero(np.bincount(numbers.ravel())[1:] >= SMALLEST) + 1:
+        own = numbers == number
+        if not len(prompts_from_mask(own)[0]):
+            continue
+        near = _grown(own)
+        shares = [share_inside(points, near) for points in left]
+        place = int(np.argmax(shares)) if shares else -1
+        there = bool(shares) and shares[place] >= ON_MASK
+        hands.append(_Found(left.pop(place) if there else None, int(number)))
+    if not hands:
+        return "empty", []
+    return "hands" if any(hand.landmarks is not None for hand in hands) else "missed", hands
+
+
+def _instances(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Which hand each pixel of a photo of `shape` (H, W) is of; None where that is not told."""
+    numbers = photo.load_instances()
+    if numbers is not None and numbers.shape != shape:
+        raise ValueError(
+            f"the instances of {photo.id} are {numbers.shape}, its photo {shape} (H, W)"
+        )
+    return numbers
 
 
 def _object_mask(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray:
@@ -252,14 +278,14 @@ def _owners(mask: np.ndarray, hands: Sequence[np.ndarray]) -> tuple[np.ndarray, 
 
     An island is of the hand that has most landmarks on it, or else of the hand nearest to it.
     """
-    count, islands = cv2.connectedComponents(mask.astype(np.uint8))
+    islands = Components.of(mask, 8).labels
     on_island = np.stack([_landmarks_on_islands(islands, points) for points in hands])
     owners = on_island.argmax(0)
     for index in np.flatnonzero(on_island.max(0) == 0):
         rows, columns = np.nonzero(islands == index + 1)
         middle = np.array([columns.mean(), rows.mean()])
         owners[index] = np.argmin([np.linalg.norm(p - middle, axis=1).min() for p in hands])
-    return islands, owners[: count - 1]
+    return islands, owners
 
 
 def _landmarks_on_islands(islands: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -1,20 +1,23 @@
-"""LoRA on a SAM-family model: what learns, and how many weights that makes."""
+"""LoRA on a SAM-family model: what learns."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 import peft
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from handseg.errors import ModelError
 from handseg.models.adapters import use_tuned_mask, wrap
+from handseg.runtime.config import STRICT, Count, Fraction, Positive
 
-PLACEMENTS = ("decoder", "decoder+neck", "all")
+Placement = Literal["decoder", "decoder+neck", "all"]
+PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 MODULES_TO_SAVE = {
     "upscaling": r"mask_decoder\.((upscale|compress_vit|encoder|mask)_(conv\d|norm|layer_norm))",
     # Only the first of SAM's mask tokens is read where one mask is asked for.
@@ -41,7 +44,7 @@ _TARGETS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class LoraSettings:
     """What of a model learns, and how.
 
@@ -61,57 +64,26 @@ class LoraSettings:
             "hypernetworks", "iou_head". They make the adapter larger by 0.3 to 0.6 MB each.
     """
 
-    rank: int = 8
-    alpha: float | None = None
-    dropout: float = 0.0
-    placement: str = "decoder"
-    targets: tuple[str, ...] | None = None
-    modules_to_save: tuple[str, ...] = ()
+    rank: Count = 8
+    alpha: Positive | None = None
+    dropout: Fraction = 0.0
+    placement: Placement = "decoder"
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    modules_to_save: tuple[Literal["upscaling", "hypernetworks", "iou_head"], ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
-            raise ValueError(f"rank must be a whole number from 1, got {self.rank!r}")
-        if self.alpha is not None and not (_is_number(self.alpha) and self.alpha > 0):
-            raise ValueError(f"alpha must be a number above 0 or null, got {self.alpha!r}")
-        if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
-            raise ValueError(f"dropout must be a number from 0 to below 1, got {self.dropout!r}")
-        if self.placement not in PLACEMENTS:
-            raise ValueError(
-                f"placement must be one of {', '.join(PLACEMENTS)}, got {self.placement!r}"
-            )
-        whole = _names("modules_to_save", self.modules_to_save)
-        if unknown := sorted(set(whole) - set(MODULES_TO_SAVE)):
-            raise ValueError(
-                f"modules_to_save must be among {', '.join(MODULES_TO_SAVE)}, got {unknown[0]!r}"
-            )
-        object.__setattr__(self, "modules_to_save", whole)
-        if self.targets is not None:
-            object.__setattr__(self, "targets", _names("targets", self.targets))
-            if not self.targets:
-                raise ValueError("targets must name a module or be null, got an empty list")
-            for pattern in self.targets:
-                try:
-                    re.compile(pattern)
-                except re.error as error:
-                    raise ValueError(
-                        f"targets: {pattern!r} is not a regular expression: {error}"
-                    ) from error
+        for pattern in self.targets or ():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"targets: {pattern!r} is not a regular expression: {error}"
+                ) from error
 
     @property
     def encoder_is_frozen(self) -> bool:
         """Whether training leaves `get_image_embeddings` as it is, so that it can be cached."""
         return self.placement == "decoder"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _names(field: str, value: Any) -> tuple[str, ...]:
-    """`value` as YAML gives it, a list of strings, as a tuple."""
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{field} must be a list of names, got {value!r}")
-    return tuple(value)
 
 
 def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
@@ -139,9 +111,10 @@ def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
             raise ModelError(
                 f"targets: {name} is in a part that is trained whole: {settings.modules_to_save}"
             )
+    alpha: Any = 2 * settings.rank if settings.alpha is None else settings.alpha  # a float, too
     config = peft.LoraConfig(
         r=settings.rank,
-        lora_alpha=2 * settings.rank if settings.alpha is None else settings.alpha,
+        lora_alpha=alpha,
         lora_dropout=settings.dropout,
         # An expression, since peft saves lists of names in an order that differs from run to run.
         target_modules="|".join(map(re.escape, targets)),
@@ -199,43 +172,3 @@ def _suggestions(pattern: str, names: list[str]) -> list[str]:
         return max(difflib.SequenceMatcher(None, wanted, end).ratio() for end in ends)
 
     return sorted(kinds.values(), key=likeness, reverse=True)[:4]
-
-
-@dataclass(frozen=True)
-class ModuleSize:
-    """How many parameters a sub-module has, its adapter's included, and how many of them learn."""
-
-    module: str
-    trainable: int
-    total: int
-
-
-def trainable_parameters(model: torch.nn.Module) -> list[ModuleSize]:
-    """The sizes of the sub-modules of a model from `add_lora`, two levels deep, in its order."""
-    sizes: dict[str, list[int]] = {}
-    for name, parameter in model.named_parameters():
-        # What peft keeps of a module that is trained whole, besides the copy that takes its place.
-        if ".original_module." in name:
-            continue
-        path = name.removeprefix("base_model.model.").split(".")
-        size = sizes.setdefault(".".join(path[:-1][:2] or path), [0, 0])
-        size[0] += parameter.numel() if parameter.requires_grad else 0
-        size[1] += parameter.numel()
-    return [ModuleSize(module, *size) for module, size in sizes.items()]
-
-
-def format_trainable(sizes: Iterable[ModuleSize]) -> str:
-    """A small table: a line for each sub-module that learns, and one for the whole model."""
-    sizes = list(sizes)
-    everything = ModuleSize(
-        "whole model", sum(size.trainable for size in sizes), sum(size.total for size in sizes)
-    )
-    rows = [size for size in sizes if size.trainable] + [everything]
-    width = max(len(row.module) for row in rows)
-    lines = [f"{'':<{width}} {'trainable':>12} {'of':>12} {'share':>8}"]
-    lines += [
-        f"{row.module:<{width}} {row.trainable:>12,} {row.total:>12,} "
-        f"{row.trainable / row.total:>8.2%}"
-        for row in rows
-    ]
-    return "\n".join(lines)

@@ -12,17 +12,17 @@ from handseg.data.splits import TEST, TRAIN, VALIDATION
 from handseg.evaluation.held_objects import evaluate_objects
 from handseg.evaluation.report import write_report
 from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
-from handseg.finetune.lora.adapter import CARD, model_card
+from handseg.finetune.lora.adapter import model_card
 from handseg.finetune.lora.hands import TrainingHand
-from handseg.finetune.lora.outline import measure_outline
+from handseg.finetune.lora.mask_offset import measure_outline
 from handseg.finetune.lora.settings import FinetuneConfig
+from handseg.finetune.model_cards import CARD
 from handseg.finetune.settings import CONFIG_FILE
-from handseg.landmarks import start_quietly
 from handseg.models.semantic.config import OBJECT
 from handseg.prompts import PromptRecipe
-from handseg.runtime.environment import versions
 from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
+from handseg.runtime.versions import versions
 from handseg.segmenter import HandSegmenter
 
 REPORT = "report"
@@ -94,7 +94,6 @@ def _evaluate(
 ) -> dict[str, Evaluation]:
     name = "tuned" if adapter else "zero-shot"
     with HandSegmenter.from_pretrained(config.model, adapter=adapter, device=device) as segmenter:
-        start_quietly(lambda: segmenter.landmarker)
         return {
             prompts: evaluate_pairs(
                 segmenter,
@@ -113,7 +112,6 @@ def _report_objects(
     with HandSegmenter.from_pretrained(
         config.model, object_adapter=output, device=device
     ) as segmenter:
-        start_quietly(lambda: segmenter.landmarker)
         scores = evaluate_objects(
             segmenter, photos, lambda items: tracked(items, "evaluating objects")
         )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pydantic.dataclasses import dataclass
 
 from handseg.finetune.lora.augment import Augmentation
 from handseg.finetune.lora.lora import LoraSettings
 from handseg.finetune.losses import LossWeights
-from handseg.finetune.settings import RunSettings
+from handseg.finetune.settings import DataSettings, RunSettings
 from handseg.finetune.step import PromptSampling
 from handseg.prompts import PromptRecipe
+from handseg.runtime.config import STRICT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class FinetuneConfig(RunSettings):
     """A run that tunes a SAM-family model; a pass shows each hand in the next of its views.
 
     Attributes:
+        data: what to learn from.
         model: the base: "handseg-lite", a hub id or a folder of a SAM-family model.
         recipe: makes the prompts and goes with the adapter; None takes the model's own.
         lora: what of the model learns.
@@ -28,17 +32,17 @@ class FinetuneConfig(RunSettings):
             that differ in what follows the encoder can share one.
     """
 
+    data: DataSettings
     model: str = "handseg-lite"
     recipe: PromptRecipe | None = None
     lora: LoraSettings = field(default_factory=LoraSettings)
-    loss: LossWeights = field(default_factory=lambda: LossWeights(boundary=0.5))
+    loss: LossWeights = field(default_factory=LossWeights)
     prompts: PromptSampling = field(default_factory=PromptSampling)
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: bool = True
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.cache and not self.lora.encoder_is_frozen:
             raise ValueError(
                 f"cache must be false with placement {self.lora.placement!r}: the encoder learns, "

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from handseg.errors import TrainingError
+from handseg.finetune.backbones import depthwise_in_float32, freeze_batch_norms
 from handseg.finetune.lora.adapter import save_adapter
 from handseg.finetune.lora.data import prepare_data
-from handseg.finetune.lora.features import Item
-from handseg.finetune.lora.lora import add_lora, format_trainable, trainable_parameters
+from handseg.finetune.lora.lora import add_lora
 from handseg.finetune.lora.report import find_outline, report_run
 from handseg.finetune.lora.settings import FinetuneConfig
-from handseg.finetune.losses import LossWeights, batch_iou
-from handseg.finetune.pretrain.lite import depthwise_in_float32, freeze_batch_norms
-from handseg.finetune.step import SampledPrompts, forward_loss
+from handseg.finetune.sampler import Item
+from handseg.finetune.step import PromptedStep
+from handseg.finetune.task import Task
 from handseg.models import load_mask_model
 from handseg.models.bundled import home
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.semantic.config import HAND
-from handseg.prompts import PromptRecipe
 from handseg.prompts.recipe import find_recipe
 
 
-class LoraTask:
-    """See `handseg.finetune.train.Task`.
+class LoraTask(Task):
+    """See `handseg.finetune.task.Task`.
 
     Raises:
         TrainingError: if data or base do not fit.
     """
+
+    step: PromptedStep
 
     def __init__(self, config: FinetuneConfig, output: Path, accelerator: Any) -> None:
         from accelerate.utils import set_seed
@@ -44,7 +43,7 @@ class LoraTask:
                 "be tuned; take the same model in transformers' form, such as "
                 "facebook/sam-vit-base"
             )
-        self._config, self._base, self._device = config, base, accelerator.device
+        self._config, self._device = config, accelerator.device
         self._recipe = config.recipe or find_recipe(home(config.model))
         data = prepare_data(config, base, self._recipe, output, accelerator)
         self.training, self.validation = data.training, data.validation
@@ -52,10 +51,15 @@ class LoraTask:
 
         set_seed(config.seed)
         self._model = add_lora(base.model, config.lora)
-        accelerator.print(format_trainable(trainable_parameters(self._model)))
+        learning, everything = self._model.get_nb_trainable_parameters()
+        accelerator.print(
+            f"{learning:,} of {everything:,} weights are trainable ({learning / everything:.2%})"
+        )
         if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
             depthwise_in_float32(self._model)
-        self.step = TuningStep(base, self._model, config, self._recipe)
+        self.step = PromptedStep(
+            self._model, base.pixel_values, self._recipe, config.prompts, config.loss, config.seed
+        )
 
     def start_training(self) -> None:
         self._model.train()
@@ -65,11 +69,7 @@ class LoraTask:
 
     def score(self, batch: Item) -> torch.Tensor:
         self._model.eval()
-        batch, mix = with_pixels(self._base, batch), SampledPrompts.of(self._recipe)
-        _, logits = forward_loss(self._model, batch, mix, LossWeights(), 0)
-        shape = batch["target"].shape[-2:]
-        logits = torch.nn.functional.interpolate(logits[:, None].float(), shape, mode="bilinear")
-        return batch_iou(logits[:, 0], batch["target"], batch["valid"])
+        return self.step.score(self._model, batch)
 
     def save(self, output: Path) -> None:
         save_adapter(self._model, output, base=self._config.model, recipe=self._recipe, card="")
@@ -79,39 +79,3 @@ class LoraTask:
         if self._config.data.target == HAND:
             recipe = find_outline(self._config, recipe, self._hands, output, self._device)
         report_run(self._config, recipe, self._photos, output, self._device)
-
-
-class TuningStep(torch.nn.Module):
-    """The loss of a batch, with prompts drawn for its number."""
-
-    def __init__(
-        self,
-        base: TransformersMaskModel,
-        model: torch.nn.Module,
-        config: FinetuneConfig,
-        recipe: PromptRecipe,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self._base, self._config, self._recipe = base, config, recipe
-
-    def forward(self, batch: Item, turn: int) -> torch.Tensor:
-        mix = _draw_mix(self._config, self._recipe, turn)
-        batch = with_pixels(self._base, batch)
-        return forward_loss(self.model, batch, mix, self._config.loss, turn)[0]
-
-
-def with_pixels(base: TransformersMaskModel, batch: Item) -> Item:
-    """A batch of pictures as the model takes them; one of cached features as it is."""
-    if "image" not in batch:
-        return batch
-    return {**batch, "pixel_values": base.pixel_values(batch["image"])}
-
-
-def _draw_mix(config: FinetuneConfig, recipe: PromptRecipe, turn: int) -> SampledPrompts:
-    """The prompts of batch number `turn`, of the kinds that the recipe makes."""
-    usual = SampledPrompts.of(recipe)
-    mix = SampledPrompts.draw(np.random.default_rng([config.seed, 7, turn]), config.prompts)
-    if not (usual.box and usual.points):
-        mix = replace(mix, box=usual.box, points=usual.points)
-    return mix

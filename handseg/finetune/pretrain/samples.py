@@ -3,94 +3,112 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
+from handseg.data import LabelledPhotos, load_data
 from handseg.data.image_mask import find_pairs
-from handseg.finetune.pretrain.lite import PIXEL_MEAN, PIXEL_STD
+from handseg.errors import TrainingError
+from handseg.finetune.lora.augment import Augmentation, varied_view
+from handseg.finetune.lora.hands import TrainingHand, find_hands
+from handseg.finetune.pretrain.settings import ComposedData
+from handseg.finetune.sampler import Item
 from handseg.prompts import PromptRecipe
-from handseg.synthetic.pasted.compositor import Composer, Sample
-from handseg.synthetic.pasted.sources import Example, add_landmarks, count_by_set
+from handseg.runtime.progress import tracked
+from handseg.synthetic.pasted.compositor import Composer
+from handseg.synthetic.pasted.sources import LANDMARKS, Example, add_landmarks, count_by_set
+from handseg.synthetic.sample import Sample
 
 logger = logging.getLogger(__name__)
 
+HANDS = "hands"
+"""Folder of what `find_hands` keeps."""
+VARIED = Augmentation(rotation=30, zoom=0.2, color=0.6, camera=0.4)
+"""How far the views of a rendered hand differ from its picture."""
 
-@dataclass(frozen=True)
-class DataConfig:
-    """What is pasted where. Folders are relative to the data folder.
 
-    Attributes:
-        cutouts: folder of pairs -> how often hands are cut from it.
-        scenes: folder of pairs -> how often its photos are shown as they are.
-        scene_share: share of samples that are scenes.
-        backgrounds, objects: folders of pictures.
-        held_out: how the ids of validation's examples and backgrounds begin; an example's id is
-            <set>/<stem>, a background's <folder as given>/<stem>.
+class RenderedHands:
+    """Hands of rendered people, each with its own mask alone, in varied views.
+
+    Args:
+        hands: to show, by the set that they are from.
+        weights: how often each set is shown, whatever its size.
+        recipe: makes the prompts and the region.
     """
 
-    cutouts: dict[str, float]
-    scenes: dict[str, float]
-    backgrounds: list[str]
-    objects: str
-    scene_share: float = 0.2
-    held_out: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        hands: Sequence[tuple[str, TrainingHand]],
+        weights: dict[str, float],
+        recipe: PromptRecipe,
+    ) -> None:
+        self.hands, self.recipe = [hand for _, hand in hands], recipe
+        counts = Counter(name for name, _ in hands)
+        chances = np.array([weights[name] / counts[name] for name, _ in hands])
+        self._chances = chances / chances.sum()
+
+    def sample(self, rng: np.random.Generator, size: int) -> Sample:
+        """A sample of `size` px; the same generator state gives the same sample."""
+        hand = self.hands[rng.choice(len(self.hands), p=self._chances)]
+        return varied_view(hand, self.recipe, size, VARIED, rng)
 
 
-class Samples(Dataset):
-    """Sample number i of a run depends on the seed and i alone, so a run can go on anywhere."""
+class Samples(Dataset[Item]):
+    """As many pictures as are asked for: number i depends on the seed and i alone.
 
-    def __init__(self, composer: Composer, image_size: int, seed: int, first: int, count: int):
-        self.composer, self.image_size, self.seed = composer, image_size, seed
-        self.first, self.count = first, count
+    Args:
+        composer: of pasted hands and scenes.
+        image_size: side of a picture, px.
+        seed: of all of them.
+        count: how many; training asks for any number.
+        rendered: further hands.
+        rendered_share: share of pictures that show one of these.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        image_size: int,
+        seed: int,
+        count: int = 0,
+        rendered: RenderedHands | None = None,
+        rendered_share: float = 0.0,
+    ) -> None:
+        self.composer, self.image_size, self.seed, self.count = composer, image_size, seed, count
+        self.rendered, self.rendered_share = rendered, rendered_share
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng([self.seed, self.first + index])
-        sample = self.composer.sample(rng, self.image_size)
-        pixels = (sample.image.astype(np.float32) / 255 - PIXEL_MEAN) / PIXEL_STD
-        planes = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))
-        return {"pixel_values": planes, **to_tensors(sample)}
-
-
-def to_tensors(sample: Sample) -> dict[str, torch.Tensor]:
-    """Truth and prompts of a sample as a training step takes them; truth at half the side."""
-    half = sample.image.shape[0] // 2
-    target = cv2.resize(sample.alpha, (half, half), interpolation=cv2.INTER_AREA)
-    valid = cv2.resize(sample.valid.astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
-    return {
-        "target": torch.from_numpy(target),
-        "valid": torch.from_numpy(np.floor(valid)),
-        "points": torch.from_numpy(sample.points)[None],
-        "labels": torch.from_numpy(sample.labels)[None],
-        "box": torch.from_numpy(sample.box)[None],
-        "skeleton": torch.from_numpy(sample.skeleton)[None],
-    }
+    def __getitem__(self, index: int) -> Item:
+        rng = np.random.default_rng([self.seed, index])
+        source: Composer | RenderedHands = self.composer
+        if self.rendered is not None and rng.random() < self.rendered_share:
+            source = self.rendered
+        return source.sample(rng, self.image_size).tensors()
 
 
 def load_samples(
-    data: DataConfig, recipe: PromptRecipe, root: Path, cache: Path
+    data: ComposedData, recipe: PromptRecipe, cache: Path
 ) -> tuple[Composer, Composer]:
     """The composers of training and validation; a held-out id or file is in one of them only.
 
-    `root` is the data folder; landmarks found on the photos are kept in `cache`.
+    Landmarks found on the photos are kept in the folder `cache`, unless the photos' folder, as
+    `selflabel` writes it, has them already.
     """
-
-    def held_out(name: str) -> bool:
-        return name.startswith(tuple(data.held_out))
+    root = Path(data.root)
+    held_out = _held_out(data)
 
     def examples(folders: Sequence[str]) -> list[Example]:
         found: list[Example] = []
         for folder in folders:
-            cache_file = cache / f"landmarks_{Path(folder).name}.json"
-            found += add_landmarks(find_pairs(root / folder), cache_file)
+            brought = root / folder / LANDMARKS
+            kept = brought if any(brought.glob("*.jsonl")) else cache / LANDMARKS
+            found += add_landmarks(find_pairs(root / folder), kept)
         return [example for example in found if example.landmarks is not None]
 
     cutouts, scenes = examples(list(data.cutouts)), examples(list(data.scenes))
@@ -121,3 +139,36 @@ def load_samples(
             count_by_set(composer.scenes), len(composer.backgrounds),
         )  # fmt: skip
     return composers[0], composers[1]
+
+
+def load_rendered(
+    data: ComposedData, recipe: PromptRecipe, cache: Path
+) -> tuple[RenderedHands | None, RenderedHands | None]:
+    """The rendered hands of training and validation; both None where `data` names no folder.
+
+    Which of them MediaPipe finds is kept in the folder `cache`.
+
+    Raises:
+        TrainingError: if one of the two has no hand.
+    """
+    if not data.rendered:
+        return None, None
+    held_out = _held_out(data)
+    parts: dict[str, list[tuple[str, TrainingHand]]] = {"training": [], "validation": []}
+    for folder in data.rendered:
+        photos = LabelledPhotos(load_data(Path(data.root) / folder))
+        found = find_hands(tracked(photos, f"landmarks, {folder}"), cache / HANDS)
+        for hand in found.hands:
+            id_ = f"{Path(folder).name}/{hand.photo.id}"
+            parts["validation" if held_out(id_) else "training"].append((folder, hand))
+        logger.info("%s: %s", folder, found.summary())
+    for part, hands in parts.items():
+        if not hands:
+            raise TrainingError(f"rendered: no hand is in the part {part!r}, see held_out")
+    training, validation = (RenderedHands(hands, data.rendered, recipe) for hands in parts.values())
+    return training, validation
+
+
+def _held_out(data: ComposedData) -> Callable[[str], bool]:
+    """Whether an id is validation's."""
+    return lambda name: name.startswith(data.held_out)

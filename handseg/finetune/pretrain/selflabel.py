@@ -9,7 +9,6 @@ the mask. The output is a folder of pairs, one for each hand: images/ and masks/
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import logging
@@ -17,19 +16,26 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+import typer
 from PIL import Image
 
-from handseg.errors import ImageError
+from handseg.data.image_mask import ImageMaskPair
+from handseg.errors import ImageError, TrainingError, reason
 from handseg.evaluation.metrics import compare_masks
 from handseg.io.files import find_images
 from handseg.io.images import load_image
 from handseg.landmarks import HandLandmarker, HandLandmarks
 from handseg.landmarks.anatomy import wrist_side
 from handseg.runtime.files import write_atomic
+from handseg.runtime.journal import Journal
+from handseg.runtime.progress import tracked
+from handseg.runtime.terminal import fail, running
 from handseg.segmenter import HandSegmenter
+from handseg.synthetic.pasted.sources import LANDMARKS
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +128,8 @@ def grabcut(photo: np.ndarray, probability: np.ndarray, rounds: int = 3) -> np.n
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
     image = np.ascontiguousarray(photo[window])
-    cv2.grabCut(image, trimap, None, models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
+    nowhere = (0, 0, 0, 0)  # of no account with a mask
+    cv2.grabCut(image, trimap, nowhere, models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
     result = np.zeros(probability.shape, bool)
     result[window] = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     return result
@@ -135,13 +142,20 @@ def _iou(one: np.ndarray, other: np.ndarray) -> float:
 def label_folder(
     segmenter: HandSegmenter, photos: Sequence[Path], output: Path, thresholds: SelfLabelThresholds
 ) -> None:
-    """Write a pair for every hand that is sure, and `labels.json` with the scores of all."""
-    from rich.progress import track
+    """Write a pair for every hand that is sure, and `labels.json` with the scores of all.
 
+    Raises:
+        TrainingError: if `output` holds other files.
+    """
+    labels = output / "labels.json"
+    if not labels.is_file() and output.exists() and any(output.iterdir()):
+        raise TrainingError(f"{output} holds other files, choose a new or empty folder")
     for name in ("images", "masks"):
         (output / name).mkdir(parents=True, exist_ok=True)
-    records, landmarks = {}, {}
-    for path in track(photos, "labelling"):
+    labels.write_text("{}")  # The folder is this program's from here on.
+    # For `add_landmarks`: in a photo of two hands it must not look for the hand again.
+    records, landmarks = {}, Journal(output / LANDMARKS)
+    for path in tracked(photos, "labelling"):
         try:
             photo = load_image(path)
         except ImageError as error:
@@ -152,34 +166,40 @@ def label_folder(
             records[stem] = {"kept": mask is not None, **scores}
             if mask is None:
                 continue
-            shutil.copyfile(path, output / "images" / f"{stem}{path.suffix}")
-            with write_atomic(output / "masks" / f"{stem}.png") as temporary:
+            image_path = output / "images" / f"{stem}{path.suffix}"
+            mask_path = output / "masks" / f"{stem}.png"
+            shutil.copyfile(path, image_path)
+            with write_atomic(mask_path) as temporary:
                 Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
-            landmarks[f"{output.name}/{stem}"] = np.round(hand.points, 2).tolist()
-    (output / "labels.json").write_text(json.dumps(records, indent=1))
-    # In the form of `add_landmarks`: in a photo of two hands it must not look for the hand again.
-    (output / "landmarks.json").write_text(json.dumps(landmarks))
+            pair = ImageMaskPair(stem, image_path, mask_path)
+            landmarks.record(pair.digest(), hand.points.astype(float).round(2).tolist())
+    labels.write_text(json.dumps(records, indent=1))
     kept = sum(record["kept"] for record in records.values())
     logger.info("kept %d of %d hands in %d photos", kept, len(records), len(photos))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", required=True, help="model folder, as HandSegmenter takes it")
-    parser.add_argument("--photos", required=True, help="folder of photos")
-    parser.add_argument("--output", type=Path, required=True, help="folder of pairs to write")
-    for item in dataclasses.fields(SelfLabelThresholds):
-        parser.add_argument(f"--{item.name.replace('_', '-')}", type=float, default=item.default)
-    options = parser.parse_args(arguments)
+def main(
+    model: Annotated[str, typer.Option(help="Model folder, as HandSegmenter takes it.")],
+    photos: Annotated[Path, typer.Option(help="Folder of photos.")],
+    output: Annotated[Path, typer.Option(help="Folder of pairs to write.")],
+    votes: float = SelfLabelThresholds.votes,
+    agreement: float = SelfLabelThresholds.agreement,
+    grabcut: float = SelfLabelThresholds.grabcut,
+    predicted_iou: float = SelfLabelThresholds.predicted_iou,
+) -> None:
+    """Make masks for photos that have none, and keep those that a trained model is sure of."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    names = [item.name for item in dataclasses.fields(SelfLabelThresholds)]
-    thresholds = SelfLabelThresholds(**{name: getattr(options, name) for name in names})
-    with (
-        HandLandmarker(all_views=True) as landmarker,  # Each view has a vote.
-        HandSegmenter.from_pretrained(options.model, landmarker=landmarker) as segmenter,
-    ):
-        label_folder(segmenter, find_images([options.photos]), options.output, thresholds)
+    thresholds = SelfLabelThresholds(votes, agreement, grabcut, predicted_iou)
+    with running("finetune.pretrain.selflabel"):
+        try:
+            with (
+                HandLandmarker(all_views=True) as landmarker,  # Each view has a vote.
+                HandSegmenter.from_pretrained(model, landmarker=landmarker) as segmenter,
+            ):
+                label_folder(segmenter, find_images([photos]), output, thresholds)
+        except (ValueError, OSError) as error:
+            fail(reason(error))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -24,6 +24,7 @@ from handseg.finetune.lora.lora import LoraSettings, add_lora
 from handseg.io.images import load_image
 from handseg.models import load_mask_model
 from handseg.prompts import PromptRecipe
+from handseg.runtime.config import from_mapping
 
 torch.set_num_threads(1)
 
@@ -251,6 +252,8 @@ class TestCard:
         # It is what the hub's own reader makes of it.
         read = huggingface_hub.ModelCard(self.card())
         assert read.data.to_dict()["library_name"] == "peft"
+        figures = {result.metric_name: result.metric_value for result in read.data.eval_results}
+        assert figures == {"IoU (val, tuned)": 0.97654, "boundary F (val, tuned)": 0.9}
 
     def test_of_the_bundled_model(self) -> None:
         front = self.front(self.card("handseg-lite"))
@@ -288,7 +291,9 @@ class TestCard:
     def test_settings_and_recipe_are_the_ones_that_load(self) -> None:
         blocks = [block.split("```")[0] for block in self.card().split("```yaml\n")[1:]]
         settings, recipe = (yaml.safe_load(block) for block in blocks)
-        assert LoraSettings(**settings) == LoraSettings(rank=4, modules_to_save=("iou_head",))
+        assert from_mapping(LoraSettings, settings, "card") == LoraSettings(
+            rank=4, modules_to_save=("iou_head",)
+        )
         assert PromptRecipe.from_dict(recipe) == RECIPE
 
 

@@ -15,7 +15,7 @@ from handseg.models.region import FILL
 from handseg.models.torch_common import TorchEmbeddings
 from handseg.prompts import IGNORED, PromptBatch, PromptRecipe
 from handseg.segmenter import HandSegmenter
-from handseg.synthetic.pasted.compositor import Sample
+from handseg.synthetic.sample import Sample
 
 SIZE = 128
 STILL = Augmentation(mirror=0, rotation=0, zoom=0, stretch=0, color=0, camera=0, jitter=0)

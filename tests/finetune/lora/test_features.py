@@ -19,13 +19,12 @@ from handseg.finetune.lora import features
 from handseg.finetune.lora.augment import Augmentation
 from handseg.finetune.lora.features import (
     AugmentedHands,
-    EpochSampler,
     FeatureCache,
-    collate,
     signature,
 )
 from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.losses import LossWeights
+from handseg.finetune.sampler import EpochSampler, collate
 from handseg.finetune.step import SampledPrompts, forward_loss
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.torch_common import image_embeddings
@@ -83,7 +82,7 @@ def test_a_step_on_cached_features_is_one_on_the_pictures(
     rows = [0, 4, 8]
     pictures = collate([views[row] for row in rows])
     pictures["pixel_values"] = model.pixel_values(pictures.pop("image"))
-    mix = SampledPrompts(box=True, points=True, skeleton=True, second_pass=True)
+    mix = SampledPrompts(box=True, points=True, skeleton=True, rounds=2)
     outcomes = []
     for batch in (pictures, collate([cache[row] for row in rows])):
         loss, logits = forward_loss(model.model, batch, mix, LossWeights(boundary=1), 3)
@@ -133,27 +132,28 @@ def test_what_is_there_is_not_made_again(
 def test_features_of_something_else_are_refused(
     change: dict, named: str, hands: list[TrainingHand], tmp_path: Path
 ) -> None:
-    model = tiny_model("edgetam")
+    model = TransformersMaskModel(tiny_model("edgetam"))
     views, other = make_views(hands, 64), make_views(hands, 64, **change)
-    FeatureCache(tmp_path, len(views), signature(views, model))
-    FeatureCache(tmp_path, len(views), signature(views, model))  # the same again is fine
-    with pytest.raises(TrainingError, match=named):
-        FeatureCache(tmp_path, len(other), signature(other, model))
+    FeatureCache(tmp_path, len(other), signature(other, model.model))  # It has done nothing yet.
+    filled(tmp_path, views, model)
+    filled(tmp_path, views, model)  # the same again is fine
+    with pytest.raises(TrainingError, match=f"other settings: {named}"):
+        FeatureCache(tmp_path, len(other), signature(other, model.model))
 
 
 def test_so_are_those_of_other_weights_data_or_versions(
     hands: list[TrainingHand], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     views = make_views(hands, 64)
-    FeatureCache(tmp_path, len(views), signature(views, tiny_model("edgetam")))
-    with pytest.raises(TrainingError, match="made with other model:"):
+    filled(tmp_path, views, TransformersMaskModel(tiny_model("edgetam")))
+    with pytest.raises(TrainingError, match=r"other settings: model\. "):
         FeatureCache(tmp_path, len(views), signature(views, tiny_model("edgetam", seed=1)))
     fewer = make_views(hands[:2], 64)
-    with pytest.raises(TrainingError, match="made with other data:"):
+    with pytest.raises(TrainingError, match=r"other settings: data\. "):
         FeatureCache(tmp_path, len(fewer), signature(fewer, tiny_model("edgetam")))
     older = dict.fromkeys(features._SOFTWARE, "0")
-    monkeypatch.setattr("handseg.runtime.environment.versions", lambda: older)
-    with pytest.raises(TrainingError, match="made with other versions:"):
+    monkeypatch.setattr("handseg.runtime.versions.versions", lambda: older)
+    with pytest.raises(TrainingError, match=r"other settings: versions\.handseg .*, now '0'"):
         FeatureCache(tmp_path, len(views), signature(views, tiny_model("edgetam")))
 
 

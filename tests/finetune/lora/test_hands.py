@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from handseg.errors import ImageError
 from handseg.finetune.lora.hands import FoundHands, find_hands
 from handseg.landmarks import HandLandmarker, HandLandmarks
+from handseg.runtime.journal import Journal
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Photo:
     mask: np.ndarray
     loads: int = 0
     held: np.ndarray | None = None
+    instances: np.ndarray | None = None
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         self.loads += 1
@@ -29,6 +30,9 @@ class Photo:
 
     def load_object_mask(self) -> np.ndarray | None:
         return self.held
+
+    def load_instances(self) -> np.ndarray | None:
+        return self.instances
 
     def digest(self) -> str:
         return f"{self.id} {self.mask.sum()}"
@@ -75,17 +79,67 @@ def test_real_photos_have_their_hand(
     tmp_path: Path,
 ) -> None:
     items = [Photo(stem, image, photo_masks[stem]) for stem, image in photos.items()]
-    found = find_hands(items, tmp_path / "landmarks.json", landmarker)
+    found = find_hands(items, tmp_path / "landmarks", landmarker)
     assert [hand.photo.id for hand in found.hands] == list(photos)
     assert all(hand.landmarks is not None for hand in found.hands)
     assert found.summary() == "4 hands"
+
+
+class TestInstances:
+    """Labels that tell hands apart."""
+
+    def told_apart(self, *boxes: tuple[int, int, int, int]) -> Photo:
+        numbers = np.zeros((100, 200), np.uint8)
+        for number, (x0, y0, x1, y1) in enumerate(boxes, 1):
+            numbers[y0:y1, x0:x1] = number
+        one = photo(numbers > 0)
+        one.instances = numbers
+        return one
+
+    def test_hands_that_touch_are_learned_one_by_one(self, tmp_path: Path) -> None:
+        touching = self.told_apart((10, 20, 60, 80), (60, 20, 120, 80))
+        hands = [hand_in(65, 25, 115, 75), hand_in(15, 25, 55, 75)]
+        found = find_hands([touching], tmp_path / "cache", Finder(hands))  # type: ignore[arg-type]
+        assert not found.entangled
+        assert [hand.instance for hand in found.hands] == [1, 2]
+        for hand, points in zip(found.hands, hands[::-1], strict=True):
+            np.testing.assert_allclose(hand.landmarks, points, atol=0.01)
+            np.testing.assert_array_equal(hand.load()[1], touching.instances == hand.instance)
+        assert len({hand.digest() for hand in found.hands}) == 2
+
+    def test_a_hand_that_mediapipe_misses_is_prompted_from_its_own_mask(
+        self, tmp_path: Path
+    ) -> None:
+        two = self.told_apart(LEFT, RIGHT)
+        finder = Finder([hand_in(15, 25, 55, 75)])
+        for _ in range(2):  # The second time from the cache.
+            found = find_hands([two], tmp_path / "cache", finder)  # type: ignore[arg-type]
+            assert [hand.landmarks is None for hand in found.hands] == [False, True]
+            np.testing.assert_array_equal(found.hands[1].load()[1], block(RIGHT))
+            assert not found.missed
+            assert "2 hands; 1 prompted from their mask" in found.summary()
+
+    def test_slivers_are_left_out(self, tmp_path: Path) -> None:
+        found = find_hands(
+            [self.told_apart(LEFT, (120, 20, 128, 30))],
+            tmp_path / "cache",
+            Finder([]),  # type: ignore[arg-type]
+        )
+        assert [hand.instance for hand in found.hands] == [1]
+        assert found.missed == ("photo",)
+
+    def test_instances_of_another_size_are_told(self, tmp_path: Path) -> None:
+        one = self.told_apart(LEFT)
+        one.instances = one.instances[:50]
+        found = find_hands([one], tmp_path / "cache", Finder([]))  # type: ignore[arg-type]
+        assert "instances of photo are (50, 200)" in found.unreadable["photo"]
 
 
 def test_each_of_two_hands_gets_its_islands(tmp_path: Path) -> None:
     # The third island has no landmark and lies nearer to the right hand.
     mask = block(LEFT, RIGHT, (185, 20, 195, 30))
     hands = [hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75)]
-    found = find_hands([photo(mask)], tmp_path / "cache.json", Finder(hands))  # type: ignore[arg-type]
+    found = find_hands([photo(mask)], tmp_path / "cache", Finder(hands))  # type: ignore[arg-type]
     assert len(found.hands) == 2
     masks = [hand.load()[1] for hand in found.hands]
     assert (masks[0] == block(LEFT)).all()
@@ -94,7 +148,7 @@ def test_each_of_two_hands_gets_its_islands(tmp_path: Path) -> None:
 
 def test_a_hand_off_the_mask_is_not_trained_on(tmp_path: Path) -> None:
     hands = [hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75)]
-    found = find_hands([photo(block(LEFT))], tmp_path / "cache.json", Finder(hands))  # type: ignore[arg-type]
+    found = find_hands([photo(block(LEFT))], tmp_path / "cache", Finder(hands))  # type: ignore[arg-type]
     assert len(found.hands) == 1
     np.testing.assert_allclose(found.hands[0].landmarks, hands[0], atol=0.01)
 
@@ -103,7 +157,7 @@ def test_hands_on_one_island_are_left_out(tmp_path: Path) -> None:
     hands = [hand_in(15, 25, 55, 75), hand_in(60, 25, 95, 75)]
     found = find_hands(
         [photo(block((10, 20, 100, 80)))],
-        tmp_path / "cache.json",
+        tmp_path / "cache",
         Finder(hands),  # type: ignore[arg-type]
     )
     assert found.hands == ()
@@ -117,7 +171,7 @@ def test_misses_stay_and_are_counted_and_others_are_left_out(tmp_path: Path) -> 
         photo(block(), "empty"),
         Broken("broken", np.zeros((1, 1, 3), np.uint8), block(LEFT)),
     ]
-    found = find_hands(items, tmp_path / "cache.json", Finder([]))  # type: ignore[arg-type]
+    found = find_hands(items, tmp_path / "cache", Finder([]))  # type: ignore[arg-type]
     assert [(hand.photo.id, hand.landmarks) for hand in found.hands] == [("missed", None)]
     assert (found.missed, found.empty) == (("missed",), ("empty",))
     assert found.unreadable == {"broken": "broken.jpg cannot be decoded"}
@@ -126,17 +180,17 @@ def test_misses_stay_and_are_counted_and_others_are_left_out(tmp_path: Path) -> 
 def test_a_photo_is_looked_at_once_until_it_changes(tmp_path: Path) -> None:
     item = photo(block(LEFT))
     finder = Finder([hand_in(15, 25, 55, 75)])
-    first = find_hands([item], tmp_path / "cache.json", finder)  # type: ignore[arg-type]
-    again = find_hands([item], tmp_path / "cache.json", None)
+    first = find_hands([item], tmp_path / "cache", finder)  # type: ignore[arg-type]
+    again = find_hands([item], tmp_path / "cache", None)
     assert item.loads == 1
     np.testing.assert_array_equal(
         np.round(first.hands[0].landmarks, 2), np.round(again.hands[0].landmarks, 2)
     )
     item.mask = block(RIGHT)
-    changed = find_hands([item], tmp_path / "cache.json", finder)  # type: ignore[arg-type]
+    changed = find_hands([item], tmp_path / "cache", finder)  # type: ignore[arg-type]
     assert item.loads == 2
     assert changed.missed == ("photo",)
-    assert len(json.loads((tmp_path / "cache.json").read_text())) == 2
+    assert len(Journal(tmp_path / "cache")) == 2
 
 
 def test_what_was_found_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> None:
@@ -146,8 +200,8 @@ def test_what_was_found_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> N
 
     items = [photo(block(LEFT)), Interrupted("late", np.zeros((1, 1, 3), np.uint8), block(LEFT))]
     with pytest.raises(KeyboardInterrupt):
-        find_hands(items, tmp_path / "cache.json", Finder([]))  # type: ignore[arg-type]
-    assert len(json.loads((tmp_path / "cache.json").read_text())) == 1
+        find_hands(items, tmp_path / "cache", Finder([]))  # type: ignore[arg-type]
+    assert len(Journal(tmp_path / "cache")) == 1
 
 
 class TestHeldObjects:
@@ -156,7 +210,7 @@ class TestHeldObjects:
     HANDS = (hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75))
 
     def found(self, photos: list[Photo], hands: Sequence[np.ndarray], folder: Path) -> FoundHands:
-        return find_hands(photos, folder / "cache.json", Finder(hands), target="object")  # type: ignore[arg-type]
+        return find_hands(photos, folder / "cache", Finder(hands), target="object")  # type: ignore[arg-type]
 
     def test_each_hand_holds_what_is_nearest(self, tmp_path: Path) -> None:
         left, right = (62, 40, 70, 60), (100, 40, 115, 60)
@@ -202,6 +256,6 @@ class TestHeldObjects:
             one = photo(block(LEFT))
             one.held = held
             digests.add(self.found([one], self.HANDS[:1], tmp_path).hands[0].digest())
-        plain = find_hands([photo(block(LEFT))], tmp_path / "c.json", Finder(self.HANDS[:1]))  # type: ignore[arg-type]
+        plain = find_hands([photo(block(LEFT))], tmp_path / "c", Finder(self.HANDS[:1]))  # type: ignore[arg-type]
         assert len(digests | {plain.hands[0].digest()}) == 3
         assert plain.hands[0].digest() == plain.hands[0].photo.digest()

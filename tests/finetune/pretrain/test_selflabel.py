@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from handseg.data.image_mask import find_pairs
+from handseg.errors import TrainingError
 from handseg.evaluation.metrics import compare_masks
 from handseg.finetune.pretrain.selflabel import SelfLabelThresholds, grabcut, label_folder
+from handseg.runtime.journal import Journal
 from handseg.segmenter import HandSegmenter
+from handseg.synthetic.pasted.sources import add_landmarks
 
 
 def test_grabcut_moves_a_rough_outline_to_the_edge() -> None:
@@ -41,8 +44,15 @@ def test_only_sure_hands_become_pairs(
     for pair in pairs:
         stem = pair.id.split("/")[1].removesuffix("_h0")
         assert compare_masks(pair.load()[1], truth[stem]).iou > 0.85
-    landmarks = json.loads((output / "landmarks.json").read_text())
-    assert landmarks.keys() == {pair.id for pair in pairs}
+    landmarks = Journal(output / "landmarks")
+    assert landmarks.keys() == {pair.digest() for pair in pairs}
+
+    class Blind:
+        def detect(self, image: np.ndarray) -> list:
+            raise AssertionError("the hand is looked for again")
+
+    examples = add_landmarks(pairs, output / "landmarks", Blind())  # type: ignore[arg-type]
+    assert all(example.landmarks is not None for example in examples)
 
     strict = tmp_path / "strict"
     label_folder(segmenter, photos, strict, SelfLabelThresholds(agreement=1.0))
@@ -50,3 +60,15 @@ def test_only_sure_hands_become_pairs(
     records = json.loads((strict / "labels.json").read_text())
     assert len(records) == len(photos)
     assert not any(record["kept"] for record in records.values())
+
+
+def test_a_folder_of_something_else_is_refused(segmenter: HandSegmenter, tmp_path: Path) -> None:
+    own = tmp_path / "masks/a_h0.png"
+    own.parent.mkdir()
+    own.write_bytes(b"drawn by hand")
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="holds other files"):
+            label_folder(segmenter, [], tmp_path, SelfLabelThresholds())
+    label_folder(segmenter, [], tmp_path / "new", SelfLabelThresholds())
+    label_folder(segmenter, [], tmp_path / "new", SelfLabelThresholds())
+    assert own.read_bytes() == b"drawn by hand"

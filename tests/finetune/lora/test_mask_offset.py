@@ -6,7 +6,7 @@ import pytest
 from red_hands import draw_photo, red_segmenter
 
 from handseg.finetune.lora.hands import TrainingHand
-from handseg.finetune.lora.outline import measure_outline
+from handseg.finetune.lora.mask_offset import measure_outline
 from handseg.landmarks.anatomy import hand_size
 from handseg.prompts.recipe import OUTLINE_LIMIT
 

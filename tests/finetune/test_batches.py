@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handseg.finetune.schedule import BatchSchedule
+from handseg.finetune.batches import BatchSchedule
 
 PLANS = st.builds(
     BatchSchedule,

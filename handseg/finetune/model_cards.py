@@ -1,0 +1,73 @@
+"""Model cards: what came of a run, with the metadata that the Hugging Face Hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+CARD = "README.md"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+Rows = Mapping[str, Mapping[str, Any]]
+"""Of the table of figures: values by column, by the name of the row."""
+
+
+def fill_card(
+    template: str, metadata: Mapping[str, Any], data: str, figures: Rows, **values: Any
+) -> str:
+    """The card that a template of `templates/` becomes, in Markdown.
+
+    Args:
+        template: its name.
+        metadata: for the hub, beside the figures.
+        data: name of the data set, as others should read it.
+        figures: a row each, such as "val, tuned"; what the run began with is "zero-shot".
+        values: what else the template shows; mappings become YAML.
+    """
+    results = [
+        EvalResult(
+            task_type=metadata["pipeline_tag"],
+            dataset_type=data,
+            dataset_name=data,
+            dataset_split=row.partition(",")[0],
+            metric_type=column.lower().replace(" ", "_"),
+            metric_name=f"{column} ({row})",
+            metric_value=value,
+        )
+        for row, columns in figures.items()
+        for column, value in columns.items()
+        if isinstance(value, float) and "zero-shot" not in row
+    ]
+    shown = {
+        name: yaml.safe_dump(dict(value), sort_keys=False).strip()
+        if isinstance(value, Mapping)
+        else value
+        for name, value in values.items()
+    }
+    card = ModelCard.from_template(
+        ModelCardData(model_name="handseg", eval_results=results or None, **metadata),
+        template_path=str(_TEMPLATES / f"{template}.md"),
+        data=data,
+        figures=_table(figures),
+        **shown,
+    )
+    return str(card)
+
+
+def _table(rows: Rows) -> str:
+    if not rows:
+        return "Not measured."
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    lines = [["", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
