@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handseg.landmarks.anatomy import draw_skeleton, hand_size, wrist_side
+from handseg.landmarks.anatomy import hand_size, wrist_side
 from handseg.models.region import FILL, Region
-from handseg.prompts import IGNORED, PromptRecipe
+from handseg.prompts import PromptRecipe
 from handseg.synthetic.pasted import effects
 from handseg.synthetic.pasted.cutouts import Cutout, make_cutout
 from handseg.synthetic.pasted.pasting import (
@@ -30,44 +30,9 @@ from handseg.synthetic.pasted.pasting import (
     warp,
 )
 from handseg.synthetic.pasted.sources import Example
+from handseg.synthetic.sample import Sample
 
 Generator = np.random.Generator
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One region of interest with its truth and prompts, all in pixels of the region.
-
-    Attributes:
-        image: (S, S, 3) uint8 RGB.
-        alpha: (S, S) float32 0..1, the hand.
-        valid: (S, S) bool, False outside of the photo's frame.
-        points, labels: as in `PromptBatch`, one row.
-        box: (4,) float32 xyxy.
-        skeleton: (S / 4, S / 4) float32 logits.
-    """
-
-    image: np.ndarray
-    alpha: np.ndarray
-    valid: np.ndarray
-    points: np.ndarray
-    labels: np.ndarray
-    box: np.ndarray
-    skeleton: np.ndarray
-
-
-def jitter_landmarks(landmarks: np.ndarray, rng: Generator) -> np.ndarray:
-    """Landmarks with errors like MediaPipe's: the whole hand off a little, a finger off a lot."""
-    size = hand_size(landmarks)
-    centre = landmarks.mean(0)
-    angle, scale = rng.normal(0, 0.03), np.exp(rng.normal(0, 0.03))
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    moved = (landmarks - centre) @ turn.T + centre + rng.normal(0, 0.02 * size, 2)
-    moved = moved + rng.normal(0, 0.02 * size, (21, 2))
-    if rng.random() < 0.15:
-        joints = slice(*(np.array([2, 5]) + 4 * rng.integers(5)))
-        moved[joints] += rng.normal(0, 0.12 * size, 2)
-    return moved.astype(np.float32)
 
 
 @dataclass
@@ -111,7 +76,7 @@ class Composer:
             # The photo's own frame bounds the region, as it will when the photo is used.
             shape = None
         landmarks = transform(cutout.landmarks, place)
-        seen = jitter_landmarks(landmarks, rng)
+        seen = effects.jitter_landmarks(landmarks, rng)
         frame = shape or (100_000, 100_000)
         prompts = self.recipe.prompts(seen, *frame)
         margin = self.recipe.region_margin * rng.uniform(0.8, 1.25)
@@ -130,11 +95,7 @@ class Composer:
             image, alpha = self._paint(cutout, matrix, size, rng)
         image = effects.camera(effects.vary_color(image, rng, 0.7), rng)
         image[~valid] = FILL
-        box = region.to_crop(prompts.roi_box.reshape(2, 2), size).reshape(4)
-        points = region.to_crop(prompts.points, size)
-        points[prompts.labels == IGNORED] = 0
-        skeleton = draw_skeleton((region.to_crop(seen, size) + 0.5) / 4 - 0.5, size // 4)
-        return Sample(image, alpha * valid, valid, points, prompts.labels, box, skeleton)
+        return Sample.of_region(image, alpha, valid, prompts, region)
 
     def _draw_example(self, rng: Generator) -> Example:
         return self.examples[rng.choice(len(self.examples), p=self._chances)]

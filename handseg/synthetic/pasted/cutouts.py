@@ -44,7 +44,7 @@ def make_cutout(example: Example) -> Cutout:
     image, mask = image[window], mask[window]
     landmarks = landmarks - np.array([left, top], np.float32)
 
-    binary = mask.astype(np.uint8)
+    binary: np.ndarray = mask.astype(np.uint8)
     if example.set_name in GREEN_SETS:
         image = _despill(image)
         # The keyed outline takes in a rim of half-green pixels.

@@ -1,4 +1,4 @@
-"""What light and a camera do to a composite: skin tones, shadows, blur, noise, JPEG.
+"""What light, a camera and MediaPipe do: skin tones, shadows, blur, noise, JPEG, landmarks.
 
 Every function draws from the generator it is given and returns a new array.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
+from handseg.landmarks.anatomy import hand_size
 
 Generator = np.random.Generator
 
@@ -84,9 +86,9 @@ def camera(image: np.ndarray, rng: Generator) -> np.ndarray:
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.4:
         deviation = rng.uniform(1, 14)
-        noise = np.empty(image.shape, np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
-        cv2.randn(noise, (0, 0, 0), (deviation,) * 3)
+        deviations = np.full(3, deviation)
+        noise = cv2.randn(np.empty(image.shape, np.int16), np.zeros(3), deviations)
         if rng.random() < 0.5:
             noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.5, 1.2))
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
@@ -97,3 +99,17 @@ def camera(image: np.ndarray, rng: Generator) -> np.ndarray:
     if rng.random() < 0.04:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return image
+
+
+def jitter_landmarks(landmarks: np.ndarray, rng: Generator) -> np.ndarray:
+    """Landmarks with errors like MediaPipe's: the whole hand off a little, a finger off a lot."""
+    size = hand_size(landmarks)
+    centre = landmarks.mean(0)
+    angle, scale = rng.normal(0, 0.03), np.exp(rng.normal(0, 0.03))
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = (landmarks - centre) @ turn.T + centre + rng.normal(0, 0.02 * size, 2)
+    moved = moved + rng.normal(0, 0.02 * size, (21, 2))
+    if rng.random() < 0.15:
+        joints = slice(*(np.array([2, 5]) + 4 * rng.integers(5)))
+        moved[joints] += rng.normal(0, 0.12 * size, 2)
+    return moved.astype(np.float32)

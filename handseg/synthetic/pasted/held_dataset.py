@@ -5,34 +5,34 @@ r"""Make a data set of hands that hold things, or nothing, with exact masks of b
 
 writes OUTPUT/images, masks, object_masks and groups.csv, which `handseg finetune` reads as layout
 "folder", and OUTPUT/splits.json: the parts "train" and "val" share no person, background or kind of
-object. The same command goes on where it was stopped: a picture depends on its part, its number and
+object. An interrupted run resumes where it stopped: a picture depends on its part, its number and
 the seed alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from PIL import Image
 
 from handseg.data.groups import GROUPS_FILE, write_groups
 from handseg.data.image_mask import find_pairs
 from handseg.data.loaders.folder import IMAGES, MASKS, OBJECT_MASKS
 from handseg.data.splits import TRAIN, VALIDATION, Splits
-from handseg.errors import HandsegError, TrainingError
+from handseg.errors import reason
 from handseg.io.files import IMAGE_SUFFIXES
 from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
+from handseg.runtime.run_folder import CACHE, RunFolder
+from handseg.runtime.terminal import FAILED, fail, running, say_stopped
 from handseg.runtime.threads import one_opencv_thread
 from handseg.synthetic.pasted.held_compositor import HeldComposer, HeldSample
-from handseg.synthetic.pasted.sources import add_landmarks
-
-logger = logging.getLogger(__name__)
+from handseg.synthetic.pasted.sources import LANDMARKS, add_landmarks
 
 SCENES = "scene"
 """What pictures of photos as they are, but for the object, are called; they are trained on."""
@@ -45,7 +45,7 @@ SETS = {
 HELD_OUT_HAND = "massey_asl/hand5_"
 """How the ids of hands that only validation shows begin: those of one person."""
 HELD_OUT_BACKGROUND = "plasma"
-SEED_FILE, SPLITS_FILE = "seed.txt", "splits.json"
+SPLITS_FILE = "splits.json"
 _FOLDS = 5
 _NUMBERS = {TRAIN: 0, VALIDATION: 1, SCENES: 2}  # In the seeds of pictures.
 
@@ -76,8 +76,7 @@ def make_composer(data: Path, kind: str, cache: Path) -> HeldComposer:
         for pair in find_pairs(data / "train" / name)
         if pair.id.startswith(HELD_OUT_HAND) == validation
     ]
-    cache.mkdir(parents=True, exist_ok=True)
-    examples = add_landmarks(pairs, cache / "landmarks.json")
+    examples = add_landmarks(pairs, cache / LANDMARKS)
     hands = [example for example in examples if example.landmarks is not None]
     backgrounds = [
         file
@@ -117,20 +116,16 @@ def make_held(
         seed: of all pictures.
 
     Raises:
-        TrainingError: if `output` holds pictures made with another seed.
+        RunMismatch: if `output` holds pictures made with another seed, or other files.
     """
-    path = output / SEED_FILE
-    if path.is_file() and (stored := path.read_text().strip()) != str(seed):
-        raise TrainingError(f"{output} holds pictures of seed {stored}, expected {seed}")
-    for name in (IMAGES, MASKS, OBJECT_MASKS):
-        (output / name).mkdir(parents=True, exist_ok=True)
-    with write_atomic(path) as temporary:
-        temporary.write_text(f"{seed}\n")
+    run = RunFolder(output, {"seed": seed})
+    run.claim()
     with one_opencv_thread():
         parts = _make_parts(composers, counts, output, seed)
     groups = {stem: part for part, stems in parts.items() for stem in stems}
     write_groups(groups, output / GROUPS_FILE)
     Splits(parts, groups, seed=seed).save(output / SPLITS_FILE)
+    run.end()
 
 
 def _make_parts(
@@ -157,29 +152,28 @@ def _write(sample: HeldSample, output: Path, stem: str) -> None:
         Image.fromarray(sample.image).save(temporary, "JPEG", quality=93)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("data", type=Path, help="folder with train/, backgrounds/ and objects/")
-    parser.add_argument("output", type=Path, help="folder to write")
-    parser.add_argument("--count", type=int, required=True, help="pictures to train on")
-    parser.add_argument("--scenes", type=int, default=0, help="photos as they are, likewise")
-    parser.add_argument("--validation", type=int, default=200, help="pictures to validate on")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    counts = {TRAIN: options.count, SCENES: options.scenes, VALIDATION: options.validation}
-    if min(options.count, options.validation) < 1 or options.scenes < 0:
-        parser.error(f"--count and --validation must be at least 1, --scenes 0, got {counts}")
-    try:
-        composers = {
-            kind: make_composer(options.data, kind, options.output)
-            for kind, count in counts.items()
-            if count
-        }
-        make_held(composers, counts, options.output, options.seed)
-    except (HandsegError, ValueError) as error:
-        parser.error(str(error))
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder with train/, backgrounds/ and objects/.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write; an interrupted run resumes.")],
+    count: Annotated[int, typer.Option(min=1, help="Pictures to train on.")],
+    scenes: Annotated[int, typer.Option(min=0, help="Photos as they are, likewise.")] = 0,
+    validation: Annotated[int, typer.Option(min=1, help="Pictures to validate on.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of all pictures.")] = 0,
+) -> None:
+    """Make a data set of hands that hold things, or nothing, with exact masks of both."""
+    counts = {TRAIN: count, SCENES: scenes, VALIDATION: validation}
+    with running("synthetic.pasted.held_dataset"):
+        try:
+            composers = {
+                kind: make_composer(data, kind, output / CACHE) for kind in counts if counts[kind]
+            }
+            make_held(composers, counts, output, seed)
+        except ValueError as error:
+            fail(reason(error))
+        except OSError as error:
+            say_stopped(output, error)
+            raise typer.Exit(FAILED) from error
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

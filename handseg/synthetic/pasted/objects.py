@@ -91,7 +91,7 @@ def _silhouette(kind: str, half: float, widths: np.ndarray, rng: Generator) -> n
         along = np.linspace(-reach, reach, len(widths))
         right = np.stack([widths, along], 1)
         outline = np.concatenate([right, right[::-1] * [-1, 1]])
-    shape = np.zeros((SIDE, SIDE), np.uint8)
+    shape: np.ndarray = np.zeros((SIDE, SIDE), np.uint8)
     points = np.round((outline + middle) * 16).astype(np.int32)
     cv2.fillPoly(shape, [points], 255, cv2.LINE_AA, shift=4)
     if kind in ("card", "vessel") and rng.random() < 0.7:  # rounded corners

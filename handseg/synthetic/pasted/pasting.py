@@ -55,12 +55,12 @@ def paint_background(backgrounds: Sequence[Path], rng: Generator, size: int) -> 
     side = int(shortest * rng.uniform(0.3, 1))
     y = rng.integers(picture.shape[0] - side + 1)
     x = rng.integers(picture.shape[1] - side + 1)
-    image = cv2.resize(picture[y : y + side, x : x + side], (size, size))
+    part = cv2.resize(picture[y : y + side, x : x + side], (size, size))
     if rng.random() < 0.5:
-        image = image[:, ::-1]
+        part = part[:, ::-1]
     if rng.random() < 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 5))
-    return effects.vary_color(np.ascontiguousarray(image), rng)
+        part = cv2.GaussianBlur(part, (0, 0), rng.uniform(1, 5))
+    return effects.vary_color(np.ascontiguousarray(part), rng)
 
 
 def read_object(path: Path) -> np.ndarray:
@@ -85,7 +85,7 @@ def lay_object(
     """
     own = (np.array(picture.shape[1::-1]) - 1) / 2
     scale = length / max(picture.shape[:2])
-    matrix = cv2.getRotationMatrix2D(own.tolist(), angle, scale)
+    matrix: np.ndarray = cv2.getRotationMatrix2D(own.tolist(), angle, scale)
     matrix[:, 2] += middle - own
     warped = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_AREA)
     return warped[..., :3], warped[..., 3].astype(np.float32) / 255
@@ -119,8 +119,8 @@ def draw_sleeve(
     outline = np.vstack([rim, end + across * end_width, end - across * end_width])
     if rng.random() < 0.6:
         color = rng.integers(0, 256, 3) * rng.uniform(0.1, 1)
-        texture = cv2.cvtColor(cloth, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        texture = 1 + rng.uniform(0, 0.6) * (texture / 128 - 1)
+        gray = cv2.cvtColor(cloth, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        texture = 1 + rng.uniform(0, 0.6) * (gray / 128 - 1)
         cloth = np.clip(texture[..., None] * color, 0, 255).astype(np.uint8)
     cloth = np.clip(cloth * effects.light_gradient(size, rng, 1.0), 0, 255).astype(np.uint8)
     cover = _polygon(outline, size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,11 @@ import numpy as np
 from handseg.data.image_mask import ImageMaskPair
 from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import share_inside
-from handseg.runtime.files import write_atomic
+from handseg.runtime.journal import Journal
+from handseg.runtime.progress import tracked
+
+LANDMARKS = "landmarks"
+"""Folder of what `add_landmarks` keeps, which a folder of pairs may bring along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,39 +37,33 @@ class Example(ImageMaskPair):
 
 def add_landmarks(
     pairs: Sequence[ImageMaskPair],
-    cache_file: str | Path,
+    cache: str | Path,
     landmarker: HandLandmarker | None = None,
 ) -> list[Example]:
-    """Find each pair's hand, reading and extending `cache_file` (JSON: id -> 21 points or null).
+    """Find each pair's hand.
+
+    What is found is kept in the folder `cache`, a `Journal`, by the hash of photo and mask, so a
+    changed photo is looked at anew.
 
     Of several hands in a photo the one with most landmarks on the mask is taken; under 70 % of
     them on it, it is another hand, and the pair has none.
     """
-    cache_path = Path(cache_file)
-    cache = json.loads(cache_path.read_text()) if cache_path.is_file() else {}
-    missing = [pair for pair in pairs if pair.id not in cache]
-    if missing:
-        from rich.progress import track
-
+    journal = Journal(cache)
+    digests = [pair.digest() for pair in pairs]
+    by_digest = dict(zip(digests, pairs, strict=True))
+    if missing := [digest for digest in by_digest if digest not in journal]:
         own = landmarker or HandLandmarker()
         try:
-            for count, pair in enumerate(track(missing, "landmarks"), 1):
-                cache[pair.id] = _landmarks_on_mask(own, pair)
-                if count % 500 == 0:
-                    _write_json(cache_path, cache)
+            for digest in tracked(missing, "landmarks"):
+                journal.record(digest, _landmarks_on_mask(own, by_digest[digest]))
         finally:
-            _write_json(cache_path, cache)
             if landmarker is None:
                 own.close()
-    return [
-        Example(
-            pair.id,
-            pair.image_path,
-            pair.mask_path,
-            None if cache[pair.id] is None else np.array(cache[pair.id], np.float32),
-        )
-        for pair in pairs
-    ]
+    examples = []
+    for pair, digest in zip(pairs, digests, strict=True):
+        points = None if (found := journal[digest]) is None else np.array(found, np.float32)
+        examples.append(Example(pair.id, pair.image_path, pair.mask_path, points))
+    return examples
 
 
 def _landmarks_on_mask(landmarker: HandLandmarker, pair: ImageMaskPair) -> list | None:
@@ -78,12 +75,7 @@ def _landmarks_on_mask(landmarker: HandLandmarker, pair: ImageMaskPair) -> list 
         share = share_inside(hand.points, near)
         if share >= best_share:
             best, best_share = hand.points, share
-    return None if best is None else np.round(best, 2).tolist()
-
-
-def _write_json(path: Path, values: object) -> None:
-    with write_atomic(path) as temporary:
-        Path(temporary).write_text(json.dumps(values))
+    return None if best is None else best.astype(float).round(2).tolist()
 
 
 def count_by_set(examples: Iterable[Example]) -> dict[str, int]:

@@ -8,19 +8,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-messages = Console(stderr=True, highlight=False)
+from handseg.runtime.terminal import FAILED, fail, running, say
+
 NEEDED = ("bpy", "anny", "OpenEXR")
-
-
-def fail(text: str) -> NoReturn:
-    """Say what is wrong and end the command."""
-    messages.print(f"Error: {text}", style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(2)
 
 
 def check_installed() -> None:
@@ -50,33 +44,36 @@ def main(
 ) -> None:
     """Render people whose hands do what hands do, with exact masks, landmarks and millimetres."""
     check_installed()
-    from handseg.errors import HandsegError, reason
-    from handseg.synthetic.rendered.jobs import share
-    from handseg.synthetic.rendered.run import Settings, finish, missing, open_folder
-    from handseg.synthetic.rendered.scenes import SCENES
+    with running("synthetic.rendered"):
+        from handseg.errors import HandsegError, reason
+        from handseg.synthetic.rendered.jobs import share
+        from handseg.synthetic.rendered.run import Settings, finish, missing, open_folder
+        from handseg.synthetic.rendered.scenes import SCENES
 
-    try:
-        chosen = tuple(name.strip() for name in scenes.split(",")) if scenes else tuple(SCENES)
-        behind = str(backgrounds.resolve()) if backgrounds else ""
-        settings = Settings(count, seed, size, chosen, behind, held_out)
-        open_folder(out, settings)
-        takes = missing(out, settings)
-    except (HandsegError, OSError) as error:
-        fail(reason(error))
-    begun = time.time()
-    redrawn, broken = share(out, settings, takes, jobs, messages)
-    if not _counts(out):
-        fail("no picture was rendered")
-    sheet = finish(out)
-    spent = time.time() - begun
-    if takes:
-        rate = len(takes) * settings.count / settings.takes / spent * 3600
-        messages.print(f"{rate:.0f} pictures an hour; {redrawn} draws that no body could do")
-    for scene, (pictures, hands) in sorted(_counts(out).items()):
-        messages.print(f"{scene}: {pictures} pictures, {hands} hands")
-    messages.print(f"Contact sheet: {sheet}", soft_wrap=True)
-    if broken:
-        fail(f"{broken} of {jobs} processes ended early; the same command renders what is missing")
+        try:
+            chosen = tuple(name.strip() for name in scenes.split(",")) if scenes else tuple(SCENES)
+            behind = str(backgrounds.resolve()) if backgrounds else ""
+            settings = Settings(count, seed, size, chosen, behind, held_out)
+            open_folder(out, settings)
+            takes = missing(out, settings)
+        except (HandsegError, OSError) as error:
+            fail(reason(error))
+        begun = time.time()
+        redrawn, broken = share(out, settings, takes, jobs)
+        if not _counts(out):
+            say("No picture was rendered.", "red")
+            raise typer.Exit(FAILED)
+        sheet = finish(out)
+        spent = time.time() - begun
+        if takes:
+            rate = len(takes) * settings.count / settings.takes / spent * 3600
+            say(f"{rate:.0f} pictures an hour; {redrawn} draws that no body could do")
+        for scene, (pictures, hands) in sorted(_counts(out).items()):
+            say(f"{scene}: {pictures} pictures, {hands} hands")
+        say(f"Contact sheet: {sheet}")
+        if broken:
+            say(f"{broken} of {jobs} processes ended early; the same command goes on", "red")
+            raise typer.Exit(FAILED)
 
 
 def _counts(out: Path) -> dict[str, tuple[int, int]]:

@@ -57,6 +57,18 @@ def incident_light(
     return max(seen, 1e-6) / max(reflected, 1e-6)
 
 
+def highlight_gain(color: np.ndarray, channels: dict[str, np.ndarray], hands: int) -> float:
+    """The largest factor on linear light that keeps 9 of 10 pixels of hands below white.
+
+    Args:
+        color: (S, S, 3) float32, linear. channels: truth by name. hands: how many there are.
+    """
+    skin = np.any([channels[f"hand{number}"] > 0.5 for number in range(hands)], axis=0)
+    if not skin.any():
+        return float("inf")
+    return 0.9 / max(float(np.quantile(color[skin].max(1), 0.9)), 1e-6)
+
+
 def draw_background(
     photos: list[Path], size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, str]:

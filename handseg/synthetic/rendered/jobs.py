@@ -12,16 +12,12 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
 from handseg.errors import reason
+from handseg.runtime.progress import progress_bar
 from handseg.synthetic.rendered.run import Settings
 
 
-def share(
-    folder: Path, settings: Settings, takes: Sequence[int], jobs: int, console: Console
-) -> tuple[int, int]:
+def share(folder: Path, settings: Settings, takes: Sequence[int], jobs: int) -> tuple[int, int]:
     """Render takes in `jobs` processes, with a bar where somebody watches.
 
     Returns:
@@ -36,11 +32,8 @@ def share(
         workers.append(context.Process(target=_work, args=arguments, daemon=True))
         workers[-1].start()
     redrawn = 0
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        poses = bar.add_task("", total=len(takes))
+    with progress_bar() as bar:
+        poses = bar.add_task("poses", total=len(takes))
         while any(worker.is_alive() for worker in workers) or not done.empty():
             try:
                 _, attempts = done.get(timeout=0.5)

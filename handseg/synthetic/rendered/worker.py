@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 
 from handseg.synthetic.rendered.blender.stage import Rendered, Stage
-from handseg.synthetic.rendered.develop import develop, draw_background, incident_light
+from handseg.synthetic.rendered.develop import (
+    develop,
+    draw_background,
+    highlight_gain,
+    incident_light,
+)
 from handseg.synthetic.rendered.run import VIEWS, Settings, draw_take, numbers_of, write_picture
 from handseg.synthetic.rendered.take import Take
 from handseg.synthetic.rendered.truth import make_truth
+
+OVEREXPOSED = 0.15
+"""Share of pictures in which lamps may burn out skin."""
 
 
 def render_takes(
@@ -41,5 +49,8 @@ def _develop(
     light = incident_light(rendered.color, rendered.alpha, rendered.channels, albedos)
     white = float(np.exp(rng.normal(np.log(0.85), 0.28)))
     behind = float(np.exp(rng.normal(-0.15, 0.3)))
-    image = develop(rendered.color, rendered.alpha, background, white / light, behind)
-    return image, {"background": name, "white": round(white, 3)}
+    gain = white / light
+    if rng.random() > OVEREXPOSED:
+        gain = min(gain, highlight_gain(rendered.color, rendered.channels, len(albedos)))
+    image = develop(rendered.color, rendered.alpha, background, gain, behind)
+    return image, {"background": name, "white": round(gain * light, 3)}

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,8 +10,9 @@ from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import WRIST, WRIST_END, hand_size, palm_axis, wrist_side
 from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe
 from handseg.synthetic.pasted import effects
-from handseg.synthetic.pasted.compositor import Composer, jitter_landmarks
+from handseg.synthetic.pasted.compositor import Composer
 from handseg.synthetic.pasted.cutouts import make_cutout
+from handseg.synthetic.pasted.effects import jitter_landmarks
 from handseg.synthetic.pasted.pasting import blend, draw_forearm, draw_sleeve
 from handseg.synthetic.pasted.sources import Example, add_landmarks
 
@@ -21,7 +23,7 @@ SIZE = 128
 def examples(
     photo_folder: Path, landmarker: HandLandmarker, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Example]:
-    cache = tmp_path_factory.mktemp("cache") / "landmarks.json"
+    cache = tmp_path_factory.mktemp("cache")
     return add_landmarks(find_pairs(photo_folder), cache, landmarker)
 
 
@@ -52,11 +54,21 @@ def test_landmark_cache_is_read(
 
     counts = Counts()
     pairs = find_pairs(photo_folder)
-    first = add_landmarks(pairs, tmp_path / "cache.json", counts)  # type: ignore[arg-type]
-    again = add_landmarks(pairs, tmp_path / "cache.json", counts)  # type: ignore[arg-type]
+    first = add_landmarks(pairs, tmp_path / "cache", counts)  # type: ignore[arg-type]
+    again = add_landmarks(pairs, tmp_path / "cache", counts)  # type: ignore[arg-type]
     assert counts.calls == len(pairs)
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.landmarks, other.landmarks)
+
+    copy = tmp_path / "renamed"
+    shutil.copytree(photo_folder, copy)
+    add_landmarks(find_pairs(copy), tmp_path / "cache", counts)  # type: ignore[arg-type]
+    assert counts.calls == len(pairs)
+    (mask, *_) = sorted((copy / "masks").iterdir())
+    cv2.imwrite(str(mask), np.zeros_like(cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)))
+    changed = add_landmarks(find_pairs(copy), tmp_path / "cache", counts)  # type: ignore[arg-type]
+    assert counts.calls == len(pairs) + 1
+    assert [example.landmarks is None for example in changed] == [True, False, False, False]
 
 
 def test_a_hand_off_the_mask_is_not_the_examples_hand(
@@ -68,7 +80,7 @@ def test_a_hand_off_the_mask_is_not_the_examples_hand(
     _, mask = pair.load()
     (tmp_path / "images" / "a.jpg").write_bytes(pair.image_path.read_bytes())
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros(mask.shape, np.uint8))
-    (example,) = add_landmarks(find_pairs(tmp_path), tmp_path / "cache.json", landmarker)
+    (example,) = add_landmarks(find_pairs(tmp_path), tmp_path / "cache", landmarker)
     assert example.landmarks is None
     with pytest.raises(ValueError, match="no landmarks"):
         make_cutout(example)

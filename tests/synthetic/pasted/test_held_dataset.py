@@ -7,10 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.data.image_mask import find_pairs
-from handseg.errors import TrainingError
+from handseg.errors import RunMismatch
 from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import hand_size
 from handseg.synthetic.pasted.held_compositor import EMPTY, HELD, HeldComposer, HeldSample
@@ -23,7 +25,7 @@ from handseg.synthetic.pasted.sources import Example, add_landmarks
 def examples(
     photo_folder: Path, landmarker: HandLandmarker, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Example]:
-    cache = tmp_path_factory.mktemp("cache") / "landmarks.json"
+    cache = tmp_path_factory.mktemp("cache")
     return add_landmarks(find_pairs(photo_folder), cache, landmarker)
 
 
@@ -117,7 +119,8 @@ class TestScenes:
     """Photos as they are, but for the object."""
 
     @pytest.fixture(scope="class")
-    def samples(self, examples: list[Example], picture: Path) -> list[HeldSample]:
+    @staticmethod
+    def samples(examples: list[Example], picture: Path) -> list[HeldSample]:
         scenes = HeldComposer(
             examples, [], [picture], size=320, empty_share=0.5, drawn_share=0, as_scenes=True
         )
@@ -195,8 +198,24 @@ class TestFolder:
 
     def test_refuses_another_seed(self, composer: HeldComposer, tmp_path: Path) -> None:
         make_held({"train": composer}, {"train": 1}, tmp_path, seed=0)
-        with pytest.raises(TrainingError, match="of seed 0, expected 1"):
+        with pytest.raises(RunMismatch, match="other settings: seed 0, now 1"):
             make_held({"train": composer}, {"train": 1}, tmp_path, seed=1)
+
+    def test_refuses_a_folder_of_something_else(
+        self, composer: HeldComposer, tmp_path: Path
+    ) -> None:
+        own = tmp_path / "masks/train_00000.png"
+        own.parent.mkdir()
+        own.write_bytes(b"drawn by hand")
+        with pytest.raises(RunMismatch, match=r"holds other files, as train_00000\.png"):
+            make_held({"train": composer}, {"train": 1}, tmp_path, seed=0)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [own]
+
+
+def command(*arguments: str | Path) -> Result:
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 class TestSources:
@@ -240,18 +259,16 @@ class TestSources:
         assert {example.id for example in scene.examples} == {"rps_green/r", "epsrc_comp/e"}
         assert scene.objects == one.objects
 
-    def test_what_is_missing_is_named(
-        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-    ) -> None:
+    def test_what_is_missing_is_named(self, data: Path, tmp_path: Path) -> None:
         (data / "objects" / "medical-tooth.png").unlink()
-        with pytest.raises(SystemExit):
-            main([str(data), str(tmp_path / "out"), "--count", "1"])
-        assert "no object for pictures of the kind 'val'" in capsys.readouterr().err
+        done = command(data, tmp_path / "out", "--count", "1")
+        assert done.exit_code == 2
+        assert "no object for pictures of the kind 'val'" in done.stderr
 
     def test_command_writes_both_parts(self, data: Path, tmp_path: Path) -> None:
         output = tmp_path / "out"
         counts = ("--count", "2", "--scenes", "1", "--validation", "1")
-        main([str(data), str(output), *counts, "--seed", "4"])
+        assert command(data, output, *counts, "--seed", "4").exit_code == 0
         stems = {"train_00000", "train_00001", "scene_00000", "val_00000"}
         splits = Splits.load(output / "splits.json")
         assert set(splits.parts["train"]) == stems - {"val_00000"}

@@ -4,6 +4,7 @@ import pytest
 from handseg.synthetic.rendered.develop import (
     develop,
     draw_background,
+    highlight_gain,
     incident_light,
     to_linear,
     to_srgb,
@@ -33,6 +34,20 @@ def test_the_light_meter_reads_what_a_white_surface_would_reflect():
     light = incident_light(color, np.ones((20, 20), np.float32), {"hand0": hand}, [0.3])
 
     assert light == pytest.approx(2.5, rel=1e-5)
+
+
+def test_highlights_on_hands_stay_below_white_and_others_do_not_count():
+    color = np.random.default_rng(0).uniform(0, 4, (40, 40, 3)).astype(np.float32)
+    hand = np.zeros((40, 40), np.float32)
+    hand[10:30, 10:30] = 1
+    color[hand == 0] *= 10
+
+    gain = highlight_gain(color, {"hand0": np.zeros_like(hand), "hand1": hand}, 2)
+
+    burnt = (to_srgb(gain * color)[hand > 0] == 255).any(1).mean()
+    assert burnt <= 0.1
+    assert (gain * color)[hand > 0].max() > 0.85
+    assert highlight_gain(color, {"hand0": np.zeros_like(hand)}, 1) == np.inf
 
 
 def test_without_a_hand_everything_counts_as_middle_grey():

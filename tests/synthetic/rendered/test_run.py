@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -130,3 +131,23 @@ def test_held_things_are_where_the_hand_is():
     )
     palm = np.array([hand.landmarks[[0, 5, 9, 17]].mean(0) for hand in take.hands])
     assert np.linalg.norm(thing[:, None] - palm[None], axis=2).min() < 0.08
+
+
+@pytest.mark.slow
+def test_fingers_of_folded_hands_alternate():
+    folded = []
+    for number in range(1, 12):
+        take, _ = draw_take(replace(SETTINGS, scenes=("pair",), seed=4), number)
+        if take.notes["kind"] == "fold":
+            folded.append(take)
+            break
+    assert folded
+    left, right = (hand.landmarks for hand in folded[0].hands)
+    line = left[17] - left[5] + right[17] - right[5]
+    places = [
+        (float(hand[k] @ line), side)
+        for side, hand in enumerate((left, right))
+        for k in (6, 10, 14, 18)
+    ]
+    order = [side for _, side in sorted(places)]
+    assert sum(one != other for one, other in pairwise(order)) >= 6

@@ -128,7 +128,7 @@ def draw_look(female: bool, rng: np.random.Generator, skins: tuple[str, ...] = (
         hair=None if rng.random() < 0.12 else str(rng.choice(hairs)),
         hair_color=_color(hair_color),
         brows=str(rng.choice(closet.names("eyebrows"))),
-        eyes=str(rng.choice(closet.eye_names())),
+        eyes=_eyes(closet, position, rng),
         suit=str(rng.choice(suits)) if suits and rng.random() < 0.4 else None,
         suit_color=_color(rng.uniform(0.4, 1.0) * rng.uniform(0.6, 1.0, 3)),
         sleeves=(sleeve, pushed),
@@ -161,6 +161,14 @@ def draw_fabric(rng: np.random.Generator) -> Material:
     return Material(
         _color(value), roughness=0.9, bump=float(rng.uniform(0, 0.0012)), bump_scale=grain
     )
+
+
+def _eyes(closet: Wardrobe, position: float, rng: np.random.Generator) -> str:
+    """Brown below most skins, and below all dark ones."""
+    names = closet.eye_names()
+    if position > 4.5 or rng.random() < 0.6:
+        names = [name for name in names if name.startswith("brown")]
+    return str(rng.choice(names))
 
 
 def _nails(female: bool, rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from handseg.synthetic.rendered.people.shells import body_fields
+from handseg.synthetic.rendered.people.grown_garments import body_fields
 
 ARM = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
 SAMPLES, DIMENSIONS, PROBES = 1200, 64, 600

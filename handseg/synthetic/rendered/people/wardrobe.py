@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from handseg.synthetic.rendered.people.shells import Field, shell
+from handseg.synthetic.rendered.people.grown_garments import Field, shell
 from handseg.synthetic.rendered.scene import Color, Material, Mesh, Part
 
 ASSETS = Path(__file__).with_name("assets")

@@ -1,23 +1,36 @@
-"""Table tops and floors."""
+"""Table tops and floors, and flat things that come to rest on what is below them."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linprog
+from scipy.spatial import Delaunay
 
 from handseg.synthetic.rendered.meshes import rounded_box
 from handseg.synthetic.rendered.props import materials, textures
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
 
-SIZE = (1.2, 0.8, 0.03)
+TABLE = (1.2, 0.8, 0.03)
+FLOOR = (6.0, 6.0, 0.03)
+"""Metres."""
+
+STEEPEST = 0.3
+"""How far, as a slope, a flat thing tilts to come to rest."""
+
+DENT = 0.0003
+"""Metres by which skin gives way under it."""
+
+MARGIN = 1.05
+"""By how much what lies below it is looked at beyond its outline: bodies have few vertices."""
 
 
-def ground(rng: np.random.Generator) -> Part:
-    """A table top or floor of 1.2 x 0.8 m, its top at z = 0 and its middle at the origin."""
+def ground(rng: np.random.Generator, size: tuple[float, float, float] = TABLE) -> Part:
+    """A table top or floor, its top at z = 0 and its middle at the origin."""
     kind = rng.choice(
         ["wood", "checked", "cloth", "marble", "plastic", "paper", "skin"],
         p=[0.3, 0.15, 0.15, 0.12, 0.13, 0.1, 0.05],
     )
-    mesh = rounded_box(SIZE, 0.004).moved(np.eye(3), np.array([0, 0, -SIZE[2] / 2]))
+    mesh = rounded_box(size, 0.004).moved(np.eye(3), np.array([0, 0, -size[2] / 2]))
     assert mesh.uv is not None
     tiles, material = np.array([1.0, 1.0]), materials.plastic(rng)
     if kind == "wood":
@@ -34,4 +47,31 @@ def ground(rng: np.random.Generator) -> Part:
         material = Material(texture=textures.plain(rng, (240, 238, 232)), roughness=0.9)
     elif kind == "skin":
         material = materials.skin_like(rng)
+    tiles = tiles * np.array(size[:2]) / TABLE[:2]
     return Part(Mesh(mesh.vertices, mesh.faces, mesh.uv * tiles.astype(np.float32)), material)
+
+
+def lay(part: Part, below: np.ndarray, place: np.ndarray, frame: np.ndarray) -> Part:
+    """A thin flat thing at rest on points, touching three of them around its middle.
+
+    The plane z = ax + by + c above all points whose c is least is where it has no way left to sink.
+
+    Args:
+        part: flat in x and y about the origin.
+        below: (N, 3) points, metres.
+        place: (3,) above or below which its middle goes.
+        frame: (3, 3) rotation whose z axis points up.
+    """
+    local = (below - place) @ frame
+    outline = Delaunay(MARGIN * part.mesh.vertices[:, :2])
+    x, y, z = local[outline.find_simplex(local[:, :2]) >= 0].T
+    if len(z):
+        tilts = (-STEEPEST, STEEPEST)
+        sides = np.stack([-x, -y, -np.ones_like(x)], 1)
+        a, b, height = linprog((0, 0, 1), sides, -z, bounds=[tilts, tilts, (-1, 1)]).x
+        place = place + frame[:, 2] * height
+        up, side = np.array([-a, -b, 1.0]), np.array([1.0, 0.0, a])
+        up, side = up / np.linalg.norm(up), side / np.linalg.norm(side)
+        frame = frame @ np.stack([side, np.cross(up, side), up], 1)
+    low = float(part.mesh.vertices[:, 2].min())
+    return part.moved(frame, place - frame[:, 2] * (low + DENT))

@@ -232,7 +232,7 @@ def relief(rng: np.random.Generator, color: Rgb | np.ndarray, value: str = "") -
     else:
         cv2.ellipse(height, (128, 118), (44, 60), float(rng.uniform(-15, 15)), 0, 360, 255, -1)
         cv2.ellipse(height, (128, 205), (70, 40), 0, 180, 360, 255, -1)
-    height = cv2.GaussianBlur(height.astype(np.float32) / 255, (0, 0), 2)
-    shade = height - np.roll(height, (3, 3), (0, 1))
+    high = cv2.GaussianBlur(height.astype(np.float32) / 255, (0, 0), 2)
+    shade = high - np.roll(high, (3, 3), (0, 1))
     worn = 1 + 0.06 * noise(rng, (3, 3), 6)
-    return _tinted(color, worn + 0.5 * shade - 0.15 * height)
+    return _tinted(color, worn + 0.5 * shade - 0.15 * high)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from handseg.synthetic.rendered.scenes import desk, face, far, hold, pair, palm, sign
-from handseg.synthetic.rendered.scenes.common import Cast
+from handseg.synthetic.rendered.scenes._common import Cast
 from handseg.synthetic.rendered.take import Take
 
 SCENES: dict[str, Callable[[np.random.Generator, Cast], Take]] = {

@@ -9,14 +9,14 @@ from handseg.synthetic.rendered.body.posing import Losses, Posed, apart, require
 from handseg.synthetic.rendered.people.looks import draw_lamps, draw_surroundings
 from handseg.synthetic.rendered.people.person import Person
 from handseg.synthetic.rendered.scene import Camera, View
-from handseg.synthetic.rendered.scenes.common import (
+from handseg.synthetic.rendered.scenes._common import (
     Cast,
     Errand,
     errand_losses,
     prop_items,
     unit,
 )
-from handseg.synthetic.rendered.scenes.table import above, scatter, table_item
+from handseg.synthetic.rendered.scenes._table import above, floor_items, scatter, table_item
 from handseg.synthetic.rendered.take import HandTruth, Item, Take
 
 SHAPES = [
@@ -64,6 +64,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
         rng, cast, int(rng.integers(2, 9)), centre, (0.34, 0.22), np.concatenate(taken)
     )
     items.append(table_item(centre - [0, 0.05, 0], rng))
+    items += floor_items(poses, rng)
     for thing in things:
         items += prop_items(thing)
     palms = np.array([pose.hand(side).palm.numpy() for pose in poses[:1] for side in "LR"])

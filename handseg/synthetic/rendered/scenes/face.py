@@ -18,7 +18,7 @@ from handseg.synthetic.rendered.body.posing import (
     touching,
 )
 from handseg.synthetic.rendered.props.worn import glasses
-from handseg.synthetic.rendered.scenes.common import (
+from handseg.synthetic.rendered.scenes._common import (
     OTHER,
     Cast,
     draw_side,

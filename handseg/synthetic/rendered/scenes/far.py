@@ -7,7 +7,7 @@ import torch
 
 from handseg.synthetic.rendered.body.hands import hand_shapes
 from handseg.synthetic.rendered.body.posing import Losses, Posed, Surface, require, solve
-from handseg.synthetic.rendered.scenes.common import (
+from handseg.synthetic.rendered.scenes._common import (
     Cast,
     Errand,
     errand_losses,

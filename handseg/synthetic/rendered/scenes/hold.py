@@ -7,7 +7,7 @@ import torch
 
 from handseg.synthetic.rendered.body.posing import Losses, Posed, apart, outside, require, solve
 from handseg.synthetic.rendered.people.grips import hold
-from handseg.synthetic.rendered.scenes.common import (
+from handseg.synthetic.rendered.scenes._common import (
     OTHER,
     Cast,
     Errand,

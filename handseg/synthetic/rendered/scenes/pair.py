@@ -1,20 +1,24 @@
-"""Two hands that meet: clasped, clapping, palm on palm, one on the other, shaken."""
+"""Two hands that meet: folded, clasped, clapping, palm on palm, one on the other, shaken."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from handseg.synthetic.rendered.body.hands import HandFrame
 from handseg.synthetic.rendered.body.posing import (
     Losses,
     Posed,
+    along,
     apart,
     near,
     outside,
+    own_fingers_apart,
     require,
     solve,
 )
-from handseg.synthetic.rendered.scenes.common import (
+from handseg.synthetic.rendered.people.person import Person
+from handseg.synthetic.rendered.scenes._common import (
     Cast,
     Errand,
     errand_losses,
@@ -36,7 +40,8 @@ KINDS = {
 
 def draw(rng: np.random.Generator, cast: Cast) -> Take:
     """See `scenes.SCENES`."""
-    return _shake(rng, cast) if rng.random() < 0.2 else _own(rng, cast)
+    kind = rng.random()
+    return _shake(rng, cast) if kind < 0.2 else _fold(rng, cast) if kind < 0.4 else _own(rng, cast)
 
 
 def _own(rng: np.random.Generator, cast: Cast) -> Take:
@@ -91,6 +96,75 @@ def _own(rng: np.random.Generator, cast: Cast) -> Take:
         require(losses, meet=1.5)
     for side in "LR":
         require(losses, **{f"reach {side}": 3.0, f"trunk {side}": 2.0})
+    return _shown(person, posed, rng, kind)
+
+
+def _fold(rng: np.random.Generator, cast: Cast) -> Take:
+    """Folded hands: the fingers of each between those of the other."""
+    person = cast.person(0, rng)
+    for side in "LR":
+        person.shape_hand(side, "half_bent", rng)
+        person.figure.free_arm(side)
+        person.figure.free_fingers(side)
+    head, trunk = person.surfaces()
+    begin = person.start()
+    chest = begin.bone("spine01")
+    tall = float((begin.bone("head") - begin.bone("spine05")).norm()) / 0.55
+    offset = np.array([rng.normal(0, 0.05), -rng.uniform(0.25, 0.4), rng.uniform(-0.2, 0.2)])
+    middle = chest + torch.tensor(offset * tall, dtype=torch.float32)
+    rise = rng.uniform(-0.3, 1.0)
+    facing = {"L": unit([-0.7, 0.7, 0]), "R": unit([0.7, 0.7, 0])}
+    errands = {
+        side: Errand(
+            middle + torch.tensor([0.03 * out, 0.0, 0.0]),
+            facing[side],
+            unit([-0.7 * out, -0.7, rise]),
+            0.04,
+        )
+        for side, out in (("L", 1.0), ("R", -1.0))
+    }
+
+    def goals(posed: list[Posed]) -> Losses:
+        (one,) = posed
+        losses = errand_losses(one, errands, trunk)
+        losses["meet"] = _woven(one.hand("L"), one.hand("R")) + _woven(
+            one.hand("R"), one.hand("L"), first=True
+        )
+        losses["apart"] = 0.5 * (apart(one, "L", one, "R") + apart(one, "R", one, "L"))
+        points = torch.cat([one.hand_points("L"), one.hand_points("R")])
+        losses["head"] = outside(head.distance(points), 0.01)
+        for side in "LR":
+            # From the start: hands that meet back to back cannot turn any more.
+            losses[f"turned {side}"] = 4 * along(one.hand(side).normal, facing[side])
+            losses[f"own {side}"] = own_fingers_apart(one, side)
+        return losses
+
+    (posed,), losses = solve([person.figure], goals, steps=220)
+    require(losses, apart=3.0, head=1.0, meet=6.0)
+    for side in "LR":
+        require(losses, **{f"trunk {side}": 2.0, f"own {side}": 1.5})
+    return _shown(person, posed, rng, "fold")
+
+
+def _woven(hand: HandFrame, other: HandFrame, first: bool = False) -> torch.Tensor:
+    """How far the fingers of `hand` are from lying between those of `other`, tips on its back.
+
+    `first` is the hand whose index finger lies outside of the other's.
+    """
+    knuckles = other.knuckles
+    between = (knuckles[1:] + knuckles[:-1]) / 2
+    end = 1.5 * knuckles[0] - 0.5 * knuckles[1] if first else 1.5 * knuckles[3] - 0.5 * knuckles[2]
+    gaps = torch.cat([end[None], between] if first else [between, end[None]])
+    size = (other.landmarks[9] - other.landmarks[0]).norm()
+    webs = gaps + 0.12 * size * other.along
+    backs = gaps - 0.2 * size * other.along - 0.2 * size * other.normal
+    bent = hand.landmarks[[6, 10, 14, 18]]
+    away = (bent - webs).pow(2).sum() + 0.5 * (hand.tips[1:] - backs).pow(2).sum()
+    return away / 0.015**2 * 0.1
+
+
+def _shown(person: Person, posed: Posed, rng: np.random.Generator, kind: str) -> Take:
+    """The two hands of one person from three sides."""
     hands = {"L": 0, "R": 1}
     palm = (posed.hand("L").palm.numpy() + posed.hand("R").palm.numpy()) / 2
     return Take(

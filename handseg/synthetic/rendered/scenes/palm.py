@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from handseg.synthetic.rendered.body.bodies import topology
-from handseg.synthetic.rendered.body.fingers import measure, ring_frame, section
+from handseg.synthetic.rendered.body.finger_truth import measure, ring_frame, section
 from handseg.synthetic.rendered.body.posing import Losses, Posed, require, solve
+from handseg.synthetic.rendered.props.ground import lay
 from handseg.synthetic.rendered.props.worn import bracelet, coin, id_card, ring, watch
 from handseg.synthetic.rendered.scene import Part
-from handseg.synthetic.rendered.scenes.common import (
+from handseg.synthetic.rendered.scenes._common import (
     Cast,
     Errand,
     draw_side,
@@ -18,7 +19,7 @@ from handseg.synthetic.rendered.scenes.common import (
     unit,
     views_around,
 )
-from handseg.synthetic.rendered.scenes.table import above, table_item, turn
+from handseg.synthetic.rendered.scenes._table import above, floor_items, table_item, turn
 from handseg.synthetic.rendered.take import Item, Take
 
 
@@ -43,7 +44,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     up = unit(np.array([0, 0, 1.0 if palm_up else -1.0]) + rng.normal(0, 0.06, 3))
     fingers = unit(np.array([-out * rng.uniform(-0.3, 0.8), -1, rng.normal(0, 0.08)]))
     errands = {side: Errand(shoulder + towards, up, fingers, 0.05)}
-    on_table = rng.random() < 0.6
+    on_table = rng.random() < 0.75  # Arms that must stay above one are drawn again more often.
 
     def goals(posed: list[Posed]) -> Losses:
         (one,) = posed
@@ -64,6 +65,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     notes: dict[str, object] = {"fingers_mm": measure(posed, side), "palm_up": palm_up}
     if on_table:
         items.append(table_item(np.array([*palm[:2], surface]), rng))
+    items += floor_items([posed], rng)
     items += _scale(posed, side, palm_up, surface if on_table else None, notes, rng)
     items += _jewellery(posed, side, rng)
     hands = {"L": 0, "R": 1}
@@ -111,12 +113,10 @@ def _scale(
     low = float(part.mesh.vertices[:, 2].min())
     spin = turn(float(rng.uniform(0, 2 * np.pi)))
     if on_palm:
-        normal = hand.normal.numpy()
-        rotation = _basis(normal, hand.along.numpy()) @ spin
         spread = 0.006 if kind == "card" else 0.012
         place = hand.palm.numpy() + rng.normal(0, spread, 3)
-        place = place + normal * (_rise(posed, side, place, normal, part, rotation) - low)
-        return [Item(part.moved(rotation, place), {"object": 1.0})]
+        frame = _basis(hand.normal.numpy(), hand.along.numpy()) @ spin
+        return [Item(lay(part, _palm_skin(posed, side), place, frame), {"object": 1.0})]
     assert table is not None
     points = posed.hand_points(side).numpy()
     for _ in range(20):
@@ -136,19 +136,9 @@ def _basis(normal: np.ndarray, along: np.ndarray) -> np.ndarray:
     return np.stack([np.cross(y, normal), y, normal], 1)
 
 
-def _rise(
-    posed: Posed, side: str, place: np.ndarray, normal: np.ndarray, part: Part, rotation: np.ndarray
-) -> float:
-    """How far along the palm's normal a flat thing at `place` has to go to lie on the skin."""
-    skin = posed.vertices().numpy()[
-        topology().weight_of("metacarpal", "finger", "wrist", side=side) > 0.5
-    ]
-    local = (skin - place) @ rotation
-    half = part.mesh.vertices.max(0) + 0.002
-    under = (np.abs(local[:, 0]) < half[0]) & (np.abs(local[:, 1]) < half[1])
-    facing = local[:, 2] > -0.02
-    chosen = local[under & facing][:, 2]
-    return float(np.quantile(chosen, 0.9)) if len(chosen) else 0.0
+def _palm_skin(posed: Posed, side: str) -> np.ndarray:
+    bones = topology().weight_of("metacarpal", "finger", "wrist", side=side)
+    return posed.vertices().numpy()[bones > 0.5]
 
 
 def _jewellery(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:

@@ -5,7 +5,7 @@ pytest.importorskip("anny")
 import torch
 
 from handseg.synthetic.rendered.body.bodies import PHENOTYPES, draw_phenotype, make_body, topology
-from handseg.synthetic.rendered.body.fingers import measure
+from handseg.synthetic.rendered.body.finger_truth import measure
 from handseg.synthetic.rendered.body.hands import Capsules, draw_shape, hand_shapes, tip_lengths
 from handseg.synthetic.rendered.body.joints import JOINTS, numbers
 from handseg.synthetic.rendered.body.posing import (
@@ -162,7 +162,7 @@ def test_bodies_differ_and_follow_their_seed():
     assert one == same
     assert one != draw_phenotype(np.random.default_rng(5))
     heights = [
-        float(np.ptp(make_body(draw_phenotype(np.random.default_rng(seed))).vertices[:, 2]))
+        float(np.ptp(make_body(draw_phenotype(np.random.default_rng(seed))).vertices[:, 2].numpy()))
         for seed in range(8)
     ]
     assert np.ptp(heights) > 0.2

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from handseg.synthetic.rendered.people.shells import boundary, clip, subdivide
+from handseg.synthetic.rendered.people.grown_garments import boundary, clip, subdivide
 from handseg.synthetic.rendered.people.wardrobe import (
     ASSETS,
     KINDS,

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from handseg.synthetic.rendered.body.posing import outside
+from handseg.synthetic.rendered.body.posing import Posed, outside
 from handseg.synthetic.rendered.props import Prop
-from handseg.synthetic.rendered.props.ground import ground
-from handseg.synthetic.rendered.scenes.common import Cast
+from handseg.synthetic.rendered.props.ground import FLOOR, ground
+from handseg.synthetic.rendered.scenes._common import Cast
 from handseg.synthetic.rendered.take import Item
 
 
@@ -18,6 +18,14 @@ def table_item(place: np.ndarray, rng: np.random.Generator) -> Item:
     """A table top whose surface's middle is at `place` (3,) metres."""
     angle = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.05)
     return Item(ground(rng).moved(turn(angle), np.asarray(place, float)))
+
+
+def floor_items(posed: Sequence[Posed], rng: np.random.Generator) -> list[Item]:
+    """A floor under the lowest feet, or, in four of ten takes, none: the background goes on."""
+    if rng.random() < 0.4:
+        return []
+    low = min(float(one.vertices()[:, 2].min()) for one in posed)
+    return [Item(ground(rng, FLOOR).moved(turn(rng.uniform(0, np.pi)), np.array([0, 0, low])))]
 
 
 def turn(angle: float) -> np.ndarray:
