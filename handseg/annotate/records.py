@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 
 from handseg.annotate.frames import Frame
-from handseg.annotate.shards import Record
 from handseg.landmarks.anatomy import hand_size
 from handseg.postprocess.cleanup import cut_at_wrist
 from handseg.results import HandSegmentation
 from handseg.results.hand import Hand, window
 
 if TYPE_CHECKING:
+    from handseg.pipeline.embedded import EmbeddedPhoto
     from handseg.prompts import PromptRecipe
-    from handseg.segmenter import EmbeddedPhoto
+
+Record: TypeAlias = dict[str, Any]
+"""What is kept of a frame, fit for JSON; see `make_record`. It has an `index`."""
 
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
 """What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
@@ -146,12 +149,13 @@ def _shrunk(hand: Hand, factor: float, size: tuple[int, int]) -> Hand:
         landmarks=None if hand.landmarks is None else hand.landmarks * factor,
         handedness=hand.handedness,
         handedness_score=hand.handedness_score,
+        detection_score=hand.detection_score,
     )
 
 
 def with_masks(result: HandSegmentation) -> HandSegmentation:
     """`result` without the hands whose masks are empty: there is nothing to annotate."""
-    return HandSegmentation(result.image, tuple(hand for hand in result if hand.area))
+    return replace(result, hands=tuple(hand for hand in result if hand.area))
 
 
 def label_picture(result: HandSegmentation) -> np.ndarray:

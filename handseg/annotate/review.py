@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 
 from handseg.annotate.frames import Frames
-from handseg.annotate.shards import Record
+from handseg.annotate.records import Record
 from handseg.runtime.files import write_atomic
 
 SHOWN = 200

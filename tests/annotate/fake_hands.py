@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from handseg.io.images import load_image
-from handseg.prompts import PromptRecipe
 from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
 
@@ -37,10 +36,10 @@ def rectangle(shape: tuple[int, int], x: int, y: int, width: int, height: int) -
 class HoldingSegmenter:
     """One hand without landmarks at a fixed place of every photo, and a thing in it if asked."""
 
-    recipe = PromptRecipe()
-    takes_prompts = False
-
     def check_objects(self) -> None:
+        pass
+
+    def warm_up(self) -> None:
         pass
 
     def __init__(self) -> None:
@@ -58,16 +57,3 @@ class HoldingSegmenter:
         shape = image.shape[:2]
         held = rectangle(shape, 50, 20, 30, 10) if options.get("objects") else None
         return HandSegmentation(image, (make_hand(rectangle(shape, 20, 20, 30, 40), held),))
-
-    def embed(self, image: Any) -> HoldingPhoto:
-        return HoldingPhoto(self, image)
-
-
-@dataclasses.dataclass
-class HoldingPhoto:
-    segmenter: HoldingSegmenter
-    image: Any
-
-    def segment(self, **options: Any) -> HandSegmentation:
-        assert "boxes" not in options, "a model without landmarks may take no prompts"
-        return self.segmenter.segment(self.image, **options)

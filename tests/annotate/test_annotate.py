@@ -15,7 +15,6 @@ from pycocotools.coco import COCO
 from red_hands import draw_photo, red_segmenter, save_photo
 from typer.testing import CliRunner, Result
 
-from handseg.annotate.job import RUN_FILE
 from handseg.cli import app
 from handseg.data import load_data
 from handseg.models.semantic.config import NetworkConfig
@@ -43,7 +42,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def holding(run: Run, monkeypatch: pytest.MonkeyPatch) -> HoldingSegmenter:
     made = HoldingSegmenter()
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: made)
-    monkeypatch.setattr("handseg.landmarks.start_quietly", lambda make: None)
     return made
 
 
@@ -61,7 +59,7 @@ def test_all_forms_say_the_same(run: Run) -> None:
     assert done.exit_code == 0, done.output
     assert "2 done (1 without a hand)" in done.stdout
     assert {path.name for path in Path("out").iterdir()} == {
-        "coco.json", "data.yaml", "images", "instances", "labels", "masks", "shards",
+        "coco.json", "data.yaml", "images", "instances", "labels", "masks", "run",
     }  # fmt: skip
     coco = read_coco()
     (category,) = coco.loadCats(coco.getCatIds())
@@ -139,7 +137,7 @@ def test_nothing_is_asked_about_objects_unless_they_are_wanted(
 ) -> None:
     save_photo(Path("in/a.png"))
     assert run("in", "-o", "out", "--no-forearm", "--max-hands", "2").exit_code == 0
-    assert holding.options == [{"max_hands": 2, "forearm": False, "holes": "keep"}]
+    assert holding.options == [{"max_hands": 2, "finder": True, "forearm": False, "holes": "keep"}]
     assert not Path("out/object_masks").exists()
 
 
@@ -156,7 +154,7 @@ def test_a_video_is_a_sequence(run: Run) -> None:
     write_video(Path("clip.mp4"), 6)
     matrix = [[200.0, 0, 80], [0, 200, 60], [0, 0, 1]]
     Path("camera.json").write_text(json.dumps({"K": matrix, "width": 160, "height": 120}))
-    done = run("clip.mp4", "-o", "out", "--camera", "camera.json", "--shard-size", "2")
+    done = run("clip.mp4", "-o", "out", "--camera", "camera.json")
     assert done.exit_code == 0, done.output
     assert "6 done (1 without a hand)" in done.stdout
     frames = [json.loads(path.read_text()) for path in sorted(Path("out/frames").iterdir())]
@@ -248,9 +246,9 @@ def test_a_run_that_is_done_loads_no_model(run: Run, monkeypatch: pytest.MonkeyP
     [
         (["--max-hands", "1"], "max_hands"),
         (["--forearm"], "forearm"),
-        (["--objects", "--review"], "objects, review"),
+        (["--objects"], "objects False, now True"),
+        (["--review"], "review False, now True"),
         (["--sequence"], "sequence"),
-        (["--shard-size", "3"], "shard-size"),
         (["--recipe", "recipe.json"], "recipe"),
         (["--model", "other"], "model"),
     ],
@@ -261,7 +259,7 @@ def test_other_settings_are_refused(run: Run, options: list[str], named: str) ->
     run("in", "-o", "out")
     done = run("in", "-o", "out", *options)
     assert done.exit_code == 2
-    assert f"holds a run with another {named}: " in done.stderr
+    assert f"holds a run with other settings: {named}" in done.stderr
     assert "Traceback" not in done.output
 
 
@@ -272,8 +270,8 @@ def test_other_photos_are_refused(run: Run) -> None:
     Path("in/a.png").write_bytes(Path("in/a.png").read_bytes() + b"0")
     done = run("in", "-o", "out")
     assert done.exit_code == 2
-    assert "another input" in done.stderr
-    assert Path("out/shards", RUN_FILE).is_file()
+    assert "other settings: input." in done.stderr
+    assert Path("out/run/settings.json").is_file()
 
 
 def test_a_model_that_changes_in_its_folder_is_another(run: Run) -> None:
@@ -283,7 +281,7 @@ def test_a_model_that_changes_in_its_folder_is_another(run: Run) -> None:
     run("in", "-o", "out", "--adapter", "lora")
     assert run("in", "-o", "out", "--adapter", "lora").exit_code == 0
     Path("lora/weights").write_text("2")
-    assert "another adapter" in run("in", "-o", "out", "--adapter", "lora").stderr
+    assert "other settings: adapter" in run("in", "-o", "out", "--adapter", "lora").stderr
 
 
 @pytest.mark.parametrize(
@@ -294,11 +292,10 @@ def test_a_model_that_changes_in_its_folder_is_another(run: Run) -> None:
         (["text.mp4"], "text.mp4"),
         (["empty"], "empty"),
         (["in", "--output", "in"], "in the output folder in"),
-        (["in", "--output", "text.mp4"], "text.mp4 holds other things"),
+        (["in", "--output", "text.mp4"], "text.mp4 is not a folder"),
         (["in", "--camera", "camera.json"], "--camera is for sequences"),
         (["in", "--sequence", "--camera", "text.mp4"], "text.mp4"),
         (["in", "--sequence", "--camera", "camera.json"], "camera.json is for 10 x 10 px"),
-        (["in", "--shard-size", "0"], "--shard-size"),
     ],
 )
 def test_command_that_cannot_run_says_why_and_writes_nothing(
@@ -340,10 +337,11 @@ def test_full_disk_ends_the_run_and_the_photo_is_not_done(
         raise OSError(errno.ENOSPC, "No space left on device", "out/masks/a.png")
 
     with monkeypatch.context() as patch:
-        patch.setattr("handseg.annotate.work.save_image", no_space)
+        patch.setattr("handseg.annotate.worker.save_image", no_space)
         done = run("in", "-o", "out")
     assert done.exit_code == 1
     assert "No space left on device" in done.stderr
+    assert "What was done is kept" in done.stderr
     assert "2 done" in run("in", "-o", "out").stdout
 
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from handseg.annotate import records, yolo
 from handseg.annotate.frames import Frame, Frames
-from handseg.annotate.job import SHARDS, Job
+from handseg.annotate.plan import Job
+from handseg.annotate.records import Record
 from handseg.annotate.review import THUMBNAIL
-from handseg.annotate.shards import Record, Shards
 from handseg.errors import nothing_can_be_written, reason
 from handseg.io.files import save_image
+from handseg.pipeline.interface import Segmenter
 from handseg.results import HandSegmentation
 from handseg.runtime.files import write_atomic
+from handseg.runtime.journal import Journal
+from handseg.runtime.run_folder import RUN
 from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
 
-THUMBNAILS = f"{SHARDS}/thumbnails"
-
-_POLL = 0.5  # Seconds between looks at what the others have done.
+THUMBNAILS = f"{RUN}/thumbnails"
 
 
 @dataclass(frozen=True)
@@ -32,49 +32,24 @@ class Worker:
     Attributes:
         job: what to do.
         frames: of the input.
-        shards: of the run.
+        journal: of the run.
         segmenter: finds the hands.
         failed: is told of each frame that fails, and why.
-        advanced: is told how many more frames are done, by this process or others.
     """
 
     job: Job
     frames: Frames
-    shards: Shards
-    segmenter: HandSegmenter
+    journal: Journal
+    segmenter: Segmenter
     failed: Callable[[Frame, str], None]
-    advanced: Callable[[int], None]
 
-    def run(self, *, wait_for_others: bool) -> None:
-        """Do each shard that is not done and that nobody else works on.
-
-        With `wait_for_others`, wait for the shards of others, and do those whose process has ended.
+    def run(self, indices: Iterable[int]) -> None:
+        """Do these frames, one after the other; one that fails is told and the rest goes on.
 
         Raises:
             OSError: if nothing can be written any more.
         """
-        known = {number for number in range(len(self.shards)) if self.shards.is_done(number)}
-        while True:
-            for number in range(len(self.shards)):
-                if number in known:
-                    continue
-                if self.shards.is_done(number):
-                    self.advanced(len(self.shards.frames(number)))
-                else:
-                    with self.shards.claim(number) as mine:
-                        if not mine:
-                            continue
-                        self._do_shard(number)
-                known.add(number)
-            if not wait_for_others or len(known) == len(self.shards):
-                return
-            time.sleep(_POLL)
-
-    def _do_shard(self, number: int) -> None:
-        begun = {record["index"] for record in self.shards.begun(number)}
-        for index in self.shards.frames(number):
-            if index in begun:
-                continue
+        for index in indices:
             frame = self.frames[index]
             try:
                 record = self._do_frame(frame)
@@ -83,12 +58,15 @@ class Worker:
                 if nothing_can_be_written(error):
                     raise
                 logger.debug("%s", frame.source, exc_info=True)
-                why = reason(error)
-                self.failed(frame, why)
-                record = records.failed_record(frame, why)
-            self.shards.add(number, record)
-            self.advanced(1)
-        self.shards.finish(number)
+                self.fail(index, error)
+            else:
+                self.journal.record(frame.name, record)
+
+    def fail(self, index: int, error: Exception) -> None:
+        """Tell and record that a frame could not be done."""
+        frame = self.frames[index]
+        self.failed(frame, why := reason(error))
+        self.journal.fail(frame.name, why)
 
     def _do_frame(self, frame: Frame) -> Record:
         image, seconds = self.frames.read(frame.index)
@@ -96,7 +74,7 @@ class Worker:
         if self.job.objects:
             options["objects"] = True
         agreements: list[float | None] = []
-        if self.job.review:
+        if self.job.review and isinstance(self.segmenter, HandSegmenter):
             photo = self.segmenter.embed(image)
             found = photo.segment(**options)
             result = records.with_masks(found)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handseg.annotate.sequence import check_camera, read_camera
+from handseg.annotate.frame_json import check_camera, read_camera
 
 K = [[600.0, 0, 320], [0, 610.0, 240], [0, 0, 1]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from handseg.annotate.frames import Frame
-from handseg.annotate.shards import Record
+from handseg.annotate.records import Record
 
 
 def read_camera(path: Path) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def read_camera(path: Path) -> dict[str, Any]:
         ValueError: if the file cannot be read or its K is no such matrix.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"--camera {path} is not a JSON file that can be read: {error}") from error
     camera = content if isinstance(content, dict) else {"K": content}
@@ -93,6 +93,7 @@ def frame_entry(
                 "instance": instance,
                 "handedness": hand["handedness"],
                 "handedness_score": hand["handedness_score"],
+                "detection_score": hand["detection_score"],
                 "predicted_iou": hand["score"],
                 "bbox": hand["bbox"],
                 "joints": _joints(hand["keypoints"], confidences),

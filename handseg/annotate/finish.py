@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-
-from filelock import FileLock
 
 from handseg.annotate.coco_file import coco_file
+from handseg.annotate.frame_json import frame_entry, read_camera
 from handseg.annotate.frames import Frames
-from handseg.annotate.job import SHARDS, Job
+from handseg.annotate.plan import Job
+from handseg.annotate.records import Record, failed_record
 from handseg.annotate.review import Review
-from handseg.annotate.sequence import frame_entry, read_camera
-from handseg.annotate.shards import Record, Shards
 from handseg.annotate.tracks import Tracker
-from handseg.annotate.work import THUMBNAILS
+from handseg.annotate.worker import THUMBNAILS
 from handseg.annotate.yolo import data_yaml
 from handseg.runtime.files import write_atomic
+from handseg.runtime.journal import Journal
 
 COCO, YOLO, REVIEW, FRAMES = "coco.json", "data.yaml", "review.html", "frames"
-
-_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..+")  # As `write_atomic` names them.
 
 
 @dataclass
@@ -35,25 +29,24 @@ class DatasetSummary:
     failed: int = 0
 
 
-def merge(job: Job, frames: Frames, shards: Shards) -> DatasetSummary:
-    """Write `coco.json`, `data.yaml`, and what sequences and `review` add; all shards are done."""
-    # Another run of the same job may end at the same time.
-    with FileLock(job.output / SHARDS / "merge.lock"):
-        outcome = _write_all(job, frames, shards)
-        with write_atomic(job.output / YOLO) as temporary:
-            temporary.write_text(data_yaml(job.objects), encoding="utf-8")
-        _clear_unfinished(job.output)
+def merge(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
+    """Write `coco.json`, `data.yaml`, and what sequences and `review` add; no frame is left."""
+    outcome = _write_all(job, frames, journal)
+    with write_atomic(job.output / YOLO) as temporary:
+        temporary.write_text(data_yaml(job.objects), encoding="utf-8")
     return outcome
 
 
-def _write_all(job: Job, frames: Frames, shards: Shards) -> DatasetSummary:
+def _write_all(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
     """Go once over the records: none but the one at hand is in memory."""
     camera = None if job.camera is None else read_camera(job.camera)
     tracker, review, outcome = Tracker(), Review(), DatasetSummary()
     sequence = ""
     with coco_file(job.output / COCO, job.objects) as coco:
-        for record in shards.records():
-            frame = frames[record["index"]]
+        for index in range(len(frames)):
+            frame = frames[index]
+            why = journal.failed.get(frame.name)
+            record = journal[frame.name] if why is None else failed_record(frame, why)
             review.add(record)
             if "error" in record:
                 outcome.failed += 1
@@ -81,11 +74,3 @@ def _add_tracks(record: Record, tracker: Tracker) -> None:
     by_id = {hand["id"]: number for hand, number in zip(hands, numbers, strict=True)}
     for note in record["annotations"]:
         note["track_id"] = by_id[note.get("held_by", note["id"])]
-
-
-def _clear_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed left of files they wrote."""
-    for path in folder.rglob(".*"):
-        if _UNFINISHED.fullmatch(path.name):
-            with suppress(FileNotFoundError):
-                path.unlink()

@@ -1,0 +1,87 @@
+"""What a run was asked to do, and the folder that it goes on in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handseg._version import __version__
+from handseg.annotate.frame_json import check_camera, read_camera
+from handseg.annotate.frames import Frames, PhotoFolder, VideoFrames
+from handseg.io.video import is_video
+from handseg.models.bundled import home
+from handseg.runtime.files import content_digest
+from handseg.runtime.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Job:
+    """A data set to make.
+
+    Attributes:
+        source: a folder of photos, or a video.
+        output: the data set's folder.
+        model, adapter, recipe: as `HandSegmenter.from_pretrained` takes them.
+        recursive: take the folders inside of the folder, too.
+        sequence: the photos follow each other; a video's frames always do.
+        objects: segment what the hands hold, too.
+        review: measure what is doubtful and write the page.
+        camera: a JSON file with the camera's K, for sequences.
+        options: for `HandSegmenter.segment`.
+    """
+
+    source: str
+    output: Path
+    model: str = "handseg-lite"
+    adapter: Path | None = None
+    recipe: Path | None = None
+    recursive: bool = False
+    sequence: bool = False
+    objects: bool = False
+    review: bool = False
+    camera: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_sequence(self) -> bool:
+        return self.sequence or is_video(self.source)
+
+    def open_frames(self) -> Frames:
+        if is_video(self.source):
+            return VideoFrames(self.source)
+        return PhotoFolder(
+            self.source, self.output, recursive=self.recursive, numbered=self.sequence
+        )
+
+
+def open_run(job: Job, frames: Frames) -> RunFolder:
+    """The run's folder, once it is sure that the run can be done here.
+
+    Raises:
+        ValueError: if the options do not fit each other.
+        RunMismatch: if the output folder holds something else, or a run with other settings.
+    """
+    camera = None
+    if job.camera is not None:
+        if not job.is_sequence:
+            raise ValueError("--camera is for sequences: add --sequence, or annotate a video")
+        camera = read_camera(job.camera)
+        check_camera(camera, frames.read(0)[0], job.camera)
+    identity = {
+        "handseg": __version__,
+        "input": hashlib.sha256(json.dumps(frames.identity()).encode()).hexdigest(),
+        "photos": len(frames),
+        "model": [job.model, content_digest(home(job.model))],
+        "adapter": None if job.adapter is None else [str(job.adapter), content_digest(job.adapter)],
+        "recipe": None if job.recipe is None else content_digest(job.recipe),
+        "sequence": job.is_sequence,
+        "objects": job.objects,
+        "review": job.review,
+        "camera": camera,
+        **job.options,
+    }
+    return RunFolder(job.output, identity)
