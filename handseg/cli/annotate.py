@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from handseg.cli.common import (
-    FAILED,
-    MISUSED,
-    fail,
-    load_segmenter,
-    progress_bar,
-    results,
-    running,
-    say,
-    say_failed,
-)
+from handseg.cli.common import load_segmenter
+from handseg.cli.help import RESULTS, RUN
 from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
+    FinderOption,
     ForearmOption,
     HolesChoice,
     HolesOption,
@@ -30,12 +22,16 @@ from handseg.cli.options import (
     ModelOption,
     RecipeOption,
 )
-from handseg.errors import reason
+from handseg.errors import ClusterError, reason
+from handseg.runtime.progress import progress_bar
+from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed, say_stopped
 
 if TYPE_CHECKING:
-    from handseg.annotate.job import Job
-    from handseg.annotate.merge import DatasetSummary
-    from handseg.annotate.run import AnnotationPlan, Processes
+    from handseg.annotate.finish import DatasetSummary
+    from handseg.annotate.frames import Frames
+    from handseg.annotate.plan import Job
+    from handseg.runtime.ranks import Rank
+    from handseg.runtime.run_folder import RunFolder
 
 
 def annotate(
@@ -55,13 +51,23 @@ def annotate(
             metavar="DIR",
             help="Folder of the data set. An interrupted run goes on from it.",
             show_default=False,
+            rich_help_panel=RESULTS,
         ),
     ],
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Take the folders inside of the folder, too.")
+        bool,
+        typer.Option(
+            "--recursive",
+            "-r",
+            help="Take the folders inside the folder, too.",
+            rich_help_panel=RUN,
+        ),
     ] = False,
     objects: Annotated[
-        bool, typer.Option("--objects", help="Also segment what the hands hold.")
+        bool,
+        typer.Option(
+            "--objects", help="Also segment what the hands hold.", rich_help_panel=RESULTS
+        ),
     ] = False,
     sequence: Annotated[
         bool,
@@ -69,6 +75,7 @@ def annotate(
             "--sequence",
             help="The photos follow each other, in the order of the numbers in their names: number "
             "each hand through them and write frames/. Of a video that is always done.",
+            rich_help_panel=RESULTS,
         ),
     ] = False,
     camera: Annotated[
@@ -78,6 +85,7 @@ def annotate(
             metavar="FILE",
             help='JSON with "K", the 3 x 3 matrix of a calibrated camera in px, to be copied into '
             "frames/.",
+            rich_help_panel=RESULTS,
         ),
     ] = None,
     review: Annotated[
@@ -86,23 +94,43 @@ def annotate(
             "--review",
             help="Also write review.html, the least certain photos first; segments each hand a "
             "second time, from a wider box alone.",
+            rich_help_panel=RESULTS,
         ),
     ] = False,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="Share the work among all CPUs of a Ray cluster, or of this "
+            "machine where there is none.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="With --ray: the cluster's head; by default the one in RAY_ADDRESS, else Ray is "
+            "started here.",
+            show_default=False,
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     forearm: ForearmOption = None,
     holes: HolesOption = HolesChoice.keep,
-    shard_size: Annotated[
-        int,
-        typer.Option(
-            "--shard-size", metavar="N", min=1, help="Photos that a process takes on at a time."
-        ),
-    ] = 50,
     model: ModelOption = "handseg-lite",
     adapter: AdapterOption = None,
     recipe: RecipeOption = None,
     device: DeviceOption = None,
     max_hands: MaxHandsOption = 4,
+    finder: FinderOption = True,
 ) -> None:
     """Make a data set of photos or a video: masks and landmarks of all hands.
+
+    Examples:
+        handseg annotate photos/ --output labelled
+        handseg annotate clip.mp4 --output labelled
 
     Writes images/ (the photos, or a video's frames), masks/ (255 on all hands; with --objects also
     object_masks/), instances/ (1 on the first hand, 2 on the second, ...), labels/ and data.yaml
@@ -111,16 +139,19 @@ def annotate(
     inside of the folder are named FOLDER__NAME.
 
     A photo that cannot be read is named and left out. The same command goes on where a run was
-    stopped, and tries again what failed; other options or photos are refused. To share the work,
-    start it as `torchrun --nproc_per_node N -m handseg.annotate ...`, or with `accelerate launch`,
-    on one machine or on several that see the same DIR.
+    stopped, and tries again what failed; other options or photos are refused. To share the work
+    among GPUs or machines that see the same DIR, start it as `torchrun --nproc-per-node N -m
+    handseg.annotate ...`, or with `accelerate launch`: each process takes every N-th photo, and the
+    last one writes what is made of all. With --ray, processes of a Ray cluster do the photos and
+    this one writes what is made of all. handseg-lite uses GPUs with --device cuda.
 
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
     with running("annotate"):
-        from handseg.annotate.job import Job
-        from handseg.annotate.run import agree, plan, processes
+        from handseg.annotate.frames import VideoFrames
+        from handseg.annotate.plan import Job, open_run
+        from handseg.runtime.ranks import Rank
 
         job = Job(
             source,
@@ -133,86 +164,132 @@ def annotate(
             objects=objects,
             review=review,
             camera=camera,
-            shard_size=shard_size,
-            options={"max_hands": max_hands, "forearm": forearm, "holes": holes.value},
+            options={
+                "max_hands": max_hands,
+                "finder": finder,
+                "forearm": forearm,
+                "holes": holes.value,
+            },
         )
         try:
-            state = processes(on_cpu=device == "cpu")
-        except ValueError as error:
+            rank = Rank.of_this_process()
+            _check_cluster(ray, address, rank)
+            frames = job.open_frames()
+            run = open_run(job, frames)
+        except (ValueError, OSError) as error:
             fail(reason(error))
-        try:
+        if isinstance(frames, VideoFrames) and len(frames) < frames.promised and not rank.number:
+            say(
+                f"{source}: {len(frames)} frames can be read, its header promises "
+                f"{frames.promised}",
+                "yellow",
+            )
+        if ray:
+            from handseg.integrations.ray import connect
+
             try:
-                todo = agree(state, lambda: plan(job))
-            except (ValueError, OSError) as error:
-                if state.is_main_process:
-                    fail(reason(error))
-                raise typer.Exit(MISUSED) from error
-            if todo.note and state.is_main_process:
-                say(todo.note, "yellow")
-            _run(job, todo, state, device)
-        finally:
-            state.destroy_process_group()
+                connect(address)
+            except ClusterError as error:
+                fail(reason(error))
+        _run(job, frames, run, rank, device, ray)
 
 
-def _run(job: Job, todo: AnnotationPlan, state: Processes, device: str | None) -> None:
-    from handseg.annotate.merge import merge
+def _check_cluster(ray: bool, address: str | None, rank: Rank) -> None:
+    """Raise ValueError where these do not go together."""
+    if address is not None and not ray:
+        raise ValueError("--address is for a Ray cluster: add --ray")
+    if ray and rank.count > 1:
+        raise ValueError("--ray shares the work itself: start it without torchrun or accelerate")
 
-    seconds = 0.0
+
+def _run(
+    job: Job, frames: Frames, run: RunFolder, rank: Rank, device: str | None, ray: bool
+) -> None:
+    from handseg.annotate.finish import merge
+
+    def name(index: int) -> str:
+        return frames[index].name
+
+    everything = range(len(frames))
+    mine = run.left(rank.share(everything), name)
+    started = time.perf_counter()
     try:
-        frames = job.open_frames(todo.frames)
-        shards = job.shards(todo.frames)
-        if not todo.done:
-            seconds = _work(job, todo, state, device)
-        if not state.is_main_process:
-            return  # Not with an exit code of failure: it would end the other processes, too.
-        outcome = merge(job, frames, shards)
+        if mine:
+            work = _work_on_ray if ray else _work
+            started = work(job, frames, run, rank, mine, device)
+        seconds = time.perf_counter() - started
+        if not run.is_over(everything, name):
+            say(
+                f"Process {rank.number + 1} of {rank.count}: its photos are done. The last one "
+                "writes the data set; if one was stopped, the same command goes on from there."
+            )
+            return
+        if not run.take_end():  # Two have finished at the same time.
+            return
+        outcome = merge(job, frames, run.journal)
+        run.end()
     except (ValueError, OSError) as error:
-        say_failed(str(job.output), reason(error))
+        say_stopped(job.output, error)
         raise typer.Exit(FAILED) from error
-    results.print(Text(f"{_summary(outcome, todo, seconds)} In {job.output}"), soft_wrap=True)
+    # When another process began, and with what, is not known here.
+    before = len(frames) - len(mine) if rank.count == 1 else 0
+    each = seconds / len(mine) / rank.count if mine else None
+    results.print(Text(f"{_summary(outcome, before, each)} In {job.output}"), soft_wrap=True)
     if outcome.failed:
         raise typer.Exit(FAILED)
 
 
-def _work(job: Job, todo: AnnotationPlan, state: Processes, device: str | None) -> float:
-    """Do what this process can get of the work; returns its seconds without loading the model."""
-    from handseg.annotate.job import start_job
-    from handseg.annotate.run import device_of
-    from handseg.annotate.work import Worker
-    from handseg.runtime.ranks import Rank
+def _work(
+    job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: list[int], device: str | None
+) -> float:
+    """Do these frames; returns when that began, once the model was loaded."""
+    from handseg.annotate.worker import Worker
     from handseg.runtime.threads import available_cores, limit_threads
 
-    if (processes := Rank.of_this_process().on_machine) > 1:
-        limit_threads(max(1, available_cores() // processes))
-    device = device_of(state, device)
+    if rank.on_machine > 1:
+        limit_threads(max(1, available_cores() // rank.on_machine))
+    if device in (None, "cuda"):
+        rank.take_gpu()
     segmenter = load_segmenter(job.model, job.adapter, job.recipe, device, job.objects)
-    with segmenter, progress_bar() as bar:
-        if state.is_main_process:
-            start_job(job, todo.identity)
-        state.wait_for_everyone()
-        task = bar.add_task("photos", total=todo.missing, visible=state.is_main_process)
-        begun = time.perf_counter()
+    with segmenter, progress_bar(shown=rank.number == 0) as bar:
+        run.claim()
+        started = time.perf_counter()
         Worker(
             job,
-            job.open_frames(todo.frames),
-            job.shards(todo.frames),
+            frames,
+            run.journal,
             segmenter,
             failed=lambda frame, why: say_failed(frame.source, why),
-            advanced=lambda count: bar.update(task, advance=count),
-        ).run(wait_for_others=state.is_main_process)
-        return time.perf_counter() - begun
+        ).run(bar.track(indices))
+        return started
 
 
-def _summary(outcome: DatasetSummary, todo: AnnotationPlan, seconds: float) -> str:
+def _work_on_ray(
+    job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: list[int], device: str | None
+) -> float:
+    """As `_work`, by the processes of the cluster that this one is connected to."""
+    from handseg.cli.annotate_on_ray import annotate_on_ray
+
+    run.claim()
+    started = time.perf_counter()
+    with progress_bar() as bar:
+        done = annotate_on_ray(job, frames, indices, device)
+        for frame, why in bar.track(done, total=len(indices)):
+            if why is not None:
+                say_failed(frame.source, why)
+    return started
+
+
+def _summary(outcome: DatasetSummary, before: int, each: float | None) -> str:
     parts = [f"{outcome.done} done"]
     if outcome.without_hand:
         parts[0] += f" ({outcome.without_hand} without a hand)"
-    if before := todo.frames - todo.missing:
+    if before:
         parts.append(f"{before} of them before")
     if outcome.failed:
         parts.append(f"{outcome.failed} failed")
-    if todo.missing:
-        parts.append(f"{seconds / todo.missing:.2f} s a photo")
+    if each is not None:
+        parts.append(f"{each:.2f} s a photo")
     return ", ".join(parts) + "."
 
 

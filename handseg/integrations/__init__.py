@@ -1,0 +1,1 @@
+"""handseg on engines for large data: Hugging Face datasets and Ray."""

@@ -1,0 +1,206 @@
+"""Hands in the rows of a Ray Data set, on one machine or a cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from handseg.errors import ClusterError, reason
+from handseg.integrations.deaths import Deaths
+from handseg.integrations.rows import HandColumns, Masks
+from handseg.models.bundled import LITE
+from handseg.runtime.extras import needing_extras
+
+if TYPE_CHECKING:
+    import pyarrow
+    import ray.data
+    from typing_extensions import Unpack
+
+    from handseg.pipeline.interface import Segmenter
+    from handseg.pipeline.options import BatchOptions
+
+_ANSWER = 10  # Seconds that a cluster has to answer.
+
+
+def connect(address: str | None = None, cpus: int | None = None) -> None:
+    """Start Ray on this machine, or join a cluster, without Ray's usage statistics.
+
+    `ray.init` does as well. This one gives up at once where nothing answers, where Ray itself
+    tries for a quarter of an hour.
+
+    Args:
+        address: HOST:PORT of a cluster's head, "auto" for the cluster that runs on this machine,
+            or ray://HOST:PORT; None takes the variable RAY_ADDRESS, or starts Ray here.
+        cpus: that Ray takes where it is started here; None takes all.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        ClusterError: if nothing answers there, Ray cannot start, or this process has it already.
+    """
+    with needing_extras("handseg.integrations.ray"):
+        import ray
+    if ray.is_initialized():
+        raise ClusterError("this process is connected to Ray already")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address not in (None, "auto", "local"):
+        _knock(address)
+    here: dict[str, Any] = {}
+    if address is None:
+        here = {"num_cpus": cpus, "include_dashboard": False}
+    try:
+        ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here
+        )
+    # Ray raises plain exceptions, too.
+    except Exception as error:
+        where = "Ray cannot start here" if address is None else f"no Ray cluster at {address}"
+        raise ClusterError(f"{where}: {reason(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise ClusterError where no program answers at `address`."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"a Ray cluster's address must be HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address}: {reason(error)}; `ray start --head` prints the "
+            "address of one"
+        ) from error
+
+
+def segment_dataset(
+    ds: ray.data.Dataset,
+    segmenter: str | Path | Segmenter = LITE,
+    *,
+    column: str = "image",
+    masks: Masks = "rle",
+    device: str | None = None,
+    actors: int | None = None,
+    cpus: int = 1,
+    gpus: float | None = None,
+    batch_size: int = 16,
+    **options: Unpack[BatchOptions],
+) -> ray.data.Dataset:
+    """Add columns with the hands to a data set of Ray Data, which does the work when it is read.
+
+    See `HandColumns` for the columns. A photo that cannot be read, or fails otherwise, comes back
+    with why in `error`; so does one that has ended its process `handseg.integrations.deaths.MOST`
+    times. Where an actor or its machine dies, Ray gives its block of photos to another.
+
+    Examples:
+        >>> photos = ray.data.read_binary_files("s3://bucket/photos", include_paths=True)
+        >>> found = segment_dataset(photos, column="bytes").drop_columns(["bytes"])
+        >>> found.write_parquet("s3://bucket/hands")
+
+    Args:
+        ds: the photos.
+        segmenter: what `handseg.load_segmenter` takes, which all machines must find; or a
+            segmenter, which is rebuilt in each actor.
+        column: with the photos: paths, URIs, bytes of files, or arrays (H, W, 3) uint8 RGB.
+        masks: "rle" (COCO) or "png" (the bytes of a file).
+        device: for a segmenter that is loaded by its name, such as "cuda".
+        actors: processes with a segmenter each, at most; None lets Ray start as many as there is
+            room for. It begins with one, so that the photos can be read, too.
+        cpus: of an actor; its segmenter takes as many threads.
+        gpus: of an actor, may be a fraction.
+        batch_size: photos that an actor takes at a time.
+        **options: see `BatchOptions`; the same for all photos.
+
+    Returns:
+        `ds` with the new columns, its rows in any order.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        ValueError: if there is no such column, one that is added is there already, or an argument
+            has a value that it cannot have.
+        TypeError: if there is no such option.
+    """
+    for name, number in {"cpus": cpus, "batch_size": batch_size, "actors": actors}.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
+    with needing_extras("handseg.integrations.ray"):
+        import ray.data  # noqa: F401
+    columns = HandColumns(
+        segmenter, column=column, masks=masks, device=device, threads=cpus, **options
+    )
+    if (there := ds.columns()) is not None:  # None: there are no rows.
+        columns.check(there)
+    return with_actors(
+        ds, SegmentHands, (columns,), actors=actors, cpus=cpus, gpus=gpus, batch_size=batch_size
+    )
+
+
+class TableFunction(Protocol):
+    """What an actor calls with each batch."""
+
+    def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
+        """A batch with what is added."""
+
+
+class SegmentHands:
+    """A process of Ray with a segmenter."""
+
+    def __init__(self, columns: HandColumns) -> None:
+        self._columns = columns
+        columns.guard = Deaths(actor_id()).risk
+        columns.load()
+
+    def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
+        """A batch with the new columns."""
+        return self._columns.add_to(table)
+
+
+def actor_id() -> str:
+    """Of the actor that this process is; it stays when Ray starts the actor again."""
+    import ray
+
+    return str(ray.get_runtime_context().get_actor_id())
+
+
+def with_actors(
+    ds: ray.data.Dataset,
+    make: type[TableFunction],
+    arguments: Sequence[Any],
+    *,
+    actors: int | None = None,
+    cpus: int = 1,
+    gpus: float | None = None,
+    batch_size: int,
+) -> ray.data.Dataset:
+    """`ds` through processes that each call `make(*arguments)` once; see `segment_dataset`."""
+    import ray.data
+
+    return ds.map_batches(
+        make,
+        fn_constructor_args=arguments,
+        batch_format="pyarrow",
+        batch_size=batch_size,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+        num_cpus=cpus,
+        num_gpus=gpus,
+    )
+
+
+def rows_of(ds: ray.data.Dataset) -> Iterator[dict[str, Any]]:
+    """The rows as they are done, without Ray's own messages and bars.
+
+    Raises:
+        ClusterError: if Ray gives up; the error's last line, without the traces before it.
+    """
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    try:
+        for table in ds.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield from table.to_pylist()
+    except Exception as error:
+        raise ClusterError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from error
