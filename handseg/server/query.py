@@ -1,0 +1,209 @@
+"""The options of `segment()` and of the commands as query parameters: types, meaning, checks."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+from typing_extensions import Self
+
+from handseg.measure import parse_scale
+from handseg.pipeline.options import Holes, SegmentOptions
+from handseg.results import Edge
+from handseg.results.overlay import parse_color
+
+MOST_HANDS = 10
+MOST_POINTS = 100
+"""Of one hand."""
+
+
+def _json(*examples: str) -> WithJsonSchema:
+    """A parameter that is JSON."""
+    schema = {"type": "string", "contentMediaType": "application/json"}
+    return WithJsonSchema({**schema, "examples": list(examples)})
+
+
+def _lists(name: str, dimensions: int) -> PlainValidator:
+    """JSON lists of numbers of so many dimensions for one hand, and one more for several."""
+    return PlainValidator(partial(_parse_lists, name=name, dimensions=dimensions))
+
+
+def _parse_lists(text: str, name: str, dimensions: int) -> np.ndarray:
+    try:
+        with np.errstate(over="ignore"):  # What is too large is no finite number then.
+            numbers = np.asarray(np.asarray(json.loads(text), np.float64), np.float32)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{name} must be lists of numbers in JSON, got {text!r:.80}") from error
+    several = numbers.ndim == dimensions + 1
+    if several and len(numbers) > MOST_HANDS:
+        raise ValueError(f"{name} must be for at most {MOST_HANDS} hands, got {len(numbers)}")
+    return numbers
+
+
+def _check_color(color: str) -> str:
+    parse_color(color, "background")
+    return color
+
+
+def _check_scale(scale: list[str]) -> list[str]:
+    try:
+        if scale:  # FastAPI may check an empty list where none was given.
+            parse_scale(scale)
+    except ValueError as error:
+        raise ValueError(f"scale: {error}") from error
+    return scale
+
+
+class Query(BaseModel):
+    """What all ways to ask for hands take: the options of `segment()`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_hands: Annotated[
+        int,
+        Field(ge=1, le=MOST_HANDS, description="The most hands in the photo; the surest are kept."),
+    ] = 4
+    finder: Annotated[
+        bool,
+        Field(description="Look again where the hand finder sees a hand and MediaPipe does not."),
+    ] = True
+    forearm: Annotated[
+        bool | None,
+        Field(
+            description="true takes in a bare forearm, false ends at the wrist; by default as the "
+            "model's recipe says."
+        ),
+    ] = None
+    holes: Annotated[
+        Holes,
+        Field(
+            description="fill: coins, rings and watches on the hand belong to it; gaps between "
+            "fingers stay."
+        ),
+    ] = "keep"
+    objects: Annotated[
+        bool,
+        Field(
+            description="Also look for what the hands hold, which is then taken out of their "
+            "masks. Experimental; needs a server that was started with --objects."
+        ),
+    ] = False
+    boxes: Annotated[
+        Any,
+        _lists("boxes", 1),
+        _json("[120, 80, 420, 450]", "[[120, 80, 420, 450], [0, 90, 110, 300]]"),
+        Field(
+            description="Where the hands are, in place of looking for them: x0, y0, x1, y1 in px "
+            "of the upright photo, as JSON. A list of lists for several hands.",
+        ),
+    ] = None
+    points: Annotated[
+        Any,
+        _lists("points", 2),
+        _json("[[300, 300], [400, 90]]"),
+        Field(
+            description=f"Points x, y in px, as JSON: a list for one hand, a list of them for "
+            f"several; at most {MOST_POINTS} a hand. On top of boxes or landmarks, or by "
+            "themselves.",
+        ),
+    ] = None
+    labels: Annotated[
+        Any,
+        _lists("labels", 1),
+        _json("[1, 0]"),
+        Field(
+            description="Of each point, 1 on the hand and 0 off it, as JSON; by default all are on "
+            "it.",
+        ),
+    ] = None
+    landmarks: Annotated[
+        Any,
+        _lists("landmarks", 2),
+        _json(),
+        Field(
+            description="21 landmarks x, y in px for each hand, in MediaPipe's order, as JSON, in "
+            "place of looking for hands."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _few_points(self) -> Self:
+        if self.points is not None and self.points.ndim >= 2:
+            count = self.points.shape[-2]
+            if count > MOST_POINTS:
+                raise ValueError(f"points must be at most {MOST_POINTS} a hand, got {count}")
+        return self
+
+    def options(self) -> SegmentOptions:
+        """As `segment()` takes them."""
+        names = SegmentOptions.__annotations__
+        return {name: getattr(self, name) for name in names}  # type: ignore[return-value]
+
+
+class CutoutQuery(Query):
+    """What a cut-out takes, too."""
+
+    edge: Annotated[
+        Edge,
+        Field(
+            description="soft; hard: each pixel in or out; or matte: as soft as the photo's own "
+            "edge."
+        ),
+    ] = "soft"
+    background: Annotated[
+        Annotated[str, AfterValidator(_check_color)] | None,
+        Field(
+            description='Lay the hands on a colour: a CSS name or "#rrggbb", of which "#" is %23 '
+            "in an address. The picture has no transparency then.",
+            examples=["white", "#00b140"],
+        ),
+    ] = None
+
+
+class NumbersQuery(Query):
+    """What the numbers take, too: a scale to measure fingers by."""
+
+    scale: Annotated[
+        list[str],
+        AfterValidator(_check_scale),
+        Field(
+            description="What lies on the palm or beside the hand: a coin by name or diameter, or "
+            "card (ID-1, as bank cards are). Twice for two coins, which are checked against each "
+            "other. Fingers are measured then.",
+            examples=[["2 euro"], ["US quarter"], ["23.25mm"], ["card"]],
+        ),
+    ] = []
+    mm_per_px: Annotated[
+        float | None,
+        Field(
+            gt=0, allow_inf_nan=False, description="The scale at the fingers, in place of `scale`."
+        ),
+    ] = None
+    fit: Annotated[
+        Literal["fitted", "loose"],
+        Field(description="How a ring is to sit; loose adds 0.4 mm to its diameter."),
+    ] = "fitted"
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if self.scale and self.mm_per_px is not None:
+            raise ValueError("give scale or mm_per_px, one of them")
+        return self
+
+    def how(self) -> dict[str, Any] | None:
+        """The scale as `measure_hand` takes it; None if none was given."""
+        if not self.scale:
+            return None if self.mm_per_px is None else {"mm_per_px": self.mm_per_px}
+        wanted = parse_scale(self.scale)
+        return {"card": True} if wanted == "card" else {"coin": wanted}
