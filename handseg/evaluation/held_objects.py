@@ -17,7 +17,7 @@ from handseg.runtime.files import write_atomic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handseg.segmenter import HandSegmenter
+    from handseg.pipeline.interface import Segmenter
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class ObjectEvaluation:
 
 
 def evaluate_objects(
-    segmenter: HandSegmenter,
+    segmenter: Segmenter,
     photos: Sequence[PhotoWithObjects],
     progress: Callable[[Sequence[PhotoWithObjects]], Iterable[PhotoWithObjects]] = iter,
 ) -> ObjectEvaluation:

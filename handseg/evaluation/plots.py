@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -25,7 +25,7 @@ COLORS = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777", "#0891b2", "#65
 """Of the systems, in turn."""
 
 _STYLES = {MEDIAPIPE: "-", NONE: "-", HITS: "-.", MASK: ":"}
-_FRAME = {
+_FRAME: dict[Any, Any] = {
     "axes.edgecolor": "#94a3b8",
     "axes.grid": True,
     "axes.labelcolor": "#334155",

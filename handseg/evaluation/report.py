@@ -35,6 +35,23 @@ PAGE_FILE, WORST_FILE = "report.html", "worst.jpg"
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
 
+def check_place(output: Path) -> None:
+    """Make sure that a report in the folder `output` replaces nothing but another report.
+
+    Raises:
+        ValueError: if it holds files of a report's names, but no report.
+    """
+    names = SUMMARY_FILE, PER_PHOTO_FILE, PAGE_FILE, WORST_FILE
+    there = [output / name for name in names if (output / name).exists()]
+    try:
+        stored = json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8"))
+        is_report = isinstance(stored, dict) and {"systems", "against_the_first"} <= stored.keys()
+    except (OSError, ValueError):
+        is_report = False
+    if there and not is_report:
+        raise ValueError(f"{there[0]}: there already, and not of a report; choose another folder")
+
+
 def write_report(
     systems: Systems, output: str | Path, details: Mapping[str, Any] | None = None
 ) -> None:
@@ -48,11 +65,12 @@ def write_report(
             The page shows `data` and `part` at its top and everything at its end.
 
     Raises:
-        ValueError: if no photo could be compared.
+        ValueError: if no photo could be compared, or `output` holds such files of another kind.
     """
     if not any(one.photos for evaluations in systems.values() for one in evaluations.values()):
         raise ValueError("there is nothing to report: at least one photo must be compared")
     output, systems, details = Path(output), with_hits(systems), details or {}
+    check_place(output)
     differences = compare_with_first(systems)
     summary = {
         **details,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +14,13 @@ from handseg.data.image_mask import LabelledPhoto
 from handseg.evaluation.contact_sheet import SIDE_BY_SIDE, Case, draw_case
 from handseg.evaluation.metrics import MaskMetrics, compare_masks
 from handseg.evaluation.summary import MetricsSummary, summarise
-from handseg.models.semantic.model import SemanticModel
-from handseg.pipeline.run import RegionEmbeddings, Request, predict_hands
+from handseg.pipeline.interface import Segmenter
+from handseg.pipeline.options import BatchOptions
+from handseg.pipeline.predict import RegionEmbeddings, Request, predict_hands
 from handseg.prompts.from_mask import prompts_from_mask
 from handseg.prompts.user import user_prompts
 from handseg.results import HandSegmentation
-
-if TYPE_CHECKING:
-    from handseg.segmenter import HandSegmenter
+from handseg.segmenter import HandSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +77,14 @@ class Evaluation:
     def seconds_per_photo(self) -> float:
         return sum(photo.seconds for photo in self.photos) / len(self.photos)
 
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """The ids of photos whose true mask shows no hand."""
+        counts = {photo.id: photo.metrics.counts for photo in self.photos}
+        return tuple(
+            name for name, one in counts.items() if not one.true_positives + one.false_negatives
+        )
+
     def hits(self) -> Evaluation:
         """The same without the photos in which no hand was found."""
         found = tuple(photo for photo in self.photos if photo.hands)
@@ -88,17 +94,18 @@ class Evaluation:
         )
 
 
-def sources_of(segmenter: HandSegmenter) -> tuple[str, ...]:
+def sources_of(segmenter: Segmenter) -> tuple[str, ...]:
     """Where the prompts of a segmenter can come from, that of its daily use first."""
-    return (MEDIAPIPE, MASK) if segmenter.takes_prompts else (NONE,)
+    return (MEDIAPIPE, MASK) if isinstance(segmenter, HandSegmenter) else (NONE,)
 
 
 def evaluate_pairs(
-    segmenter: HandSegmenter,
+    segmenter: Segmenter,
     photos: Sequence[LabelledPhoto],
     *,
     prompts: str = MEDIAPIPE,
     max_hands: int = 4,
+    finder: bool = True,
     worst: int = 4 * SIDE_BY_SIDE,
     seed: int = 0,
     progress: Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]] = iter,
@@ -113,6 +120,7 @@ def evaluate_pairs(
         prompts: "mask" draws the prompts from the true mask, see `handseg.prompts.from_mask`; with
             "mediapipe" and "none" the segmenter finds the hands by itself.
         max_hands: the most hands to find in a photo.
+        finder: whether the hand finder helps with that.
         worst: how many of the worst photos to draw.
         seed: of the bootstrap.
         progress: wraps the sequence of photos, as `tqdm.tqdm` does.
@@ -124,6 +132,9 @@ def evaluate_pairs(
         raise ValueError(f'prompts must be "{MEDIAPIPE}" or "{MASK}", got {prompts!r}')
     if prompts == MASK and MASK not in sources_of(segmenter):
         raise ValueError(f'prompts must be "{NONE}" with this model, got {prompts!r}')
+    options: BatchOptions = {"max_hands": max_hands}
+    if not finder:  # Else it is not named: what is judged may have none.
+        options["finder"] = False
     scores: list[PhotoScore] = []
     failures: dict[str, str] = {}
     cases: list[Case] = []
@@ -131,10 +142,10 @@ def evaluate_pairs(
         try:
             image, truth = photo.load()
             start = time.perf_counter()
-            if prompts == MASK:
-                result = _segment_from_mask(segmenter, image, truth)
+            if prompts == MASK and isinstance(segmenter, HandSegmenter):
+                result = segment_from_mask(segmenter, image, truth)
             else:
-                result = segmenter.segment(image, max_hands=max_hands)
+                result = segmenter.segment(image, **options)
             seconds = time.perf_counter() - start
             prediction = result.mask
             metrics = compare_masks(prediction, truth)
@@ -161,11 +172,10 @@ def evaluate_pairs(
     return Evaluation(tuple(scores), failures, tuple(cases), seed)
 
 
-def _segment_from_mask(
+def segment_from_mask(
     segmenter: HandSegmenter, image: np.ndarray, truth: np.ndarray
 ) -> HandSegmentation:
-    model = segmenter.model
-    assert not isinstance(model, SemanticModel)
+    """The hands of `image` by boxes and points of its true mask `truth`, (H, W) bool."""
     boxes, points = prompts_from_mask(truth)
     if not len(boxes):
         return HandSegmentation(image)
@@ -174,4 +184,6 @@ def _segment_from_mask(
     photo = RegionEmbeddings(image)
     # The model is judged by what it makes of them: they are no clicks that must be obeyed.
     requests = [Request(photo, replace(one, clicks=0)) for one in prompts]
-    return HandSegmentation(image, tuple(predict_hands(model, segmenter.recipe, requests)))
+    return HandSegmentation(
+        image, tuple(predict_hands(segmenter.model, segmenter.recipe, requests))
+    )

@@ -61,7 +61,7 @@ def test_prompts_from_the_mask_need_no_landmarks(folder: Path) -> None:
     class Blind:
         max_hands = 10
 
-        def detect(self, image: np.ndarray) -> list:
+        def find(self, image: np.ndarray, finder: bool = True) -> list:
             raise AssertionError("MediaPipe was asked")
 
         def close(self) -> None:
@@ -173,7 +173,8 @@ def test_bundled_weights_find_the_hands_of_the_photos(
         assert not evaluation.failures
         assert evaluation.summary.metrics["iou"]["worst"] > 0.8
     write_report(systems, tmp_path)
-    assert Image.open(tmp_path / "worst.jpg").width > 1000
+    with Image.open(tmp_path / "worst.jpg") as picture:
+        assert picture.width > 1000
 
 
 def test_anything_that_segments_can_be_judged(tmp_path: Path) -> None:

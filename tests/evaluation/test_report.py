@@ -75,7 +75,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_folder_holds_what_is_promised_and_nothing_else(report: Path) -> None:
     assert {path.name for path in report.iterdir()} == FILES
-    assert Image.open(report / "worst.jpg").width > 1000
+    with Image.open(report / "worst.jpg") as picture:
+        assert picture.width > 1000
 
 
 def test_json_holds_the_numbers(report: Path) -> None:
