@@ -15,9 +15,12 @@ from handseg.cli.app import app as page
 from handseg.cli.evaluate import evaluate
 from handseg.cli.export import export
 from handseg.cli.finetune import finetune
+from handseg.cli.help import add_command
 from handseg.cli.info import info
+from handseg.cli.measure import measure
 from handseg.cli.prepare import prepare
 from handseg.cli.segment import segment
+from handseg.cli.serve import serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,14 +29,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(no_args_is_help=True)(segment)
-app.command(no_args_is_help=True)(annotate)
-app.command(no_args_is_help=True)(evaluate)
-app.command(no_args_is_help=True)(export)
-app.command(no_args_is_help=True)(prepare)
-app.command(no_args_is_help=True)(finetune)
-app.command("app")(page)
-app.command()(info)
+add_command(app, segment)
+add_command(app, measure)
+add_command(app, annotate)
+add_command(app, evaluate)
+add_command(app, export)
+add_command(app, prepare)
+add_command(app, finetune)
+add_command(app, page, "app", brief=False)
+add_command(app, serve, brief=False)
+add_command(app, info, brief=False)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import fail, running, say
+from handseg.cli.common import is_this_machine
 from handseg.cli.options import DeviceOption, RecipeOption
+from handseg.runtime.terminal import fail, running, say
 
 
 def app(
@@ -62,12 +62,13 @@ def app(
         ]
         if missing:
             fail(f"the page needs {' and '.join(missing)}: pip install 'handseg[app]'")
+        from streamlit import net_util
         from streamlit.web.cli import main as streamlit
 
-        from handseg.app import settings
+        from handseg.app import launch
         from handseg.models.bundled import LITE
 
-        page = settings.PageSettings(
+        page = launch.PageSettings(
             tuple(models or [LITE]),
             adapter or "",
             str(recipe or ""),
@@ -79,7 +80,10 @@ def app(
         if not page.own_models:
             say(f"Whoever can reach {host}, port {port}, can use this page.", "yellow")
         os.environ |= page.to_environment()
-        script = Path(settings.__file__).with_name("page.py")
+        # Streamlit would ask a host of Amazon's for the address that the world sees, to print it
+        # and to let in pages from there; visitors who come by it are let in anyway.
+        net_util.get_external_ip = lambda: None
+        script = Path(launch.__file__).with_name("page.py")
         options = {
             "server.address": host,
             "server.port": port,
@@ -92,11 +96,3 @@ def app(
         }
         flags = [f"--{name}={str(value).lower()}" for name, value in options.items()]
         streamlit(["run", str(script), *flags], prog_name="handseg app", standalone_mode=False)
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether nobody else can reach what listens at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

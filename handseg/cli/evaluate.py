@@ -14,23 +14,23 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from handseg.cli.common import (
-    FAILED,
-    fail,
-    load_segmenter,
-    progress_bar,
-    results,
-    running,
-    say,
-    say_failed,
+from handseg.cli.common import load_segmenter
+from handseg.cli.options import (
+    AdapterOption,
+    DeviceOption,
+    FinderOption,
+    MaskValueOption,
+    MaxHandsOption,
+    RecipeOption,
 )
-from handseg.cli.options import AdapterOption, DeviceOption, MaxHandsOption, RecipeOption
 from handseg.errors import reason
+from handseg.runtime.progress import progress_bar
+from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed
 
 if TYPE_CHECKING:
     from handseg.data.image_mask import LabelledPhoto
     from handseg.evaluation.comparison import Systems
-    from handseg.segmenter import HandSegmenter
+    from handseg.pipeline.interface import Segmenter
 
 
 class Prompts(str, Enum):
@@ -47,8 +47,8 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="Folder with images/ and masks/: a mask has its photo's name and size and is "
-            "white on all hands; groups.csv beside them, if it is there, says who belongs "
-            "together. With --layout, what that layout expects.",
+            "white, or of one other value or colour, on all hands; groups.csv beside them, if it "
+            "is there, says who belongs together. With --layout, what that layout expects.",
             show_default=False,
         ),
     ],
@@ -107,14 +107,20 @@ def evaluate(
             '"(id\\d+)": intervals then do not take photos of one person for independent.',
         ),
     ] = None,
+    mask_value: MaskValueOption = None,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="Of the intervals' bootstrap.")
     ] = 0,
     recipe: RecipeOption = None,
     device: DeviceOption = None,
     max_hands: MaxHandsOption = 4,
+    finder: FinderOption = True,
 ) -> None:
     """Measure models on photos with masks.
+
+    Examples:
+        handseg evaluate data/ --output report
+        handseg evaluate data/ --model handseg-lite --model runs/mine --output report
 
     Prints a table and writes report.html (plots and the worst photos in one file that needs no
     network), summary.json, per_photo.csv and worst.jpg. All hands found in a photo are compared
@@ -124,8 +130,8 @@ def evaluate(
     where the prediction is too large. Mean IoU with background is there to compare with papers
     that report it: it is mostly background.
 
-    Exit codes: 0 all photos are compared; 1 some could not be; 2 the command cannot run as it was
-    given; 130 interrupted.
+    Exit codes: 0 all photos are compared; 1 some could not be, or no true mask shows a hand; 2 the
+    command cannot run as it was given; 130 interrupted.
     """
     with running("evaluate"):
         names = models or ["handseg-lite"]
@@ -135,15 +141,18 @@ def evaluate(
             fail("--model names the same model twice")
         if (splits is None) != (part is None):
             fail("--splits and --part go together")
+        from handseg.evaluation.report import check_place, write_report
+
         try:
-            photos = _find_photos(data, layout, splits, part, group_pattern)
+            check_place(output)
+            photos = _find_photos(data, layout, splits, part, group_pattern, mask_value)
             output.mkdir(parents=True, exist_ok=True)
         except (ValueError, OSError) as error:
             fail(reason(error))
 
-        from handseg.evaluation.report import write_report
         from handseg.evaluation.run import MASK, MEDIAPIPE
-        from handseg.runtime.environment import versions
+        from handseg.runtime.versions import versions
+        from handseg.segmenter import HandSegmenter
 
         sources = [MEDIAPIPE, MASK] if prompts is Prompts.both else [prompts.value]
         with ExitStack() as stack:
@@ -154,9 +163,11 @@ def evaluate(
                 )
                 for name in names
             }
-            systems = _measure(segmenters, photos, sources, max_hands, seed)
+            systems = _measure(segmenters, photos, sources, max_hands, finder, seed)
             recipes = {
-                name: one.recipe.to_dict() for name, one in segmenters.items() if one.takes_prompts
+                name: one.recipe.to_dict()
+                for name, one in segmenters.items()
+                if isinstance(one, HandSegmenter)
             }
         _say_failures(systems)
         if not any(one.photos for by_source in systems.values() for one in by_source.values()):
@@ -169,11 +180,13 @@ def evaluate(
             "splits": None if splits is None else str(splits),
             "part": part,
             "group_pattern": group_pattern,
+            "mask_value": mask_value,
             "versions": versions(),
             "models": names,
             "adapter": None if adapter is None else str(adapter),
             "recipes": recipes,
             "max_hands": max_hands,
+            "finder": finder,
         }
         try:
             write_report(systems, output, details)
@@ -181,22 +194,32 @@ def evaluate(
             say_failed(f"report in {output}", reason(error))
             raise typer.Exit(FAILED) from error
         _print(systems, output)
-        if any(one.failures for by_source in systems.values() for one in by_source.values()):
+        nothing_true = _say_empty(systems)
+        if nothing_true or any(
+            one.failures for by_source in systems.values() for one in by_source.values()
+        ):
             raise typer.Exit(FAILED)
 
 
 def _find_photos(
-    data: str, layout: str, splits: Path | None, part: str | None, group_pattern: str | None
+    data: str,
+    layout: str,
+    splits: Path | None,
+    part: str | None,
+    group_pattern: str | None,
+    mask_value: str | None = None,
 ) -> Sequence[LabelledPhoto]:
     grouped = group_pattern is not None or (Path(data) / "groups.csv").is_file()
     if layout == "folder" and splits is None and not grouped:
         from handseg.data.image_mask import find_pairs
+        from handseg.data.mask_file import parse_mask_value
 
-        return find_pairs(data)
+        return find_pairs(data, parse_mask_value(mask_value))
     from handseg.data import LabelledPhotos, Splits, load_data
     from handseg.data.splits import OFFICIAL
 
-    options = {} if group_pattern is None else {"group_pattern": group_pattern}
+    given = {"group_pattern": group_pattern, "mask_value": mask_value}
+    options = {name: value for name, value in given.items() if value is not None}
     dataset = load_data(data, layout, **options)
     if splits is not None and part is not None:
         official = str(splits) == OFFICIAL
@@ -207,10 +230,11 @@ def _find_photos(
 
 
 def _measure(
-    segmenters: Mapping[str, HandSegmenter],
+    segmenters: Mapping[str, Segmenter],
     photos: Sequence[LabelledPhoto],
     sources: Sequence[str],
     max_hands: int,
+    finder: bool,
     seed: int,
 ) -> Systems:
     from handseg.evaluation.run import NONE, evaluate_pairs, sources_of
@@ -223,6 +247,7 @@ def _measure(
                     photos,
                     prompts=source,
                     max_hands=max_hands,
+                    finder=finder,
                     seed=seed,
                     progress=bar.track,
                 )
@@ -243,6 +268,20 @@ def _say_failures(systems: Systems) -> None:
     }
     for photo, why in failures:
         say_failed(photo, why)
+
+
+def _say_empty(systems: Systems) -> bool:
+    """Say how many true masks show no hand; whether all do."""
+    evaluations = [one for by_source in systems.values() for one in by_source.values()]
+    compared = {photo.id for one in evaluations for photo in one.photos}
+    empty = {name for one in evaluations for name in one.empty}
+    if not empty:
+        return False
+    if empty == compared:
+        say(f"No true mask shows a hand ({len(empty)} of {len(empty)}).", "red")
+        return True
+    say(f"{len(empty)} of {len(compared)} true masks are empty, such as {min(empty)}", "yellow")
+    return False
 
 
 def _print(systems: Systems, output: Path) -> None:

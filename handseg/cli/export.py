@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handseg.cli.common import FAILED, fail, running, say, say_failed
 from handseg.cli.options import AdapterOption, ModelOption
-from handseg.errors import reason
+from handseg.errors import ModelError, reason
 from handseg.runtime.extras import needing_extras
+from handseg.runtime.terminal import FAILED, fail, running, say, say_failed
 
 if TYPE_CHECKING:
-    from handseg.segmenter import HandSegmenter
+    from handseg.pipeline.interface import Segmenter
 
 
 class Format(str, Enum):
@@ -54,6 +56,9 @@ def export(
 ) -> None:
     """Write a model, with its adapter merged into it, for other programs.
 
+    Examples:
+        handseg export --adapter runs/mine --format onnx --output mine_onnx
+
     The weights are written in float32. The folder can be a --model again, with the adapter's
     prompt recipe. Nothing that is there already is overwritten.
 
@@ -61,8 +66,8 @@ def export(
     130 interrupted.
     """
     with running("export"):
+        from handseg.api import load_segmenter
         from handseg.models.adapters import is_adapter
-        from handseg.segmenter import HandSegmenter
 
         if (adapter is not None or is_adapter(Path(model))) and not merge:
             fail("an adapter is exported with its model only: add --merge")
@@ -73,7 +78,7 @@ def export(
         try:
             extra = "export" if form is Format.ONNX else "sam"
             with needing_extras("handseg export", extra):
-                segmenter = HandSegmenter.from_pretrained(model, adapter, "cpu", backend="torch")
+                segmenter = load_segmenter(model, adapter, "cpu", backend="torch")
         except (ValueError, OSError) as error:
             fail(reason(error))
         try:
@@ -86,21 +91,32 @@ def export(
         say(f"Wrote {output}", "green")
 
 
-def _write(segmenter: HandSegmenter, form: Format, output: Path) -> None:
-    if form is Format.SEGMENT_ANYTHING:
+def _write(segmenter: Segmenter, form: Format, output: Path) -> None:
+    from handseg.segmenter import HandSegmenter
+
+    if form is Format.TRANSFORMERS:
+        with _whole(output) as folder:
+            segmenter.save_pretrained(folder)
+    elif not isinstance(segmenter, HandSegmenter):
+        raise ModelError(f"--format {form.value} is for models of the SAM family")
+    elif form is Format.SEGMENT_ANYTHING:
         from handseg.models.export.original import save_segment_anything
 
         save_segment_anything(segmenter.model, output)
-        return
+    else:
+        from handseg.models.export.onnx import export_onnx
+
+        with _whole(output) as folder:
+            folder.mkdir()
+            export_onnx(segmenter.model, folder)
+            segmenter.recipe.save(folder)
+
+
+@contextmanager
+def _whole(output: Path) -> Iterator[Path]:
+    """A folder that becomes `output` at the end, or is gone if something fails."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".exporting-") as temporary:
-        whole = Path(temporary) / output.name
-        if form is Format.ONNX:
-            from handseg.models.export.onnx import export_onnx
-
-            whole.mkdir()
-            export_onnx(segmenter.model, whole)
-            segmenter.recipe.save(whole)
-        else:
-            segmenter.save_pretrained(whole)
-        whole.rename(output)
+        folder = Path(temporary) / output.name
+        yield folder
+        folder.rename(output)

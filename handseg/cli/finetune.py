@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import FAILED, fail, running, say
 from handseg.errors import reason
+from handseg.runtime.terminal import FAILED, fail, running, say, say_stopped
 
 
 def finetune(
@@ -84,6 +84,10 @@ def finetune(
 ) -> None:
     """Tune a model's mask decoder with LoRA to photos with hand masks.
 
+    Examples:
+        handseg finetune --data data/ --output runs/mine
+        handseg finetune --config finetune/aitaca.yaml --set lora.rank=16 --output runs/aitaca
+
     The output folder becomes an adapter for `handseg segment --adapter`. Beside it are the settings
     of the run, the split, a report of base and adapter side by side, TensorBoard logs, and a
     checkpoint: the same command goes on where the run was stopped. On several devices, start it
@@ -104,7 +108,7 @@ def finetune(
         "seed": seed,
     }
     with running("finetune", "train"):
-        from handseg.errors import HandsegError
+        from handseg.errors import HandsegError, RunMismatch
         from handseg.finetune.train import parse_settings, train
         from handseg.runtime.config import assign, parse_assignments, read_yaml
 
@@ -125,7 +129,12 @@ def finetune(
             train(settings, output)
             if push_to is not None and PartialState().is_main_process:
                 say(f"uploaded to {push_to_hub(output, push_to)}")
-        except (HandsegError, ValueError, OSError) as error:
+        except RunMismatch as error:
+            fail(reason(error))
+        except OSError as error:
+            say_stopped(output, error)
+            raise typer.Exit(FAILED) from error
+        except (HandsegError, ValueError) as error:
             say(f"Failed: {reason(error)}", "red")
             raise typer.Exit(FAILED) from error
 

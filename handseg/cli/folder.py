@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from PIL import Image
 
-from handseg.cli.common import progress_bar, say
+from handseg.cli.json_file import JsonFile
 from handseg.cli.outputs import InputPhoto
 from handseg.errors import nothing_can_be_written, reason
 from handseg.io.files import save_image
-from handseg.landmarks import start_quietly
-from handseg.landmarks._mediapipe import native_stderr_silenced
 from handseg.results import Edge, HandSegmentation
-from handseg.runtime.journal import JsonJournal
 from handseg.runtime.pool import map_bounded
+from handseg.runtime.progress import progress_bar
 from handseg.runtime.ranks import Rank
-from handseg.segmenter import HandSegmenter
+from handseg.runtime.terminal import KEPT, say
+
+if TYPE_CHECKING:
+    from handseg.pipeline.interface import Segmenter
 
 logger = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """What becomes of each photo's result."""
+
+    def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,42 +46,38 @@ class Outputs:
     overlay: bool
     background: tuple[int, int, int] | np.ndarray | None
     edge: Edge
+    crop: bool
+    overwrite: bool
 
-    def are_there(self, photo: InputPhoto, rows: JsonJournal | None) -> bool:
-        files = [photo.picture]
-        files += [photo.mask] if self.mask else []
-        files += [photo.object_mask] if self.objects else []
-        files += [photo.overlay] if self.overlay else []
-        return all(file.exists() for file in files) and (rows is None or photo.path in rows)
+    def files(self, photo: InputPhoto) -> list[Path]:
+        return list(self._pictures(photo))
 
-    def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonJournal | None) -> None:
+    def are_there(self, photo: InputPhoto, rows: JsonFile | None) -> bool:
+        there = all(map(os.path.exists, self.files(photo)))  # For a name that is too long, too.
+        return there and (rows is None or photo.path in rows)
+
+    def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None:
         """Write the photo's files and then its row: whoever finds that finds all."""
-        if self.background is None:
-            save_image(result.cutout(edge=self.edge), photo.picture)
-        else:
-            save_image(result.composite(self.background, self.edge), photo.picture)
-        if self.mask:
-            save_image(result.mask, photo.mask)
-        if (held := result.object_mask) is not None and self.objects:
-            save_image(held, photo.object_mask)
-        if self.overlay:
-            save_image(result.overlay(), photo.overlay)
+        for file, draw in self._pictures(photo).items():
+            if (self.overwrite or not file.exists()) and (picture := draw(result)) is not None:
+                save_image(picture, file, result.dpi)
         if rows is not None:
             rows.add(photo.path, result.to_dict())
 
+    def _pictures(self, photo: InputPhoto) -> dict[Path, Callable[[HandSegmentation], Any]]:
+        pictures: dict[Path, Callable[[HandSegmentation], Any]] = {photo.picture: self._lay}
+        if self.mask:
+            pictures[photo.mask] = lambda result: result.mask
+        if self.objects:
+            pictures[photo.object_mask] = lambda result: result.object_mask
+        if self.overlay:
+            pictures[photo.overlay] = lambda result: result.overlay()
+        return pictures
 
-@contextmanager
-def ready(segmenter: HandSegmenter, count: int) -> Iterator[list[HandSegmenter]]:
-    """`segmenter` and others that share its model, `count` in all; closed at the end."""
-    with ExitStack() as stack:
-        others = [segmenter.share() for _ in range(count - 1)]
-        for one in (segmenter, *others):
-            stack.enter_context(one)
-        if others and segmenter.takes_prompts:
-            # Together, as each takes a while; silenced as a whole, as their own silences overlap.
-            with native_stderr_silenced(), ThreadPoolExecutor(len(others)) as pool:
-                list(pool.map(lambda one: start_quietly(lambda: one.landmarker), others))
-        yield [segmenter, *others]
+    def _lay(self, result: HandSegmentation) -> Image.Image:
+        if self.background is None:
+            return result.cutout(self.crop, self.edge)
+        return result.composite(self.background, self.edge, self.crop)
 
 
 @dataclass
@@ -89,13 +94,13 @@ class Run:
     def over(
         self,
         photos: Sequence[InputPhoto],
-        segmenters: Sequence[HandSegmenter],
+        segmenters: Sequence[Segmenter],
         options: dict[str, Any],
-        wanted: Outputs,
-        rows: JsonJournal | None,
+        wanted: Writer,
+        rows: JsonFile | None,
     ) -> None:
         """Do the photos, as many at a time as there are segmenters."""
-        idle: SimpleQueue[HandSegmenter] = SimpleQueue()
+        idle: SimpleQueue[Segmenter] = SimpleQueue()
         for segmenter in segmenters:
             idle.put(segmenter)
 
@@ -105,6 +110,10 @@ class Run:
                 result = segmenter.segment(photo.source(), **options)
                 wanted.write(photo, result, rows)
                 return bool(result)
+            except Exception as error:
+                if rows is not None and not nothing_can_be_written(error):
+                    rows.fail(photo.path, reason(error))
+                raise
             finally:
                 idle.put(segmenter)
 
@@ -126,6 +135,7 @@ class Run:
                         "red",
                     )
                     if nothing_can_be_written(error):
+                        say(KEPT)
                         break
                 else:
                     self.done += 1

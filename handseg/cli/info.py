@@ -11,15 +11,15 @@ from pathlib import Path
 
 from rich.text import Text
 
-from handseg.cli.common import results, running
 from handseg.errors import reason
+from handseg.runtime.terminal import results, running
 
 
 def info() -> None:
     """Show versions, devices and the bundled weights."""
     with running("info"):
         from handseg.models.bundled import LITE_FOLDER
-        from handseg.runtime.environment import versions
+        from handseg.runtime.versions import versions
 
         for name, version in versions().items():
             _line(name, version)

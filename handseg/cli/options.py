@@ -8,6 +8,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from handseg.cli.help import HANDS, MODEL, RESULTS, RUN
+
 
 # Enumerations, as the values live in modules that take seconds to import.
 class EdgeChoice(str, Enum):
@@ -21,6 +23,17 @@ class HolesChoice(str, Enum):
     fill = "fill"
 
 
+InputsArgument: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help='Photos, folders of photos, patterns ("**" too); "-" is standard input.',
+        show_default=False,
+    ),
+]
+RecursiveOption: TypeAlias = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Take subfolders, too.", rich_help_panel=RUN)
+]
 ModelOption: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -29,11 +42,17 @@ ModelOption: TypeAlias = Annotated[
         help='"handseg-lite" (bundled with the package), a Hugging Face id or folder of a '
         "SAM-family model, an original segment-anything .pth, an adapter that names its model, or "
         "a baseline that `handseg finetune` trained.",
+        rich_help_panel=MODEL,
     ),
 ]
 AdapterOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--adapter", metavar="DIR", help="PEFT adapter to put on top of the model."),
+    typer.Option(
+        "--adapter",
+        metavar="DIR",
+        help="PEFT adapter to put on top of the model.",
+        rich_help_panel=MODEL,
+    ),
 ]
 RecipeOption: TypeAlias = Annotated[
     Path | None,
@@ -41,6 +60,7 @@ RecipeOption: TypeAlias = Annotated[
         "--recipe",
         metavar="FILE",
         help="Prompt recipe, YAML or JSON, in place of the one saved with the model.",
+        rich_help_panel=MODEL,
     ),
 ]
 DeviceOption: TypeAlias = Annotated[
@@ -50,11 +70,39 @@ DeviceOption: TypeAlias = Annotated[
         metavar="NAME",
         help="cpu, cuda, cuda:1, mps; by default the CPU for handseg-lite and other models with "
         "ONNX graphs, and for the rest a GPU if there is one.",
+        rich_help_panel=MODEL,
+    ),
+]
+JobsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        help="Photos that are worked on at the same time; by default as many as there are cores.",
+        show_default=False,
+        rich_help_panel=RUN,
     ),
 ]
 MaxHandsOption: TypeAlias = Annotated[
     int,
-    typer.Option("--max-hands", metavar="N", min=1, max=10, help="The most hands in a photo."),
+    typer.Option(
+        "--max-hands",
+        metavar="N",
+        min=1,
+        max=10,
+        help="The most hands in a photo.",
+        rich_help_panel=HANDS,
+    ),
+]
+FinderOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--finder/--no-finder",
+        help="Look again where the hand finder sees a hand and MediaPipe does not.",
+        rich_help_panel=HANDS,
+    ),
 ]
 ForearmOption: TypeAlias = Annotated[
     bool | None,
@@ -62,6 +110,7 @@ ForearmOption: TypeAlias = Annotated[
         "--forearm/--no-forearm",
         help="Take in a bare forearm, or end at the wrist; by default as the model's recipe says.",
         show_default=False,
+        rich_help_panel=HANDS,
     ),
 ]
 HolesOption: TypeAlias = Annotated[
@@ -69,6 +118,7 @@ HolesOption: TypeAlias = Annotated[
     typer.Option(
         "--holes",
         help="fill: coins, rings and watches on the hand belong to it; gaps between fingers stay.",
+        rich_help_panel=HANDS,
     ),
 ]
 EdgeOption: TypeAlias = Annotated[
@@ -77,5 +127,15 @@ EdgeOption: TypeAlias = Annotated[
         "--edge",
         help="Of cut-outs and composites: soft, hard (each pixel in or out), or matte (as soft "
         "as the photo).",
+        rich_help_panel=RESULTS,
+    ),
+]
+MaskValueOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--mask-value",
+        metavar="N|R,G,B",
+        help="folder, hub: the hands' value or colour in masks with several classes, such as 1 or "
+        "0,255,0.",
     ),
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from handseg.errors import ImageError
-from handseg.io.files import IMAGE_SUFFIXES, find_images
+from handseg.io.files import IMAGE_SUFFIXES, find_images, is_marked
+from handseg.io.video import is_video
 
 STANDARD = "-"
 """Names standard input among the inputs, and standard output as the output."""
+
+_LONGEST_NAME = 255
+"""Bytes, of a file's name on the usual file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,10 @@ class InputPhoto:
     def overlay(self) -> Path:
         return Path(f"{self.result}_overlay.jpg")
 
+    @property
+    def measured(self) -> Path:
+        return Path(f"{self.result}_measured.jpg")
+
 
 def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[InputPhoto]:
     """The photos that files, folders and patterns name, and where their results go.
@@ -63,7 +73,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     "stdin". An output that ends in .png and is no folder is the cut-out of the one photo.
 
     Raises:
-        ImageError: if an input gives no photo.
+        ImageError: if an input gives no photo, is a video or an address.
         ValueError: if results would come to lie beside the photos, or `output` names a file and
             there are several photos, or a file that is no PNG.
     """
@@ -80,6 +90,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
         if entry == STANDARD:
             found.setdefault(_absolute("stdin"), Path(STANDARD))
             continue
+        _refuse_what_is_no_photo(entry)
         paths = find_images([entry], recursive=recursive)
         if not file and not Path(entry).is_file():
             paths = [
@@ -99,7 +110,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     for (folder, name), path in zip(map(os.path.split, found), found.values(), strict=True):
         stem, suffix = _split(name)
         clash = any(claims[folder][one] > 1 for one in _names(stem))
-        result = f"{stem}_{suffix}" if clash else stem
+        result = _fit(f"{stem}_{suffix}" if clash else stem)
         photos.append(InputPhoto(path, targets[folder] / result))
     if file:
         if len(photos) != 1:
@@ -110,10 +121,45 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     taken |= {os.path.realpath(path) for path in found if os.path.islink(path)}  # noqa: PTH114
     for photo in photos:
         own = follow(photo.result.parent)
-        files = photo.picture, photo.mask, photo.object_mask, photo.overlay
+        files = photo.picture, photo.mask, photo.object_mask, photo.overlay, photo.measured
         if not taken.isdisjoint(f"{own}{os.sep}{file.name}" for file in files):
             raise ValueError(f"--output {output}: a result of {photo.path} would replace a photo")
     return photos
+
+
+def _refuse_what_is_no_photo(entry: str) -> None:
+    """Tell who gives a video or an address what to do with it."""
+    if re.match(r"(https?|ftp)://", entry):
+        raise ImageError(
+            f"{entry} is an address, and nothing is fetched from the network; pipe it: "
+            f"curl -s '{entry}' | handseg segment -"
+        )
+    if is_video(entry) and Path(entry).is_file():
+        raise ImageError(
+            f"{entry} is a video; handseg annotate {entry} --output DIR cuts out its frames"
+        )
+
+
+def foreign_files(files: Iterable[Path], writing: bool) -> list[Path]:
+    """Those of the results that exist and that this program did not write, or not as they are.
+
+    Raises:
+        ValueError: if that is true of all that exist, so that they are no earlier run's, and others
+            would be written beside them.
+    """
+    there = [file for file in files if os.path.isfile(file)]  # noqa: PTH113 - may be too long a name
+    foreign = [file for file in there if not is_marked(file)]
+    if writing and foreign and len(foreign) == len(there):
+        raise ValueError(
+            f"{and_more(foreign)}: there already, and not written by handseg; choose another "
+            "--output, or --overwrite to replace what is there"
+        )
+    return foreign
+
+
+def and_more(files: Sequence[Path]) -> str:
+    """The first of `files`, and how many more there are."""
+    return f"{files[0]} and {len(files) - 1:,} more" if len(files) > 1 else str(files[0])
 
 
 def output_folder(output: Path) -> Path:
@@ -175,6 +221,16 @@ def _split(name: str) -> tuple[str, str]:
     """A file's stem, and its suffix without the dot; in strings, as `_absolute` says."""
     stem, _, suffix = name.rpartition(".")
     return (stem, suffix) if stem and suffix else (name, "")
+
+
+def _fit(name: str) -> str:
+    """`name`, or a shorter one of its own if a result's name would be longer than a file's may."""
+    room = _LONGEST_NAME - len("_measured.jpg")
+    whole = os.fsencode(name)
+    if len(whole) <= room:
+        return name
+    digest = f"~{zlib.crc32(whole):08x}"
+    return whole[: room - len(digest)].decode(errors="ignore") + digest
 
 
 def _images_in(folder: str) -> set[str]:

@@ -10,17 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from handseg.cli.common import (
-    FAILED,
-    fail,
-    progress_bar,
-    results,
-    running,
-    say,
-    say_failed,
-)
+from handseg.cli.options import MaskValueOption
 from handseg.errors import reason
 from handseg.prepare.thresholds import Thresholds
+from handseg.runtime.progress import progress_bar
+from handseg.runtime.terminal import FAILED, fail, results, running, say, say_stopped
 
 if TYPE_CHECKING:
     from handseg.prepare.run import Prepared
@@ -87,6 +81,7 @@ def prepare(
         str | None,
         _data("group-pattern", "REGEX", 'Finds the group in an id: "(id\\d+)" for a_id07_2.'),
     ] = None,
+    mask_value: MaskValueOption = None,
     images: Annotated[Path | None, _data("images", "DIR", "coco: folder of the photos.")] = None,
     category: Annotated[
         list[str] | None, _data("category", "NAME", "coco: a category that is a hand.")
@@ -140,6 +135,9 @@ def prepare(
 ) -> None:
     """Check and clean photos with masks.
 
+    Examples:
+        handseg prepare photos_and_masks/ --output data
+
     Writes a folder of images/ and masks/ to train on, with report.csv (every pair: kept, repaired
     or rejected, and why), report.jpg (those repaired or rejected), groups.csv and, with --split,
     splits.json. DATA is only read. The same command goes on with a run that was interrupted.
@@ -149,13 +147,14 @@ def prepare(
     """
     with running("prepare", "train"):
         from handseg.data.splits import parse_ratios
-        from handseg.landmarks import HandLandmarker, start_quietly
+        from handseg.landmarks import HandLandmarker
         from handseg.prepare.run import prepare as run
         from handseg.runtime.config import parse_assignments
 
         given = {
             "groups": groups,
             "group_pattern": group_pattern,
+            "mask_value": mask_value,
             "images": images,
             "categories": category,
             "object_categories": object_category,
@@ -186,7 +185,7 @@ def prepare(
             if wrong := more.keys() & taken:
                 fail(f"--option cannot set {', '.join(sorted(wrong))}")
             if landmarks:
-                landmarker = start_quietly(HandLandmarker)
+                landmarker = HandLandmarker()
             with progress_bar() as bar:
                 done = run(
                     data,
@@ -203,7 +202,7 @@ def prepare(
         except ValueError as error:
             fail(reason(error))
         except OSError as error:
-            say_failed(str(output), reason(error))
+            say_stopped(output, error)
             raise typer.Exit(FAILED) from error
         finally:
             if landmarker is not None:

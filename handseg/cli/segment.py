@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from handseg.cli.common import FAILED, fail, load_segmenter, results, running, say, say_failed
+from handseg.cli.common import load_segmenter
+from handseg.cli.help import RESULTS, RUN
 from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
     EdgeChoice,
     EdgeOption,
+    FinderOption,
     ForearmOption,
     HolesChoice,
     HolesOption,
+    InputsArgument,
+    JobsOption,
     MaxHandsOption,
     ModelOption,
     RecipeOption,
+    RecursiveOption,
 )
 from handseg.errors import reason
+from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed
 
 if TYPE_CHECKING:
     import numpy as np
 
     from handseg.cli.folder import Run
-    from handseg.runtime.journal import JsonJournal
+    from handseg.cli.json_file import JsonFile
+    from handseg.cli.outputs import InputPhoto
 
 
 def segment(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help='Photos, folders of photos, patterns ("**" too); "-" is standard input.',
-            show_default=False,
-        ),
-    ],
+    inputs: InputsArgument,
     output: Annotated[
         Path,
         typer.Option(
@@ -47,18 +48,30 @@ def segment(
             metavar="DIR|FILE",
             help='Folder for the results; for one photo also a .png file, or "-" for standard '
             "output.",
+            rich_help_panel=RESULTS,
         ),
     ] = Path("handseg_out"),
     mask: Annotated[
-        bool, typer.Option("--mask", help="Also write NAME_mask.png, white on the hands.")
+        bool,
+        typer.Option(
+            "--mask", help="Also write NAME_mask.png, white on the hands.", rich_help_panel=RESULTS
+        ),
     ] = False,
     objects: Annotated[
         bool,
-        typer.Option("--objects", help="Also write NAME_object.png, white on what the hands hold."),
+        typer.Option(
+            "--objects",
+            help="Also write NAME_object.png, white on what the hands hold.",
+            rich_help_panel=RESULTS,
+        ),
     ] = False,
     overlay: Annotated[
         bool,
-        typer.Option("--overlay", help="Also write NAME_overlay.jpg, what was found on the photo."),
+        typer.Option(
+            "--overlay",
+            help="Also write NAME_overlay.jpg, what was found on the photo.",
+            rich_help_panel=RESULTS,
+        ),
     ] = False,
     background: Annotated[
         str | None,
@@ -67,9 +80,18 @@ def segment(
             metavar="COLOUR|FILE",
             help='Lay the hands on a colour ("white", "#00b140") or picture: NAME.png is then that '
             "composite, without transparency.",
+            rich_help_panel=RESULTS,
         ),
     ] = None,
     edge: EdgeOption = EdgeChoice.soft,
+    crop: Annotated[
+        bool,
+        typer.Option(
+            "--crop",
+            help="Cut the cut-out or composite down to the hands.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
     forearm: ForearmOption = None,
     holes: HolesOption = HolesChoice.keep,
     json_file: Annotated[
@@ -79,33 +101,29 @@ def segment(
             metavar="FILE",
             help="Write boxes, landmarks and scores: a list with an entry a photo. Entries that "
             "the file holds of other photos stay.",
+            rich_help_panel=RESULTS,
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do photos again whose results are there.")
-    ] = False,
-    jobs: Annotated[
-        int | None,
+        bool,
         typer.Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            min=1,
-            help="Photos that are worked on at the same time; by default as many as there are "
-            "cores.",
-            show_default=False,
+            "--overwrite", help="Do photos again whose results are there.", rich_help_panel=RUN
         ),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Take the folders inside of folders, too.")
     ] = False,
+    jobs: JobsOption = None,
+    recursive: RecursiveOption = False,
     model: ModelOption = "handseg-lite",
     adapter: AdapterOption = None,
     recipe: RecipeOption = None,
     device: DeviceOption = None,
     max_hands: MaxHandsOption = 4,
+    finder: FinderOption = True,
 ) -> None:
     """Cut the hands out of photos.
+
+    Examples:
+        handseg segment photo.jpg -o hand.png
+        handseg segment photos/ -o cut --mask --overlay
 
     Writes NAME.png for every photo: the hands on a transparent background. NAME is the photo's
     name without its suffix. Where two photos of one folder would share a result (a.jpg and a.png,
@@ -113,27 +131,32 @@ def segment(
     results lie in folders as the photos do below the deepest folder that all inputs have in common.
 
     A photo in which no hand is found is named in a warning and gets empty results. A photo that
-    cannot be read is named and left out. A photo whose results are all there is skipped, so a run
-    that was interrupted or killed goes on when it is started again; after other options have
-    changed, use --overwrite or another DIR.
+    cannot be read is named and left out. Only results that are missing are written, so a run that
+    was interrupted or killed goes on when it is started again, and what you retouched stays; after
+    other options have changed, use --overwrite or another DIR. A DIR in which files of the results'
+    names are all somebody else's is refused.
 
     To share the work among GPUs or machines that see the same DIR, start it as `torchrun
     --nproc-per-node N -m handseg segment ...`, or with `accelerate launch`: each process takes
-    every N-th photo and says how its own ended. None ends with 1 then, which would end the others.
+    every N-th photo and says how its own ended; the last one writes FILE. None ends with 1 then,
+    which would end the others.
     handseg-lite uses GPUs with --device cuda.
 
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
     """
     with running("segment"):
-        from handseg.cli.folder import Outputs, Run, ready
+        from handseg.cli.folder import Outputs, Run
+        from handseg.cli.json_file import JsonFile
         from handseg.cli.outputs import (
             STANDARD,
+            and_more,
             find_photos,
+            foreign_files,
             output_folder,
             to_standard_output,
         )
-        from handseg.runtime.journal import JsonJournal
+        from handseg.pipeline.shared import ready
         from handseg.runtime.ranks import Rank
         from handseg.runtime.threads import available_cores, limit_threads
 
@@ -143,19 +166,28 @@ def segment(
             overlay,
             None if background is None else _background(background),
             edge.value,
+            crop,
+            overwrite,
         )
+        kept: list[Path] = []
         if str(output) == STANDARD and (mask or objects or overlay):
             fail("--output - writes the cut-out alone: leave out --mask, --objects and --overlay")
         with to_standard_output(output) as target:
             try:
                 rank = Rank.of_this_process()
-                photos = find_photos(inputs, target, recursive)[rank.number :: rank.count]
-                rows = None if json_file is None else JsonJournal(json_file)
+                photos = find_photos(inputs, target, recursive)
+                rows = None if json_file is None else JsonFile(json_file, anew=overwrite)
+                own = rank.share(photos)
+                todo = [photo for photo in own if overwrite or not wanted.are_there(photo, rows)]
+                if not overwrite:
+                    files = chain.from_iterable(map(wanted.files, photos))
+                    kept = foreign_files(files, writing=bool(todo))
                 output_folder(target).mkdir(parents=True, exist_ok=True)
             except (ValueError, OSError) as error:
                 fail(reason(error).replace(str(target), str(output)))
-            todo = [photo for photo in photos if overwrite or not wanted.are_there(photo, rows)]
-            run = Run(rank, skipped=len(photos) - len(todo))
+            if kept and rank.number == 0:
+                say(f"Left as it is, not written by handseg: {and_more(kept)}", "yellow")
+            run = Run(rank, skipped=len(own) - len(todo))
             if todo:
                 cores = max(1, available_cores() // rank.on_machine)
                 jobs = min(jobs or cores, len(todo))
@@ -166,6 +198,7 @@ def segment(
                 segmenter = load_segmenter(model, adapter, recipe, device, objects)
                 options = {
                     "max_hands": max_hands,
+                    "finder": finder,
                     "forearm": forearm,
                     "holes": holes.value,
                     "objects": objects,
@@ -174,20 +207,27 @@ def segment(
                     with ready(segmenter, jobs) as segmenters:
                         run.over(todo, segmenters, options, wanted, rows)
                 finally:
-                    _tell(run, output)
-                    if rows is not None:
-                        _merge(rows)
+                    _end(run, output, rows, photos)
             else:
-                _tell(run, output)
+                _end(run, output, rows, photos)
         if run.failed and rank.count == 1:
             raise typer.Exit(FAILED)
 
 
-def _tell(run: Run, output: Path) -> None:
+def _end(run: Run, output: Path, rows: JsonFile | None, photos: list[InputPhoto]) -> None:
+    """Sum up; the process that ends last takes the rows of all into the JSON file."""
     if str(output) == "-":  # Standard output is the picture's.
         say(run.summary())
     else:
         results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
+    if rows is None:
+        return
+    try:
+        if run.rank.count == 1 or rows.has_all(photo.path for photo in photos):
+            rows.merge()
+    except (ValueError, OSError) as error:
+        say_failed(f"--json {rows.file}", reason(error))
+        raise typer.Exit(FAILED) from error
 
 
 def _background(value: str) -> tuple[int, int, int] | np.ndarray:
@@ -202,11 +242,3 @@ def _background(value: str) -> tuple[int, int, int] | np.ndarray:
             return load_image(value)
         except ValueError as no_picture:
             fail(f"{no_color}; nor is it a picture: {no_picture}")
-
-
-def _merge(rows: JsonJournal) -> None:
-    try:
-        rows.merge()
-    except (ValueError, OSError) as error:
-        say_failed(f"--json {rows.file}", reason(error))
-        raise typer.Exit(FAILED) from error

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from handseg.app.settings import VARIABLE, PageSettings
+from handseg.app.launch import VARIABLE, PageSettings
 from handseg.cli import app
+from handseg.cli.common import is_this_machine
 from handseg.models.bundled import LITE
-
-is_this_machine = import_module("handseg.cli.app").is_this_machine
 
 Start = Callable[..., tuple[list[str], PageSettings, Result]]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 from PIL import Image
 from red_hands import LEFT, red_segmenter, save_pair
@@ -220,6 +221,58 @@ def test_a_folder_of_pairs_needs_no_data_set_library(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_masks_in_colour_are_measured_as_white_ones(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grouped: bool
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    if grouped:
+        save_groups(folder)
+
+    def measured(done: Result) -> dict[str, list[str]]:
+        return {key: row for key, row in table_of(done.stdout).items() if "seconds" not in key}
+
+    expected = measured(run(folder, tmp_path / "white", monkeypatch))
+    for file in (folder / "masks").iterdir():
+        mask = np.array(Image.open(file))
+        classes = mask * np.uint8(1)
+        classes[:9] = 2
+        Image.fromarray(mask[..., None] * np.uint8([0, 0, 255])).save(file)
+        (folder / "classes").mkdir(exist_ok=True)
+        Image.fromarray(classes).save(folder / "classes" / file.name)
+    assert measured(run(folder, tmp_path / "blue", monkeypatch)) == expected
+    (folder / "masks").rename(folder / "blue")
+    (folder / "classes").rename(folder / "masks")
+    done = run(folder, tmp_path / "several", monkeypatch)
+    assert done.exit_code == 1
+    assert "has the values 0, 1, 2" in done.stderr
+    done = run(folder, tmp_path / "classes", monkeypatch, "--mask-value", "1")
+    assert done.exit_code == 0, done.output
+    assert measured(done) == expected
+    summary = json.loads((tmp_path / "classes/summary.json").read_text())
+    assert summary["mask_value"] == "1"
+    done = run(folder, tmp_path / "none", monkeypatch, "--mask-value", "green")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "Error: mask_value must be a number from 0 or a colour R,G,B, got 'green'\n"
+    )
+
+
+def test_true_masks_without_a_hand_are_counted_and_all_of_them_are_no_success(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = sorted((folder / "masks").iterdir())
+    Image.new("L", (160, 120)).save(masks[1])
+    done = run(folder, tmp_path / "one", monkeypatch)
+    assert done.exit_code == 0, done.output
+    assert done.stderr == f"1 of 4 true masks are empty, such as set/{masks[1].stem}\n"
+    for file in masks:
+        Image.new("L", (160, 120)).save(file)
+    done = run(folder, tmp_path / "all", monkeypatch)
+    assert done.exit_code == 1
+    assert "No true mask shows a hand (4 of 4)" in done.stderr
+
+
 def save_groups(folder: Path) -> None:
     (folder / "groups.csv").write_text("id,group\nexact,ann\nhalf,ann\ndouble,ben\nmissed,cat\n")
 
@@ -286,3 +339,29 @@ def test_a_layout_that_is_none_is_refused(
     done = run(folder, tmp_path / "report", monkeypatch, "--layout", "fodler")
     assert done.exit_code == 2
     assert done.stderr.startswith("Error: layout must be one of folder, aitaca")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "per_photo.csv", "report.html", "worst.jpg"])
+def test_files_of_somebody_else_are_not_replaced(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "own"
+    output.mkdir()
+    (output / name).write_text("{}")
+
+    done = run(folder, output, monkeypatch)
+
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        f"Error: {output / name}: there already, and not of a report; choose another folder"
+    ]
+    assert [path.read_text() for path in output.iterdir()] == ["{}"]
+
+
+def test_a_report_takes_the_place_of_another(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for prompts in ("mask", "mediapipe"):
+        assert run(folder, tmp_path / "r", monkeypatch, "--prompts", prompts).exit_code == 0
+    summary = json.loads((tmp_path / "r/summary.json").read_text())
+    assert "mask" not in summary["systems"]["handseg-lite"]

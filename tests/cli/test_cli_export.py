@@ -108,7 +108,7 @@ class TestTransformersFolder:
 
 class TestOnnx:
     def test_holds_the_merged_model_and_is_picked_up(self, run: Run) -> None:
-        untuned = TransformersMaskModel(save_tiny_model("sam2", Path("base")))
+        untuned = TransformersMaskModel(save_tiny_model("sam", Path("base")))
         expected = save_tuned(Path("base"), Path("lora"), "all")
         options = ("--merge", "--format", "onnx", "--output", "graphs")
         done = run("--model", "base", "--adapter", "lora", *options)

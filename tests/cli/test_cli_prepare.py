@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aitaca import build_aitaca
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from handseg.cli import app
 from handseg.data import Splits
+from handseg.runtime.journal import Journal
 
 Run = Callable[..., Result]
 
@@ -61,9 +64,30 @@ def test_options_reach_the_checks_and_the_loader(run: Run, photo_folder: Path) -
     assert Path("same/groups.csv").read_text() == Path("grouped/groups.csv").read_text()
 
 
+def test_the_hands_class_is_named(run: Run, photo_masks: dict[str, np.ndarray]) -> None:
+    for stem, mask in photo_masks.items():
+        classes = mask[..., None] * np.uint8([0, 255, 0])
+        classes[:9] = (255, 0, 0)
+        Image.fromarray(classes).save(f"pairs/masks/{stem}.png")
+    done = run("pairs", "-o", "both", "--no-landmarks")
+    assert done.exit_code == 1
+    assert "4 pairs: 0 kept, 0 repaired, 4 rejected" in done.stdout
+    assert "0,255,0; 255,0,0: name the hand's with mask_value (--mask-value)" in (
+        Path("both/report.csv").read_text()
+    )
+    done = run("pairs", "-o", "hands", "--no-landmarks", "--mask-value", "0,255,0")
+    assert done.exit_code == 0, done.output
+    for stem, mask in photo_masks.items():
+        written = np.array(Image.open(f"hands/masks/{stem}.png"))
+        np.testing.assert_array_equal(written[9:], mask[9:] * np.uint8(255))
+        assert not written[:9].any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["pairs", "--mask-value", "red"], "mask_value must be a number from 0 or a colour R,G,B"),
+        (["pairs", "--layout", "aitaca", "--mask-value", "1"], "layout aitaca takes the options"),
         (["missing"], "expected the folder"),
         (["pairs", "--layout", "voc"], "layout must be one of folder, aitaca, coco, hub"),
         (["pairs", "--image-column", "x"], "layout folder takes the options"),
@@ -105,12 +129,11 @@ def test_ctrl_c_ends_the_run_and_it_goes_on(photo_folder: Path, tmp_path: Path) 
     build_aitaca(tmp_path / "set", photo_folder, 14, faults=False)
     command = [sys.executable, "-m", "handseg", "prepare", str(tmp_path / "set")]
     command += ["--layout", "aitaca", "--output", str(tmp_path / "out")]
-    report = tmp_path / "out" / "report.csv"
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     )
     deadline = time.monotonic() + 60
-    while not report.is_file() or report.read_text().count("\n") < 3:
+    while len(Journal(tmp_path / "out" / "run")) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

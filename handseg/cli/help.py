@@ -1,0 +1,56 @@
+"""What the commands say of themselves: `--help`, and a few lines where nothing was given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+RESULTS, HANDS, MODEL, RUN = "Results", "Hands", "Model", "Run"
+"""Groups of options that several commands have."""
+
+
+def add_command(
+    app: typer.Typer, function: Callable[..., Any], name: str | None = None, brief: bool = True
+) -> None:
+    """Add the command `function` with its docstring as help.
+
+    Its paragraphs are left to the terminal to wrap; lines that are indented, as examples are, stay.
+
+    Args:
+        app: to add it to.
+        function: that it runs.
+        name: of the command; the function's by default.
+        brief: without arguments, print usage, the docstring's first line and its examples.
+    """
+    text = unwrapped(inspect.getdoc(function) or "")
+    app.command(name, help=text, cls=_BriefCommand if brief else None)(function)
+
+
+def unwrapped(text: str) -> str:
+    """`text` with each of its paragraphs on one line; indented lines stay as they are."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        flows = line.strip() and not line.startswith(" ")
+        if flows and lines and lines[-1] and not lines[-1].startswith(" "):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+class _BriefCommand(TyperCommand):
+    """A command that answers no arguments at all in a few lines."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args or ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        lines = (self.help or "").splitlines()
+        examples = [line for line in lines if line.startswith(" ")]
+        usage = ctx.get_usage().strip()
+        told = [usage, "", lines[0], "", *examples, "", f"All options: {ctx.command_path} --help"]
+        typer.echo("\n".join(told), err=True)
+        raise typer.Exit(2)

@@ -1,0 +1,75 @@
+"""What the commands say of themselves."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from itertools import pairwise
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from handseg.cli import app
+from handseg.cli.help import unwrapped
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+WITH_INPUT = sorted(set(COMMANDS) - {"app", "info", "serve"})
+
+
+def examples(name: str) -> list[str]:
+    lines = (COMMANDS[name].help or "").splitlines()
+    return [line.strip() for line in lines if line.startswith(" ")]
+
+
+@pytest.mark.parametrize("name", WITH_INPUT)
+def test_a_command_alone_tells_its_usage_in_ten_lines(name: str) -> None:
+    result = CliRunner().invoke(app, [name])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) <= 10
+    assert lines[0].startswith(f"Usage: handseg {name} ") or lines[0].startswith("Usage: root ")
+    assert lines[-1].endswith(f"{name} --help")
+    assert any(line.strip().startswith(f"handseg {name} ") for line in lines)
+
+
+@pytest.mark.parametrize("name", WITH_INPUT)
+def test_examples_give_options_that_there_are(name: str) -> None:
+    known = {flag for option in COMMANDS[name].params for flag in option.opts}
+    for example in examples(name):
+        assert example.startswith(f"handseg {name} ")
+        assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", example)) <= known
+
+
+@pytest.mark.parametrize("name", ["segment", "measure", "annotate"])
+def test_options_stand_in_groups(name: str) -> None:
+    text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"}).stdout
+    groups = re.findall(r"─ (\w[\w ]*) ─", text)
+    assert groups[0] == "Arguments"
+    assert {"Results", "Model", "Run"} <= set(groups)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_paragraph_of_a_help_text_is_broken_before_the_terminal_does(name: str) -> None:
+    for one, other in pairwise(COMMANDS[name].help.splitlines()):
+        flowing = all(line.strip() and not line.startswith(" ") for line in (one, other))
+        assert not flowing, (one, other)
+
+
+def test_paragraphs_are_joined_and_indented_lines_stay() -> None:
+    text = inspect.cleandoc(
+        """One line.
+
+        Examples:
+            handseg one
+            handseg two
+
+        A paragraph
+        of two lines.
+        """
+    )
+    assert unwrapped(text).splitlines() == [
+        "One line.", "", "Examples:", "    handseg one", "    handseg two", "",
+        "A paragraph of two lines.",
+    ]  # fmt: skip
