@@ -58,7 +58,7 @@ def to_zip(
                 f"{stem}_overlay.jpg": result.overlay(),
             }
             for file, image in pictures.items():
-                archive.writestr(file, encode_image(image, file))
+                archive.writestr(file, encode_image(image, file, result.dpi))
             rows.append(numbers(name, result))
         archive.writestr("hands.json", to_json(rows))
     return stream.getvalue()

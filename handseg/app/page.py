@@ -12,9 +12,9 @@ from typing import Any
 import streamlit as st
 
 from handseg.app import panels
-from handseg.app.settings import PageSettings
+from handseg.app.launch import PageSettings
 from handseg.app.sidebar import Options, show_sidebar
-from handseg.app.workspace import Photo, Workspace
+from handseg.app.workspace import Photo, PromptedModel, Workspace
 from handseg.errors import reason
 from handseg.io.files import IMAGE_SUFFIXES
 
@@ -54,7 +54,7 @@ def main() -> None:
         return
     key = _choose(good, options)
     panels.show_result(workspace, key, good[key], options)
-    if options.model.segmenter.takes_prompts:
+    if isinstance(options.model, PromptedModel):
         panels.show_correction(workspace, key, good[key], options)
     panels.show_truth(workspace, key, good[key], options, settings)
     if len(good) > 1:
@@ -127,7 +127,7 @@ def _show_summary(workspace: Workspace, options: Options) -> None:
     if len(photos) > 1:
         failed = sum(bool(photo.error) for photo in photos)
         empty = sum(
-            not photo.error and not photo.count(options.model, options.max_hands)
+            not photo.error and not options.model.count(photo, options.max_hands)
             for photo in photos
         )
         parts = [f"{len(photos)} photos: {len(photos) - failed - empty} with hands"]
@@ -141,7 +141,7 @@ def _choose(photos: dict[str, Photo], options: Options) -> str:
 
     def label(key: str) -> str:
         photo = photos[key]
-        count = photo.count(options.model, options.max_hands)
+        count = options.model.count(photo, options.max_hands)
         hands = {0: "no hand", 1: "1 hand"}.get(count, f"{count} hands")
         return f"{photo.name} ({hands})"
 

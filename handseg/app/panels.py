@@ -11,20 +11,20 @@ from PIL import Image
 from streamlit_image_coordinates import streamlit_image_coordinates
 
 from handseg.app import downloads, views
-from handseg.app.settings import PageSettings
+from handseg.app.launch import PageSettings
 from handseg.app.sidebar import Options
-from handseg.app.workspace import HandEntry, Photo, Workspace
-from handseg.data.image_mask import to_mask
+from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
+from handseg.data.mask_file import read_mask_file
 from handseg.evaluation import contact_sheet
 from handseg.evaluation.metrics import compare_masks
 from handseg.io.files import encode_image
-from handseg.io.images import load_image
 from handseg.prompts import HandPrompts
 from handseg.results import HandSegmentation, overlay
 
 ON, OFF, BOX = "Point on the hand", "Point off the hand", "Box"
 NEW = -1
 """In place of a hand's number: what is clicked starts another hand."""
+ONE_CLASS = "a true mask shows the hand alone, white on black"
 SMALLEST_BOX = 8
 """px on the screen; a shorter drag was meant for a click."""
 
@@ -32,7 +32,10 @@ SMALLEST_BOX = 8
 def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
     """Landmarks and prompts, mask, cut-out, before and after, and the files."""
     result = workspace.segment(photo, options.model, options.max_hands)
-    prompted = options.model.segmenter.takes_prompts
+    model = options.model
+    prompted = isinstance(model, PromptedModel)
+    for text in photo.warnings:
+        st.warning(f"**{photo.name}**{text}", icon=":material/warning:")
     if not result:
         hint = " Point at it below: click on the hand, or draw a box around it." if prompted else ""
         st.warning(
@@ -45,8 +48,9 @@ def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) 
         shown = views.on_checkerboard(shown)
     first, second, third = st.columns(3)
     with first:
-        if prompted:
-            st.image(_told(workspace, photo, options, result), "Landmarks and prompts")
+        if isinstance(model, PromptedModel):
+            told = [workspace.prompts(photo, model, one) for one in photo.active(options.max_hands)]
+            st.image(views.small(overlay.prompts(result.image, told)), "Landmarks and prompts")
         else:
             st.image(views.small(result.image), "Photo (this model takes no prompts)")
     with second:
@@ -66,17 +70,6 @@ def _describe(number: int, hand: Any) -> str:
     return ", ".join(parts)
 
 
-def _told(
-    workspace: Workspace, photo: Photo, options: Options, result: HandSegmentation
-) -> Image.Image:
-    entries = photo.active(options.max_hands)
-    return views.small(
-        overlay.prompts(
-            result.image, [workspace.prompts(photo, options.model, entry) for entry in entries]
-        )
-    )
-
-
 def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -> None:
     """Files are made when they are asked for."""
     stem = downloads.stem_of(photo.name)
@@ -85,13 +78,19 @@ def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -
         (
             "Cut-out (PNG)" if background is None else "Composite (PNG)",
             f"{stem}.png",
-            lambda: encode_image(downloads.picture(result, background, edge), "cutout.png"),
+            lambda: encode_image(
+                downloads.picture(result, background, edge), "cutout.png", result.dpi
+            ),
         ),
-        ("Mask (PNG)", f"{stem}_mask.png", lambda: encode_image(result.mask, "mask.png")),
+        (
+            "Mask (PNG)",
+            f"{stem}_mask.png",
+            lambda: encode_image(result.mask, "mask.png", result.dpi),
+        ),
         (
             "Overlay (JPEG)",
             f"{stem}_overlay.jpg",
-            lambda: encode_image(result.overlay(), "overlay.jpg"),
+            lambda: encode_image(result.overlay(), "overlay.jpg", result.dpi),
         ),
         (
             "Numbers (JSON)",
@@ -239,16 +238,17 @@ def show_truth(
             return
         result = workspace.segment(photo, options.model, options.max_hands)
         try:
-            values = load_image(file.getvalue())[..., 0]
-            if values.shape != result.image.shape[:2]:
+            truth, notes = read_mask_file(file.getvalue(), "it", hint=ONE_CLASS)
+            if truth.shape != result.image.shape[:2]:
                 raise ValueError(
-                    f"it has {values.shape[1]} x {values.shape[0]} px, the photo "
+                    f"it has {truth.shape[1]} x {truth.shape[0]} px, the photo "
                     f"{result.image.shape[1]} x {result.image.shape[0]}"
                 )
-            truth = to_mask(values, "it")
         except ValueError as error:
             st.error(f"**{file.name}** is no true mask for this photo: {error}")
             return
+        for note in notes:
+            st.caption(f"**{file.name}**: {note}")
         scores = compare_masks(result.mask, truth)
         for column, (label, value) in zip(
             st.columns(4),

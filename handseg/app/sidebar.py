@@ -7,12 +7,12 @@ from io import BytesIO
 
 import streamlit as st
 
+from handseg.api import load_segmenter
 from handseg.app.downloads import Background
-from handseg.app.settings import PageSettings
-from handseg.app.workspace import Model, Photo
+from handseg.app.launch import PageSettings
+from handseg.app.workspace import Model, Photo, PromptedModel
 from handseg.errors import HandsegError
-from handseg.io.images import load_image
-from handseg.landmarks import start_quietly
+from handseg.io.images import read_image
 from handseg.results import EDGES, Edge
 from handseg.segmenter import HandSegmenter
 
@@ -37,13 +37,7 @@ class Options:
 
     def is_done(self, photo: Photo) -> bool:
         """Whether `photo` has nothing left to cut out."""
-        if photo.error:
-            return True
-        if not self.model.segmenter.takes_prompts:
-            return self.model in photo.labelled
-        return photo.entries is not None and all(
-            (self.model, entry) in photo.hands for entry in photo.active(self.max_hands)
-        )
+        return bool(photo.error) or self.model.is_done(photo, self.max_hands)
 
 
 def show_sidebar(settings: PageSettings) -> Options:
@@ -118,20 +112,23 @@ def _choose_background() -> Background:
             st.info("Without a picture the background stays transparent.")
             return None
         try:
-            return load_image(BytesIO(file.getvalue()))
+            picture = read_image(BytesIO(file.getvalue()))
         except HandsegError as error:
             st.error(f"**{file.name}** cannot be the background: {error}")
+            return None
+        for text in picture.warnings:
+            st.warning(f"**{file.name}**{text}")
+        return picture.pixels
     return None
 
 
 @st.cache_resource(max_entries=3, on_release=lambda model: _close(model), show_spinner=False)
 def _load_model(name: str, adapter: str, recipe: str, device: str) -> Model:
     with st.spinner(f"Loading {name}"):
-        segmenter = HandSegmenter.from_pretrained(
-            name, adapter=adapter or None, device=device or None, recipe=recipe or None
-        )
-        if segmenter.takes_prompts:
-            start_quietly(lambda: segmenter.landmarker)
+        segmenter = load_segmenter(name, adapter or None, device or None, recipe=recipe or None)
+        segmenter.warm_up()
+    if isinstance(segmenter, HandSegmenter):
+        return PromptedModel(segmenter)
     return Model(segmenter)
 
 

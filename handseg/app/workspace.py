@@ -7,20 +7,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from handseg.io.images import load_image
+from handseg.io.images import read_image
 from handseg.landmarks import HandLandmarks
+from handseg.pipeline.interface import PreparedPhoto, Segmenter
 from handseg.prompts import HandPrompts
-from handseg.prompts.user import user_prompts
+from handseg.prompts.user import UserPrompts, user_prompts
 from handseg.results import Hand, HandSegmentation
-from handseg.segmenter import EmbeddedPhoto, HandSegmenter
+from handseg.segmenter import HandSegmenter
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A segmenter that all visitors use, one at a time."""
+    """A segmenter that all visitors use, one at a time: it shows what it takes for hands."""
+
+    segmenter: Segmenter
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def is_done(self, photo: Photo, max_hands: int) -> bool:
+        """Whether nothing of `photo` is left to cut out."""
+        return self in photo.labelled
+
+    def hands(self, photo: Photo, prepared: PreparedPhoto, max_hands: int) -> tuple[Hand, ...]:
+        """Those to show; what is not cut out yet is."""
+        if self not in photo.labelled:
+            photo.labelled[self] = prepared.segment().hands
+        return photo.labelled[self]
+
+    def count(self, photo: Photo, max_hands: int) -> int:
+        """How many hands it shows."""
+        return len(photo.labelled.get(self, ()))
+
+
+@dataclass(frozen=True, eq=False)
+class PromptedModel(Model):
+    """One whose hands the visitor corrects by prompts."""
 
     segmenter: HandSegmenter
-    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def is_done(self, photo: Photo, max_hands: int) -> bool:
+        return photo.entries is not None and all(
+            (self, entry) in photo.hands for entry in photo.active(max_hands)
+        )
+
+    def hands(self, photo: Photo, prepared: PreparedPhoto, max_hands: int) -> tuple[Hand, ...]:
+        if photo.entries is None:
+            found = prepared.segment(max_hands=self.segmenter.landmarker.max_hands).hands
+            photo.entries = tuple(_entry(rank, hand) for rank, hand in enumerate(found))
+            pairs = zip(photo.entries, found, strict=True)
+            photo.hands |= {(self, entry): hand for entry, hand in pairs}
+        entries = photo.active(max_hands)
+        for entry in entries:
+            if (self, entry) not in photo.hands:
+                photo.hands[self, entry] = _cut(prepared, entry)
+        return tuple(photo.hands[self, entry] for entry in entries)
+
+    def count(self, photo: Photo, max_hands: int) -> int:
+        return len(photo.active(max_hands))
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +70,11 @@ class HandEntry:
     """One hand of a photo, by what it is prompted with.
 
     Attributes:
-        landmarks: what MediaPipe found; None for a hand that the visitor has pointed at.
-        rank: its place among the findings, the surest is 0; None as above.
-        box: (4,) xyxy px, drawn by the visitor; it takes the place of the landmarks.
+        landmarks: what MediaPipe found; None for a hand that only the hand finder saw, or that the
+            visitor has pointed at.
+        rank: its place among the findings, the surest is 0; None where the visitor pointed at it.
+        box: (4,) xyxy px, drawn by the visitor or the finder's; it takes the place of the
+            landmarks.
         points: x, y px, clicked by the visitor.
         labels: 1 for a point on the hand, 0 for one off it.
     """
@@ -41,15 +85,15 @@ class HandEntry:
     points: tuple[tuple[float, float], ...] = ()
     labels: tuple[int, ...] = ()
 
-    def prompts(self) -> dict[str, Any]:
-        """As `EmbeddedPhoto.segment` takes them."""
-        values: dict[str, Any] = {}
+    def prompts(self) -> UserPrompts:
+        """As `segment` takes them."""
+        values: UserPrompts = {}
         if self.box is not None:
             values["boxes"] = [self.box]
         elif self.landmarks is not None:
             values["landmarks"] = [self.landmarks.points]
         if self.points:
-            values |= {"points": [self.points], "labels": [self.labels]}
+            values["points"], values["labels"] = [self.points], [self.labels]
         return values
 
 
@@ -62,8 +106,11 @@ class Photo:
         data: the file itself.
         size: width and height, px; None until it was read.
         entries: the hands, those found first; None until they were looked for.
-        labelled: by the models that take no prompts, what they call hand.
+        hands: of each entry, by the models that take prompts.
+        labelled: by the models that take none, what they call hand.
         error: why the photo cannot be used, "" if it can.
+        dpi: px an inch across and down; None if the file gave none.
+        warnings: what reading the file said, each to be read after its name.
     """
 
     name: str
@@ -71,6 +118,8 @@ class Photo:
     size: tuple[int, int] | None = None
     entries: tuple[HandEntry, ...] | None = None
     error: str = ""
+    dpi: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
     history: list[tuple[HandEntry, ...]] = field(default_factory=list)
     hands: dict[tuple[Model, HandEntry], Hand] = field(default_factory=dict)
     labelled: dict[Model, tuple[Hand, ...]] = field(default_factory=dict)
@@ -80,12 +129,6 @@ class Photo:
         return [
             entry for entry in self.entries or () if entry.rank is None or entry.rank < max_hands
         ]
-
-    def count(self, model: Model, max_hands: int) -> int:
-        """How many hands `model` shows."""
-        if model.segmenter.takes_prompts:
-            return len(self.active(max_hands))
-        return len(self.labelled.get(model, ()))
 
     def click(self, entry: HandEntry | None, x: float, y: float, label: int) -> None:
         """Add a point to a hand, or start a new one with it.
@@ -134,7 +177,7 @@ class Workspace:
     def __init__(self, max_pixels: int) -> None:
         self.max_pixels = max_pixels
         self.photos: dict[str, Photo] = {}
-        self._open: tuple[Photo, Model, EmbeddedPhoto] | None = None
+        self._open: tuple[Photo, Model, PreparedPhoto] | None = None
 
     def update(self, files: Mapping[str, Any]) -> None:
         """Take in new files (by an id, with `name` and `getvalue()`), drop those that are gone."""
@@ -152,48 +195,37 @@ class Workspace:
             ImageError: if the photo cannot be read.
         """
         with model.lock:
-            embedded = self._embed(photo, model)
-            if not model.segmenter.takes_prompts:
-                if model not in photo.labelled:
-                    photo.labelled[model] = embedded.segment().hands
-                return HandSegmentation(embedded.image, photo.labelled[model])
-            if photo.entries is None:
-                most = model.segmenter.landmarker.max_hands
-                found = embedded.segment(max_hands=most).hands
-                photo.entries = tuple(_entry(rank, hand) for rank, hand in enumerate(found))
-                pairs = zip(photo.entries, found, strict=True)
-                photo.hands |= {(model, entry): hand for entry, hand in pairs}
-            entries = photo.active(max_hands)
-            for entry in entries:
-                if (model, entry) not in photo.hands:
-                    photo.hands[model, entry] = _cut(embedded, entry)
-        hands = tuple(photo.hands[model, entry] for entry in entries)
-        return HandSegmentation(embedded.image, hands)
+            prepared = self._embed(photo, model)
+            hands = model.hands(photo, prepared, max_hands)
+            return HandSegmentation(prepared.image, hands, photo.dpi)
 
-    def prompts(self, photo: Photo, model: Model, entry: HandEntry) -> HandPrompts:
+    def prompts(self, photo: Photo, model: PromptedModel, entry: HandEntry) -> HandPrompts:
         """What the model was told of a hand, in px of the photo."""
         assert photo.size is not None
         width, height = photo.size
         (prompts,) = user_prompts(height, width, model.segmenter.recipe, **entry.prompts())
         return prompts
 
-    def _embed(self, photo: Photo, model: Model) -> EmbeddedPhoto:
+    def _embed(self, photo: Photo, model: Model) -> PreparedPhoto:
         if self._open is None or self._open[:2] != (photo, model):
             self._open = None  # Two photos at once are not needed.
-            image = load_image(photo.data, max_pixels=self.max_pixels)
-            photo.size = image.shape[1], image.shape[0]
-            self._open = photo, model, model.segmenter.embed(image)
+            loaded = read_image(photo.data, max_pixels=self.max_pixels)
+            height, width = loaded.pixels.shape[:2]
+            photo.size, photo.dpi, photo.warnings = (width, height), loaded.dpi, loaded.warnings
+            self._open = photo, model, model.segmenter.embed(loaded.pixels)
         return self._open[2]
 
 
 def _entry(rank: int, hand: Hand) -> HandEntry:
-    assert hand.landmarks is not None
+    if hand.landmarks is None:
+        left, top, right, bottom = map(float, hand.box)
+        return HandEntry(rank=rank, box=(left, top, right, bottom))
     landmarks = HandLandmarks(hand.landmarks, hand.handedness or "", hand.handedness_score or 0.0)
     return HandEntry(landmarks, rank)
 
 
-def _cut(embedded: EmbeddedPhoto, entry: HandEntry) -> Hand:
-    (hand,) = embedded.segment(**entry.prompts())
+def _cut(prepared: PreparedPhoto, entry: HandEntry) -> Hand:
+    (hand,) = prepared.segment(**entry.prompts())
     if entry.landmarks is None:
         return hand
     found = entry.landmarks

@@ -253,6 +253,15 @@ def test_a_true_mask(
 
     field.set_input_files(photo_folder.parent / "no_hand.jpg")
     error = page.get_by_test_id("stAlert").filter(has_text="no_hand.jpg")
+    assert "is no true mask for this photo" in error.inner_text()
+
+    narrow = Image.fromarray(photo_masks[OPEN][:, :264])
+    buffer = io.BytesIO()
+    narrow.save(buffer, "PNG")
+    field.set_input_files(
+        {"name": "other.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+    )
+    error = page.get_by_test_id("stAlert").filter(has_text="other.png")
     assert "264 x 480 px, the photo 640 x 480" in error.inner_text()
 
 

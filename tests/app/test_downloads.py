@@ -39,17 +39,22 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
-def test_zip_holds_what_the_command_writes(
-    result: HandSegmentation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def resolution(data: bytes) -> int:
+    across, down = Image.open(io.BytesIO(data)).info["dpi"]
+    assert across == down
+    return round(across)
+
+
+def test_zip_holds_what_the_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.png", "b.png"):
-        Image.fromarray(IMAGE).save(tmp_path / name)
+        Image.fromarray(IMAGE).save(tmp_path / name, dpi=(300, 300))
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
     monkeypatch.setattr("handseg.segmenter.HandLandmarker", RedLandmarker)  # of a second job
     monkeypatch.chdir(tmp_path)
     arguments = "segment a.png b.png --output out --mask --overlay --json out/hands.json"
     assert CliRunner().invoke(app, arguments.split()).exit_code == 0
 
+    result = red_segmenter().segment(tmp_path / "a.png")
     files = unzip(downloads.to_zip([("a.png", result), ("b.png", result)], None, "soft"))
     assert set(files) == {path.name for path in (tmp_path / "out").iterdir()}
     for name, data in files.items():
@@ -58,6 +63,7 @@ def test_zip_holds_what_the_command_writes(
             assert json.loads(data) == json.loads(written)
         else:
             np.testing.assert_array_equal(pixels(data), pixels(written))
+            assert [resolution(one) for one in (data, written)] == [300, 300]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from red_network import red_labeller
 from streamlit.testing.v1 import AppTest
 
 import handseg.app
-from handseg.app.settings import PageSettings
+from handseg.app.launch import PageSettings
 from handseg.errors import ModelError
+from handseg.pipeline.interface import Segmenter
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.segmenter import HandSegmenter
 
 PAGE = Path(handseg.app.__file__).with_name("page.py")
@@ -65,11 +67,11 @@ def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iter
     A model named "gone" cannot be loaded, one named "baseline" labels whole photos.
     """
 
-    def from_pretrained(name: str, **_: Any) -> HandSegmenter:
+    def from_pretrained(name: str, **_: Any) -> Segmenter:
         if name == "gone":
             raise ModelError("no such model: gone")
         if name == "baseline":
-            return HandSegmenter(red_labeller())
+            return SemanticSegmenter(red_labeller())
         return segmenter
 
     monkeypatch.setattr(HandSegmenter, "from_pretrained", from_pretrained)
@@ -135,6 +137,17 @@ def test_no_hand_is_a_warning_and_no_error(open_page: Open) -> None:
     assert "No hand found in **photo.png**" in texts(page.warning)
     assert downloads(page) == FILES
     assert not page.error
+
+
+def test_what_reading_a_photo_says_is_shown_by_it_once(open_page: Open) -> None:
+    picture, stream = Image.fromarray(draw_photo(LARGE)[0]), io.BytesIO()
+    picture.save(stream, "GIF", save_all=True, append_images=[picture.rotate(90)])
+    page = open_page(("wave.gif", stream.getvalue(), "image/gif"), png(SMALL, name="b.png"))
+    said = ["**wave.gif** has 2 frames or pages: only the first is used"]
+    for place, expected in ((0, said), (1, []), (0, said)):
+        page.selectbox(key="chosen").select_index(place)
+        run(page)
+        assert [one.value for one in page.warning] == expected
 
 
 def test_several_photos(open_page: Open, decoded: list[int]) -> None:
@@ -306,10 +319,21 @@ def test_true_mask(open_page: Open) -> None:
 
     for file, text in [
         (as_file(Image.new("L", (20, 10))), "20 x 10 px, the photo 160 x 120"),
-        (as_file(mask.convert("L").point(bool)), "values up to 1"),
+        (as_file(mask.convert("L").point(lambda value: 1 + value // 255)), "has the values 1, 2"),
         (("mask.png", b"", "image/png"), "no true mask"),
     ]:
         page.file_uploader(key=key).set_value(file)
         run(page)
         assert text in texts(page.error)
+        assert "mask_value" not in texts(page.error)
+        assert "--" not in texts(page.error)
         assert not page.metric
+
+
+def test_what_a_true_mask_was_taken_from_is_said(open_page: Open) -> None:
+    page = open_page(png(LARGE))
+    mask = Image.fromarray(draw_photo(LARGE)[1]).convert("L").point(lambda value: value // 255)
+    page.file_uploader(key=f"truth-{key_of(page)}").set_value(as_file(mask, "labels.png"))
+    run(page)
+    assert "**labels.png**: mask of zeros and ones" in texts(page.caption)
+    assert page.metric

@@ -12,7 +12,7 @@ from red_hands import RED, red_segmenter
 
 from handseg.app import panels
 from handseg.app.panels import BOX, NEW, OFF, ON
-from handseg.app.workspace import HandEntry, Model, Photo, Workspace
+from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
 
 SHOWN = {"width": 500, "height": 400}  # px on the screen, of a photo of 1000 x 800
 
@@ -73,7 +73,7 @@ def test_what_means_nothing_changes_nothing(photo: Photo, tool: str, value: dict
 def test_a_drag_on_a_tiny_photo_leaves_it_usable() -> None:
     stream = io.BytesIO()
     Image.fromarray(np.full((16, 20, 3), RED, np.uint8)).save(stream, "PNG")
-    workspace, model = Workspace(1000), Model(red_segmenter())
+    workspace, model = Workspace(1000), PromptedModel(red_segmenter())
     workspace.photos["a"] = photo = Photo("a.png", stream.getvalue())
     workspace.segment(photo, model, 4)
     touch(photo, BOX, x1=100, y1=100, x2=115, y2=115)  # 0.6 px of the photo

@@ -13,7 +13,7 @@ from PIL import Image
 from red_hands import draw_photo, red_segmenter
 
 from handseg.app import workspace as module
-from handseg.app.workspace import HandEntry, Model, Photo, Workspace
+from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
 from handseg.errors import ImageError
 from handseg.landmarks import HandLandmarks
 
@@ -39,8 +39,8 @@ def file(*ellipses: tuple[int, int, int, int], name: str = "photo.png") -> File:
     return File(name, stream.getvalue())
 
 
-def red_model() -> Model:
-    return Model(red_segmenter())
+def red_model() -> PromptedModel:
+    return PromptedModel(red_segmenter())
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_prompts_of_a_hand_are_the_recipe_s_and_then_the_clicks(workspace: Works
 def test_a_photo_is_decoded_once_while_it_is_open(
     workspace: Workspace, count: Callable[[Any, str], list[Any]]
 ) -> None:
-    decoded = count(module, "load_image")
+    decoded = count(module, "read_image")
     model = red_model()
     workspace.update({"a": file(LARGE), "b": file(SMALL)})
     one, other = workspace.photos.values()
@@ -272,6 +272,19 @@ def test_update_keeps_what_is_known_and_drops_what_is_gone(workspace: Workspace)
     assert workspace._open is None  # nor is its picture held any longer
     workspace.update({})
     assert not workspace.photos
+
+
+def test_resolution_and_warnings_of_the_file_are_kept() -> None:
+    picture, stream = Image.fromarray(draw_photo(LARGE)[0]), io.BytesIO()
+    picture.save(stream, "TIFF", save_all=True, append_images=[picture], dpi=(300, 150))
+    workspace = Workspace(1_000_000)
+    workspace.update({"a": File("scan.tif", stream.getvalue()), "b": file(SMALL)})
+    model, scan = red_model(), workspace.photos["a"]
+    for photo in (scan, workspace.photos["b"], scan):
+        expected = (300, 150) if photo is scan else None
+        assert workspace.segment(photo, model, 4).dpi == expected
+    assert scan.warnings == (" has 2 frames or pages: only the first is used",)
+    assert not workspace.photos["b"].warnings
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", file(LARGE).data[:200]])
