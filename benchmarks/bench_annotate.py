@@ -29,9 +29,9 @@ def run_once(photos: Path, output: Path, processes: int, options: list[str]) -> 
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
     done = subprocess.run(
         [sys.executable, *launcher, "-m", "handseg.annotate", str(photos), "--output", str(output),
-         "--shard-size", "5", "--device", "cpu", *options],
+         "--device", "cpu", *options],
         capture_output=True, text=True, check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     found = re.search(r"([\d.]+) s a photo", done.stdout)
     assert found, done.stdout

@@ -1,7 +1,7 @@
 """Ways to a mask side by side, on photos with masks that are exact below a pixel, and on pairs.
 
     python benchmarks/compare_contours.py --data DATA [--photos 10] [--phone 4] [--seed 0]
-        [--pairs FOLDER ...] [--ways WAY ...] [--cache FILE]
+        [--pairs FOLDER ...] [--ways WAY ...] [--cache DIR]
         [--onnx FILE --onnx-size 1024 --onnx-mean 0.5 0.5 0.5 --onnx-std 1 1 1]
 
 MediaPipe looks for hands once a photo and every way gets the same prompts. On exact and phone
@@ -50,7 +50,7 @@ from handseg.errors import MeasurementError
 from handseg.evaluation.metrics import compare_masks
 from handseg.measure import measure_hand
 from handseg.measure.coin import find_coin
-from handseg.pipeline.run import RegionEmbeddings, Request
+from handseg.pipeline.predict import RegionEmbeddings, Request, requests_of
 from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
 from handseg.segmenter import HandSegmenter
@@ -103,13 +103,13 @@ class Comparison:
     def add(self, image: np.ndarray, truth: np.ndarray, exact: ExactPhoto | None) -> None:
         """Run every way on a photo."""
         start = time.perf_counter()
-        photo = self._segmenter.embed(image)
-        requests = photo.requests(self._segmenter.recipe, MAX_HANDS)
+        photo, recipe = RegionEmbeddings(image), self._segmenter.recipe
+        found = self._segmenter.landmarker.detect(image)[:MAX_HANDS]
+        requests = requests_of(photo, found, recipe)
         self.landmark_ms.append(1000 * (time.perf_counter() - start))
         self.not_found += not requests
         if exact is not None:
-            prompts = self._segmenter.recipe.prompts(exact.landmarks, *image.shape[:2])
-            requests = [Request(RegionEmbeddings(image), prompts)]
+            requests = [Request(photo, recipe.prompts(exact.landmarks, *image.shape[:2]))]
         for name, scores in self.scores.items():
             start = time.perf_counter()
             hands, mask = self.run(name, image, requests)
@@ -243,7 +243,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--onnx-mean", type=float, nargs=3, default=[0.5, 0.5, 0.5])
     parser.add_argument("--onnx-std", type=float, nargs=3, default=[1.0, 1.0, 1.0])
     parser.add_argument("--ways", nargs="+", choices=[*WAYS, ONNX], metavar="WAY")
-    parser.add_argument("--cache", type=Path, help="JSON file that keeps the hands' landmarks")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the hands' landmarks")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.ways is None:
@@ -260,7 +260,7 @@ def main() -> None:
     remover = None
     if ONNX in options.ways:
         remover = OnnxRemover(options.onnx, options.onnx_size, options.onnx_mean, options.onnx_std)
-    cache = options.cache or Path(tempfile.gettempdir()) / "handseg_exact_landmarks.json"
+    cache = options.cache or Path(tempfile.gettempdir()) / "handseg_exact_landmarks"
     data, seed = options.data, options.seed
     with HandSegmenter.from_pretrained() as segmenter:
         sets = {

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
-        hands = load_hands(options.data, Path(folder) / "landmarks.json")
+        hands = load_hands(options.data, Path(folder))
     backgrounds = load_backgrounds(options.data)
     rows: dict[tuple[float, str], list[tuple[float, float, float]]] = defaultdict(list)
     with HandSegmenter.from_pretrained() as segmenter:

@@ -21,8 +21,8 @@ from handseg.evaluation.run import evaluate_pairs
 from handseg.finetune.train import parse_settings, train
 from handseg.io.images import load_image
 from handseg.models.semantic.preprocess import preprocess
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.runtime.config import assign, read_yaml
-from handseg.segmenter import HandSegmenter
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos" / "images"
 CHAINS = ((), ("bilateral",), ("clahe",), ("canny",), ("canny", "dilate"),
@@ -63,7 +63,7 @@ def main() -> None:
             folder = options.output / f"{'-'.join(chain) or 'nothing'}-{seed}"
             values = assign(read_yaml(CONFIGS / "baselines" / "small_resnet.yaml"), changes)
             validation.append(train(parse_settings(values, "settings"), folder).best)
-            with HandSegmenter.from_pretrained(folder, device="cpu") as segmenter:
+            with SemanticSegmenter.from_pretrained(folder, device="cpu") as segmenter:
                 found = evaluate_pairs(segmenter, pairs, worst=0)
             test.append(found.summary.metrics["iou"]["mean"])
         cells = (", ".join(f"{value:.3f}" for value in values) for values in (validation, test))

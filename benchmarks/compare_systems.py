@@ -27,6 +27,8 @@ from handseg.evaluation.run import Evaluation, evaluate_pairs
 from handseg.finetune.train import parse_settings, train
 from handseg.models import load_mask_model
 from handseg.models.sam.onnx import OnnxMaskModel
+from handseg.pipeline.interface import Segmenter
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.runtime.config import assign, read_yaml
 from handseg.segmenter import HandSegmenter
 
@@ -76,8 +78,8 @@ def main() -> None:
     tuning = assign(read_yaml(CONFIGS / "forearm.yaml"), common)
     run(TUNED, tuning, options.output / "lora")
 
-    segmenters = {
-        name: HandSegmenter.from_pretrained(options.output / file, device="cpu")
+    segmenters: dict[str, Segmenter] = {
+        name: SemanticSegmenter.from_pretrained(options.output / file, device="cpu")
         for name, file in BASELINES.items()
     }
     lite = HandSegmenter.from_pretrained(device="cpu")
@@ -161,18 +163,16 @@ def run(name: str, values: dict[str, Any], folder: Path) -> None:
     print(f"{name}: {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
 
 
-def parameters(segmenter: HandSegmenter) -> int:
+def parameters(segmenter: Any) -> int:
     """Of the network alone: MediaPipe's are not counted."""
-    model: Any = segmenter.model
+    model = segmenter.model
     if isinstance(model, OnnxMaskModel):
         model = load_mask_model(model.folder, backend="torch")
-    network = model.model if segmenter.takes_prompts else model.network
+    network = model.network if isinstance(segmenter, SemanticSegmenter) else model.model
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def time_all(
-    segmenters: dict[str, HandSegmenter], pairs: Sequence[ImageMaskPair]
-) -> dict[str, float]:
+def time_all(segmenters: dict[str, Segmenter], pairs: Sequence[ImageMaskPair]) -> dict[str, float]:
     """Median milliseconds of `segment`, all systems in turn on each photo, on two threads."""
     torch.set_num_threads(2)
     times: dict[str, list[float]] = {name: [] for name in segmenters}

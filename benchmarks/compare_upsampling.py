@@ -16,12 +16,12 @@ import numpy as np
 
 from handseg.evaluation.metrics import compare_masks
 from handseg.finetune.pretrain.samples import load_samples
-from handseg.finetune.pretrain.task import PretrainConfig
+from handseg.finetune.pretrain.settings import PretrainConfig
 from handseg.models import load_mask_model
 from handseg.models.bundled import LITE_FOLDER
 from handseg.postprocess.cleanup import smooth_logits
 from handseg.prompts import PromptBatch
-from handseg.runtime.config import load_yaml
+from handseg.runtime.config import assign, from_mapping, read_yaml
 
 CONFIG = Path(__file__).parents[1] / "finetune" / "lite_scenes.yaml"
 WAYS = {
@@ -38,8 +38,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--samples", type=int, default=60)
     options = parser.parse_args()
-    config = load_yaml(PretrainConfig, CONFIG)
-    _, composer = load_samples(config.data, config.recipe, options.data, options.run)
+    values = assign(read_yaml(CONFIG), {"data.root": str(options.data)})
+    config = from_mapping(PretrainConfig, values, str(CONFIG))
+    _, composer = load_samples(config.data, config.recipe, options.run / "cache")
     composer.scene_share = 0  # only pasted hands have exact masks
     model = load_mask_model(LITE_FOLDER, backend="torch")
     side = 2 * model.input_size

@@ -22,7 +22,7 @@ import numpy as np
 from handseg.data.image_mask import find_pairs
 from handseg.io.images import load_image
 from handseg.landmarks.anatomy import PALM, WRIST, WRIST_END, hand_size, palm_axis
-from handseg.measure.coin import Coin
+from handseg.measure import Coin
 from handseg.synthetic.pasted import effects
 from handseg.synthetic.pasted.cutouts import Cutout, make_cutout
 from handseg.synthetic.pasted.sources import Example, add_landmarks
@@ -75,7 +75,7 @@ class ExactPhoto:
 
 
 def load_hands(data: Path, cache: Path) -> list[Example]:
-    """The held-out person's hands; their landmarks are kept in the JSON file `cache`."""
+    """The held-out person's hands; their landmarks are kept in the folder `cache`."""
     pairs = find_pairs(data / "train" / "massey_asl")
     names = [pair.image_path.name for pair in pairs]
     held_out = [

@@ -26,6 +26,8 @@ from handseg.data import LabelledPhotos, Splits, load_data
 from handseg.evaluation.held_objects import evaluate_objects
 from handseg.io.files import find_images
 from handseg.io.images import load_image
+from handseg.pipeline.interface import Segmenter
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.segmenter import HandSegmenter
 from handseg.synthetic.pasted.held_compositor import HeldComposer
 from handseg.synthetic.pasted.held_dataset import in_validation
@@ -82,7 +84,7 @@ def real_photos(
     return made
 
 
-def show(name: str, segmenter: HandSegmenter, photos: Sequence, sheet: Path | None) -> None:
+def show(name: str, segmenter: Segmenter, photos: Sequence, sheet: Path | None) -> None:
     scores = evaluate_objects(segmenter, photos)
     print(name, json.dumps(scores.summary(), indent=1), scores.failures or "", flush=True)
     if sheet is None:
@@ -120,9 +122,10 @@ def main() -> None:
             "real empty hands": [photo for photo in real if not photo.held.any()],
             "things in real hands": [photo for photo in real if photo.held.any()],
         }
-        systems = {"": segmenter}
+        systems: dict[str, Segmenter] = {"": segmenter}
         if options.baseline is not None:
-            systems["baseline, "] = HandSegmenter.from_pretrained(options.baseline, device="cpu")
+            baseline = SemanticSegmenter.from_pretrained(options.baseline, device="cpu")
+            systems["baseline, "] = baseline
         for system, one in systems.items():
             for name, some in sets.items():
                 show(system + name, one, some, options.sheets)

@@ -13,11 +13,12 @@ import numpy as np
 from handseg.landmarks.anatomy import draw_body, hand_size
 from handseg.models import MaskModel
 from handseg.models.region import Region
-from handseg.pipeline.run import Request, batch_prompts, predict_hands
+from handseg.pipeline.predict import Request, batch_prompts, predict_hands
 from handseg.postprocess.cleanup import clean_logits, cut_at_wrist, smooth_logits
-from handseg.postprocess.edges import MOST_SCALE, SMOOTHNESS
+from handseg.postprocess.refine import MOST_SCALE, SMOOTHNESS
 from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptRecipe
 from handseg.results.hand import Hand
+from handseg.runtime.connected import Components
 
 WORKING = 1024
 """px of the region's side, at most, for the ways by colour."""
@@ -182,9 +183,9 @@ def skin_color(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     skin = ((squared < SKIN_LIMIT**2) & (near > 0)).astype(np.uint8)
     disc = _disc(0.02 * hand_size(landmarks))
     skin = cv2.morphologyEx(cv2.morphologyEx(skin, cv2.MORPH_OPEN, disc), cv2.MORPH_CLOSE, disc)
-    count, labels, stats, _centres = cv2.connectedComponentsWithStats(skin)
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()) if count > 1 else -1
-    return _resized((labels == largest).astype(np.float32), region.side) >= 0.5
+    parts = Components.of(skin, 8)
+    largest = (parts.labels == parts.areas.argmax()) & (skin > 0)
+    return _resized(largest.astype(np.float32), region.side) >= 0.5
 
 
 WAYS: dict[str, Way] = {

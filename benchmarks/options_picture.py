@@ -1,4 +1,4 @@
-"""Draw the README's picture of what belongs to the hand, and of its edge.
+"""Draw the docs' picture of what belongs to the hand, and of its edge.
 
     python benchmarks/options_picture.py [OUTPUT]
 

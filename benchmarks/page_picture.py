@@ -1,4 +1,4 @@
-"""Take the README's picture of the page; needs Debian's chromium.
+"""Take the docs' picture of the page; needs Debian's chromium.
 
 python benchmarks/page_picture.py tests/data/page.jpg
 """

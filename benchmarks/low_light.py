@@ -1,6 +1,6 @@
 """Hands that MediaPipe finds in dark and in black-and-white copies of photos, and false ones.
 
-    python benchmarks/hard_light.py DATA [--limit 40]
+    python benchmarks/low_light.py DATA [--limit 40]
 
 DATA holds `boxes/subhi_hands`, `eval/unipd15`, `eval/cc0_face_hands`, `eval/faces_nohand`,
 `faces/interfaces` and `backgrounds`; the last three show no hand. Printed are photos with a hand.
