@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 
 DATA = Path(__file__).parent / "data"
+
+# A shell starts what runs in the background with Ctrl-C ignored, and processes inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

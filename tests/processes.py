@@ -1,4 +1,4 @@
-"""Waiting for what other processes do."""
+"""Waiting for what other processes do, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -
     while not path.exists() and process.poll() is None:
         assert time.monotonic() < end, f"{path} is not there after {seconds} s"
         time.sleep(0.005)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """All that a run leaves behind, but for the journal, which tells who did what."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".jsonl"
+    }

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from handseg.landmarks import HandLandmarks
+from handseg.landmarks import HandFinder, HandLandmarks
 from handseg.pipeline.held_objects import ObjectStage
 from handseg.prompts import PromptBatch, PromptRecipe
 from handseg.segmenter import HandSegmenter
@@ -73,7 +73,13 @@ class RedLandmarker:
 
     max_hands = 10
 
+    def __init__(self, finder: HandFinder | None = None) -> None:
+        pass
+
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
+        return self.find(image)
+
+    def find(self, image: np.ndarray, finder: bool = True) -> list[HandLandmarks]:
         count, _, stats, _ = cv2.connectedComponentsWithStats(is_red(image).astype(np.uint8))
         found = sorted(stats[1:count].tolist(), key=lambda patch: -patch[cv2.CC_STAT_AREA])
         grid = np.stack(np.meshgrid(np.linspace(0, 1, 3), np.linspace(0, 1, 7)), -1).reshape(21, 2)

@@ -32,12 +32,16 @@ class StubEmbeddings:
 
 @dataclass
 class StubModel:
-    """Takes for hand what is redder than it is blue, and notes what it was asked."""
+    """Takes for hand what is redder than it is blue, and notes what it was asked.
+
+    `certainty` is the IoU that it predicts; None makes it the brightness.
+    """
 
     input_size: int = 128
     mask_size: int = 64
     batches: list[PromptBatch] = field(default_factory=list)
     encoded: int = 0
+    certainty: float | None = None
 
     def encode(self, crops: np.ndarray) -> StubEmbeddings:
         self.encoded += len(crops)
@@ -52,7 +56,10 @@ class StubModel:
         size = (self.mask_size, self.mask_size)
         redness = (crops[..., 0] - crops[..., 2]) / 30
         logits = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in redness]
-        return np.stack(logits), crops.mean(axis=(1, 2, 3)) / 255
+        scores = crops.mean(axis=(1, 2, 3)) / 255
+        if self.certainty is not None:
+            scores[:] = self.certainty
+        return np.stack(logits), scores
 
     def save_pretrained(self, folder: Any) -> None:
         raise NotImplementedError
@@ -67,7 +74,7 @@ class StubLandmarker(HandLandmarker):
         self.hands = hands
         self.closed = 0
 
-    def detect(self, image: np.ndarray) -> list[HandLandmarks]:
+    def find(self, image: np.ndarray, finder: bool = True) -> list[HandLandmarks]:
         return self.hands.get(image.shape[1], [])
 
     def close(self) -> None:

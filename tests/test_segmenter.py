@@ -7,12 +7,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from red_hands import draw_photo, red_segmenter
+from red_network import red_labeller
 from stub_stages import BACKGROUND, SKIN, StubLandmarker, StubModel, assert_same, disc, found, iou
 
 from handseg.errors import ImageError
 from handseg.landmarks import HandLandmarks
 from handseg.landmarks.anatomy import WRIST_END, hand_size
-from handseg.pipeline.run import ENCODER_BATCH
+from handseg.pipeline.predict import ENCODER_BATCH
+from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.prompts import PromptRecipe
 from handseg.segmenter import HandSegmenter
 
@@ -271,7 +275,7 @@ class TestClosing:
     def test_with_block_closes_its_own_landmarker(self) -> None:
         landmarker = StubLandmarker({})
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("handseg.segmenter.HandLandmarker", lambda: landmarker)
+            patch.setattr("handseg.segmenter.HandLandmarker", lambda finder: landmarker)
             with HandSegmenter(StubModel()) as segmenter:
                 assert segmenter.landmarker is landmarker
                 assert landmarker.closed == 0
@@ -308,3 +312,25 @@ class TestClosing:
         monkeypatch.setattr(HandSegmenter, "landmarker", property(fail))
         photo, _ = disc(100, 100, (50, 50), 20)
         assert len(HandSegmenter(StubModel()).segment(photo, boxes=[30, 30, 70, 70])) == 1
+
+
+class TestResolution:
+    """How large the photo is in inches, as its file says."""
+
+    def test_is_that_of_the_upright_file(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        path = tmp_path / "photo.jpg"
+        pixels, _ = draw_photo((80, 60, 40, 25))
+        for size in ((160, 120), (5200, 3900)):  # Hands are looked for while the latter is decoded.
+            photo = Image.fromarray(pixels).resize(size)
+            photo.save(path, dpi=(300, 150), exif=exif)
+            for source in (path, path.read_bytes(), Image.open(path)):
+                assert red_segmenter().segment(source).dpi == (150, 300)
+            (batched,) = red_segmenter().segment_batch([path])
+            assert batched.dpi == (150, 300)
+        with SemanticSegmenter(red_labeller()) as segmenter:
+            assert segmenter.segment(path).dpi == (150, 300)
+
+    def test_is_none_where_none_is_told(self) -> None:
+        assert red_segmenter().segment(draw_photo((80, 60, 40, 25))[0]).dpi is None

@@ -31,7 +31,8 @@ class TestRealFamilies:
     """Tiny random models: nothing to see, but every shape and path is the real one."""
 
     @pytest.fixture(scope="class")
-    def photo(self) -> np.ndarray:
+    @staticmethod
+    def photo() -> np.ndarray:
         noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
         return cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC)
 

@@ -10,7 +10,7 @@ from stub_stages import BACKGROUND, SKIN, StubLandmarker, StubModel, box_around,
 from handseg.errors import ImageError
 from handseg.landmarks.anatomy import WRIST_END, draw_skeleton, hand_size
 from handseg.models.region import Region
-from handseg.pipeline.run import batch_prompts
+from handseg.pipeline.predict import batch_prompts
 from handseg.prompts import IGNORED, POSITIVE, PromptRecipe
 from handseg.segmenter import HandSegmenter
 
@@ -19,8 +19,9 @@ class TestOwnPrompts:
     CENTRE, RADIUS = (210.0, 140.0), 55.0
 
     @pytest.fixture(scope="class")
-    def scene(self) -> tuple[np.ndarray, np.ndarray]:
-        return disc(300, 400, self.CENTRE, self.RADIUS)
+    @staticmethod
+    def scene() -> tuple[np.ndarray, np.ndarray]:
+        return disc(300, 400, TestOwnPrompts.CENTRE, TestOwnPrompts.RADIUS)
 
     def test_box(self, scene: tuple[np.ndarray, np.ndarray]) -> None:
         photo, mask = scene

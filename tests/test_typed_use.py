@@ -1,0 +1,69 @@
+"""What a type checker says about programs that use handseg."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mypy import api
+
+ROOT = Path(__file__).parents[1]
+
+GOOD = """
+import numpy as np
+import handseg
+
+def cut(path: str, boxes: np.ndarray) -> handseg.HandSegmentation:
+    options: handseg.SegmentOptions = {"max_hands": 2, "holes": "fill"}
+    segmenter: handseg.Segmenter = handseg.load_segmenter("runs/mine", device="cpu")
+    with segmenter:
+        segmenter.segment_batch([path], forearm=True)
+        segmenter.segment(path, boxes=boxes, points=[[[1, 2]]], labels=((1,),))
+        segmenter.embed(path).segment(landmarks=np.zeros((21, 2)))
+    hands: handseg.Segmenter = handseg.HandSegmenter.from_pretrained()
+    whole: handseg.Segmenter = handseg.SemanticSegmenter.from_pretrained("runs/unet")
+    for one in (hands, whole):
+        one.segment(path, **options)
+    return handseg.segment(path, **options)
+"""
+
+BAD = """
+import handseg
+
+handseg.segment("a.jpg", hole="fill")
+handseg.segment("a.jpg", holes="all")
+handseg.segment("a.jpg", max_hands="2")
+handseg.HandSegmenter.from_pretrained().segment_batch(["a.jpg"], boxes=[0, 0, 1, 1])
+handseg.segment("a.jpg").cutouts()
+"""
+
+
+def check(source: str, folder: Path) -> list[str]:
+    """The errors that mypy has about `source`, without their places."""
+    file = folder / "example.py"
+    file.write_text(source)
+    config = ["--config-file", str(ROOT / "pyproject.toml"), "--strict"]
+    cache = ["--cache-dir", str(folder / "cache")]
+    output, problems, _ = api.run([*config, *cache, str(file)])
+    assert not problems
+    # What it may have to say about handseg itself is not asked here.
+    return [line for line in output.splitlines() if f"{file.name}:" in line and ": error:" in line]
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_options_and_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    assert check(GOOD, tmp_path) == []
+    errors = check(BAD, tmp_path)
+    expected = [
+        'Unexpected keyword argument "hole"',
+        'Argument "holes" to "segment" has incompatible type',
+        'Argument "max_hands" to "segment" has incompatible type',
+        'Unexpected keyword argument "boxes"',
+        '"HandSegmentation" has no attribute "cutouts"',
+    ]
+    assert len(errors) == len(expected), errors
+    for error, message in zip(errors, expected, strict=True):
+        assert message in error
