@@ -13,7 +13,15 @@ from handseg.cli.json_file import JsonFile
 from handseg.cli.outputs import InputPhoto
 from handseg.io.files import save_image
 from handseg.measure import HandMeasurement, RingFit, Scale, measure_hand
-from handseg.measure.report import COLUMNS, HEADS, cells, finger_row, hand_dict, write_csv
+from handseg.measure.report import (
+    COLUMNS,
+    HEADS,
+    cells,
+    finger_row,
+    hand_dict,
+    scale_text,
+    write_csv,
+)
 from handseg.results import HandSegmentation
 from handseg.runtime.files import write_atomic
 from handseg.runtime.terminal import results
@@ -74,8 +82,7 @@ class Measuring:
 
 
 def _table(photo: InputPhoto, measured: HandMeasurement, fingers: list[dict[str, Any]]) -> str:
-    tilt = f", {measured.tilt:.0f} degrees aslant" if measured.tilt else ""
-    lines = [f"{photo.path}: {measured.mm_per_px:.4g} mm a pixel{tilt}", _line(HEADS)]
+    lines = [f"{photo.path}: {scale_text(measured)}", _line(HEADS)]
     for row in fingers:
         refused = f"  {row['finger']:<8}{row['reason']}"
         lines.append(refused if row["reason"] else _line(cells(row)))

@@ -104,6 +104,12 @@ def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
     writer.writerows(rows)
 
 
+def scale_text(measured: HandMeasurement) -> str:
+    """The scale, and how far aslant the camera looked, in words."""
+    tilt = f", {measured.tilt:.0f} degrees aslant" if measured.tilt else ""
+    return f"{measured.mm_per_px:.4g} mm a pixel{tilt}"
+
+
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A `finger_row` of a finger that was measured in mm as text, under `HEADS`."""
     return (
