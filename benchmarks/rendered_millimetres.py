@@ -109,7 +109,7 @@ def main() -> None:
                 if coin is None or index is None:
                     continue
                 try:
-                    measured = measure_hand(photo, index, coin=coin)
+                    measured = measure_hand(photo, index, scale=coin)
                 except MeasurementError:
                     continue
                 counts["coins found"] += 1

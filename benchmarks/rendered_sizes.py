@@ -56,13 +56,13 @@ def measure(
     index = same_hand(result, truth)
     if index is None:
         raise MeasurementError("the hand is not found")
-    scale = {"card": True} if kind == "card" else {"coin": record["notes"]["coin_mm"]}
-    measured = measure_hand(result, index, **scale)
+    scale = "card" if kind == "card" else record["notes"]["coin_mm"]
+    measured = measure_hand(result, index, scale=scale)
     middle = measured.coins[0].centre if measured.coins else measured.card.corners.mean(0)
     things = load_image(folder / "object_masks" / f"{record['id']}.png")[..., 0]
     x, y = np.rint(middle).astype(int)
     if overlays is not None:
-        picture = measured.overlay(result.overlay())
+        picture = measured.overlay()
         picture.save(overlays / f"{folder.name}_{record['id']}.png")
     return measured, bool(things[y, x])
 

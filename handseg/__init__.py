@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from handseg.io.images import load_image
     from handseg.landmarks import HandLandmarker, HandLandmarks
+    from handseg.measure import FingerMeasurement, HandMeasurement, measure_hand
     from handseg.models import MaskModel, load_mask_model
     from handseg.pipeline.embedded import EmbeddedPhoto
     from handseg.pipeline.interface import Segmenter
@@ -43,9 +44,11 @@ for _variable in ("HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"):
 _HOMES = {
     "BatchOptions": "handseg.pipeline.options",
     "EmbeddedPhoto": "handseg.pipeline.embedded",
+    "FingerMeasurement": "handseg.measure",
     "Hand": "handseg.results",
     "HandLandmarker": "handseg.landmarks",
     "HandLandmarks": "handseg.landmarks",
+    "HandMeasurement": "handseg.measure",
     "HandSegmentation": "handseg.results",
     "HandSegmenter": "handseg.segmenter",
     "HandsegError": "handseg.errors",
@@ -62,6 +65,7 @@ _HOMES = {
     "load_image": "handseg.io.images",
     "load_mask_model": "handseg.models",
     "load_segmenter": "handseg.api",
+    "measure_hand": "handseg.measure",
     "segment": "handseg.api",
 }
 
@@ -82,6 +86,9 @@ __all__ = [  # noqa: RUF022 - the main entry first
     "MaskModel",
     "load_mask_model",
     "load_image",
+    "measure_hand",
+    "HandMeasurement",
+    "FingerMeasurement",
     "HandsegError",
     "ImageError",
     "MeasurementError",

@@ -15,6 +15,7 @@ from handseg.io.images import ImageSource, read_image
 from handseg.io.preview import load_with_preview
 from handseg.landmarks import HandFinder, HandLandmarker
 from handseg.landmarks.views import VIEW_SIDE
+from handseg.measure import HandMeasurement, Scale, measure_hand
 from handseg.models import Backend, MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.bundled import LITE, home
@@ -241,6 +242,38 @@ class HandSegmenter:
             self.embed(image) if given_prompts(options) else self._look(image, options["finder"])
         )
         return photo.segment(**options)
+
+    def measure(
+        self,
+        image: ImageSource,
+        index: int | None = None,
+        *,
+        scale: Scale | None = None,
+        mm_per_px: float | None = None,
+        **options: Unpack[SegmentOptions],
+    ) -> HandMeasurement:
+        """Measure the fingers of one hand in a photo: `segment`, then `handseg.measure_hand`.
+
+        Args:
+            image: as `segment` takes it.
+            index: of the hand, in the order of `segment`; None for the only one, or the one that a
+                coin lies on.
+            scale: what lies on the palm or beside the hand: a coin by name ("2 euro") or diameter
+                in mm, two coins, or "card".
+            mm_per_px: the scale at the fingers, in place of `scale`. With neither, all is in px
+                alone.
+            **options: see `SegmentOptions`.
+
+        Returns:
+            Five fingers from the thumb on. One that cannot be measured says why.
+
+        Raises:
+            MeasurementError: if there is no such hand, it has no landmarks, or no coin or card is
+                found, or it is seen too much aslant.
+            ImageError, ValueError, ModelError, TypeError: as `segment` and `measure_hand` do.
+        """
+        result = self.segment(image, **options)
+        return measure_hand(result, index, scale=scale, mm_per_px=mm_per_px)
 
     def embed(self, image: ImageSource) -> EmbeddedPhoto:
         """Take a photo in for any number of prompts, where `segment` is for one set of them.

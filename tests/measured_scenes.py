@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from handseg.io.images import load_image
 from handseg.measure import FINGERS
 from handseg.results import Hand, HandSegmentation
 
@@ -105,6 +107,17 @@ def draw_hand(
         landmarks=(seen[:, :2] + generator.normal(0, 0.0017 * side, (21, 2))).astype(np.float32),
     )  # fmt: skip
     return HandSegmentation(photo, (hand,))
+
+
+def palm_with_coin() -> np.ndarray:
+    """A rendered open hand, (640, 640, 3) uint8 RGB, and a coin of 83 px drawn on its palm."""
+    photo = load_image(Path(__file__).parent / "data" / "exact" / "images" / "palm_04_0.jpg")
+    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+    seen = photo.astype(np.float32)
+    for radius, colour in ((41.5, (176, 178, 182)), (30.0, (196, 168, 96))):
+        rim = np.array([401.0, 314.0]) + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+        seen = _lay(seen, colour, _cover(rim, len(photo)))
+    return seen.round().astype(np.uint8)
 
 
 def _cover(polygon: np.ndarray, side: int) -> np.ndarray:

@@ -20,6 +20,10 @@ def cut(path: str, boxes: np.ndarray) -> handseg.HandSegmentation:
         segmenter.segment_batch([path], forearm=True)
         segmenter.segment(path, boxes=boxes, points=[[[1, 2]]], labels=((1,),))
         segmenter.embed(path).segment(landmarks=np.zeros((21, 2)))
+    measured: handseg.HandMeasurement = handseg.HandSegmenter.from_pretrained().measure(
+        path, scale=["2 euro", 24.25], max_hands=1
+    )
+    measured["ring"].width_range
     hands: handseg.Segmenter = handseg.HandSegmenter.from_pretrained()
     whole: handseg.Segmenter = handseg.SemanticSegmenter.from_pretrained("runs/unet")
     for one in (hands, whole):

@@ -29,6 +29,7 @@ PAGES = (
     "notebooks/02_prompts.ipynb",
     "notebooks/03_finetune.ipynb",
     "notebooks/04_evaluate.ipynb",
+    "notebooks/05_measure.ipynb",
     "prompts/README.md",
 )
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\((?!https?:|mailto:|#)([^()\s#]+)(#[^()\s]*)?\)")

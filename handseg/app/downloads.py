@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from handseg.io.files import encode_image
+from handseg.measure.report import write_csv
 from handseg.results import Edge, HandSegmentation
 
 Background = str | np.ndarray | None
@@ -34,6 +35,13 @@ def numbers(name: str, result: HandSegmentation) -> dict[str, Any]:
 def to_json(rows: Iterable[dict[str, Any]]) -> bytes:
     lines = ",\n".join(json.dumps(row) for row in rows)
     return f"[\n{lines}\n]\n".encode()
+
+
+def sizes(name: str, rows: Iterable[dict[str, Any]]) -> bytes:
+    """A table of a photo's fingers, as `handseg measure --csv` writes it."""
+    out = io.StringIO(newline="")
+    write_csv(({"file": name, **row} for row in rows), out)
+    return out.getvalue().encode()
 
 
 def to_zip(

@@ -98,6 +98,11 @@ def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -
             lambda: downloads.to_json([downloads.numbers(photo.name, result)]),
         ),
     ]
+    offer(key, files)
+
+
+def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> None:
+    """Buttons for files of a photo: label, name of the file, and what makes it."""
     with st.container(horizontal=True):
         for label, name, make in files:
             st.download_button(
@@ -135,7 +140,7 @@ def show_correction(workspace: Workspace, key: str, photo: Photo, options: Optio
     opened = not entries or bool(photo.history)
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
         result = workspace.segment(photo, options.model, options.max_hands)
-        picture = views.to_click_on(_marked(result, entries))
+        picture = views.at_a_glance(_marked(result, entries))
         left, right = st.columns([3, 1])
         with right:
             tool = st.radio("A click sets a", [ON, OFF, BOX], key=f"tool-{key}") or ON

@@ -13,8 +13,8 @@ from PIL import Image
 SIDE = 1280
 """px: the longer side of what the page shows; downloads have the photo's own size."""
 
-CLICKED = (1000, 640)
-"""px: width and height that a picture to click on may have."""
+GLANCE = (1000, 640)
+"""px: width and height that a picture which is to be seen at once may have."""
 
 _SQUARE = 16  # px, of the checkerboard.
 
@@ -25,10 +25,10 @@ def small(picture: Image.Image | np.ndarray) -> Image.Image:
     return _scaled(image, min(1.0, SIDE / max(image.size)))
 
 
-def to_click_on(picture: Image.Image) -> Image.Image:
+def at_a_glance(picture: Image.Image) -> Image.Image:
     """`picture` as large as it can be seen at once, whatever its size."""
     return _scaled(
-        picture, min(wide / side for wide, side in zip(CLICKED, picture.size, strict=True))
+        picture, min(wide / side for wide, side in zip(GLANCE, picture.size, strict=True))
     )
 
 

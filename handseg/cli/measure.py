@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -156,13 +156,10 @@ def measure(
             fail('give --scale ("2 euro", "23.25mm", "card") or --mm-per-px, one of them')
         if mm_per_px is not None and not 0 < mm_per_px < float("inf"):
             fail(f"--mm-per-px must be a positive number, got {mm_per_px}")
-        how: dict[str, Any] = {"mm_per_px": mm_per_px}
-        if scale:
-            try:
-                wanted = parse_scale(scale)
-            except ValueError as error:
-                fail(f"--scale {reason(error)}")
-            how = {"card": True} if wanted == "card" else {"coin": wanted}
+        try:
+            wanted = parse_scale(scale) if scale else None
+        except ValueError as error:
+            fail(f"--scale {reason(error)}")
         relation = RingFit()
         if calibrate is not None:
             try:
@@ -185,7 +182,7 @@ def measure(
                 Measuring.check_csv(csv_file)
         except (ValueError, OSError) as error:
             fail(reason(error))
-        measuring = Measuring(how, relation, fit.value, overlay)
+        measuring = Measuring(wanted, mm_per_px, relation, fit.value, overlay)
         run = Run(Rank(), skipped=0)
         try:
             with ready(load_segmenter(model, adapter, recipe, device), 1) as segmenters:

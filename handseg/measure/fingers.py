@@ -69,6 +69,7 @@ class HandMeasurement:
     """The fingers of a hand, from the thumb on.
 
     Attributes:
+        result: the photo and the hands that were cut out of it.
         fingers: five of them.
         mm_per_px: the scale of the coin or card, NaN if there is none.
         coins: what it came from, none if it was given; likewise `card`.
@@ -76,6 +77,7 @@ class HandMeasurement:
         tilt: degrees between the plane of coin or card and the photo's.
     """
 
+    result: HandSegmentation
     fingers: tuple[FingerMeasurement, ...]
     mm_per_px: float = np.nan
     coins: tuple[Coin, ...] = ()
@@ -88,11 +90,11 @@ class HandMeasurement:
     def __getitem__(self, name: str) -> FingerMeasurement:
         return self.fingers[list(FINGERS).index(name)]
 
-    def overlay(self, picture: Image.Image) -> Image.Image:
-        """A copy of `picture`, the photo or its overlay, with what was measured drawn on it."""
-        result = picture.convert("RGB")
+    def overlay(self) -> Image.Image:
+        """The overlay of `result`, RGB, with what was measured drawn on it."""
+        picture = self.result.overlay()
         width = max(1, round((picture.width * picture.height) ** 0.5 / 350))
-        pen, font = ImageDraw.Draw(result), ImageFont.load_default(max(10, 7 * width))
+        pen, font = ImageDraw.Draw(picture), ImageFont.load_default(max(10, 7 * width))
         outlines = [coin.outline() for coin in self.coins]
         if self.card is not None:
             outlines.append(self.card.corners)
@@ -109,16 +111,15 @@ class HandMeasurement:
             text = f"{finger.width_mm:.1f} mm" if known else f"{finger.width_px:.1f} px"
             place = tuple(finger.width_line.max(0).tolist())
             pen.text(place, text, (255, 255, 255), font, stroke_width=width, stroke_fill=(0, 0, 0))
-        return result
+        return picture
 
 
 def measure_hand(
     result: HandSegmentation,
     index: int | None = None,
     *,
+    scale: Scale | None = None,
     mm_per_px: float | None = None,
-    coin: Scale | None = None,
-    card: bool = False,
 ) -> HandMeasurement:
     """Measure the fingers of one hand.
 
@@ -132,31 +133,29 @@ def measure_hand(
     Args:
         result: with landmarks.
         index: of the hand in `result`; None for the only one, or the one that a coin lies on.
-        mm_per_px: the scale at the fingers, if it is known.
-        coin: by name ("2 euro", see `coins`) or diameter in mm, or two of them, which are checked
-            against each other.
-        card: whether a bank or identity card lies there.
+        scale: a coin by name ("2 euro", see `coins`) or diameter in mm, two of them, which are
+            checked against each other, or "card" for a bank or identity card.
+        mm_per_px: the scale at the fingers, in place of `scale`. With neither, all is in px alone.
 
     Raises:
-        ValueError: if several scales are given, or one is not a positive number or a known name.
+        ValueError: if `scale` is not known, `mm_per_px` is no positive number, or both are given.
         MeasurementError: if there is no such hand, it has no landmarks, or no coin or card is
             found, or it is seen too much aslant.
     """
-    if (mm_per_px is not None) + (coin is not None) + bool(card) > 1:
-        raise ValueError("give mm_per_px, coin or card, not both")
+    if scale is not None and mm_per_px is not None:
+        raise ValueError(f"give scale or mm_per_px, not both: got {scale!r} and {mm_per_px}")
     if mm_per_px is not None and not (np.isfinite(mm_per_px) and mm_per_px > 0):
         raise ValueError(f"mm_per_px must be a positive number, got {mm_per_px}")
-    scale = "card" if card else coin
     if index is not None:
-        return _on(result.image, _hand(result, index), mm_per_px, scale)
+        return _on(result, _hand(result, index), mm_per_px, scale)
     # A hand that was found without landmarks cannot be meant.
     hands = [hand for hand in result.hands if hand.landmarks is not None]
     if len(hands) < 2:
-        return _on(result.image, hands[0] if hands else _hand(result, 0), mm_per_px, scale)
+        return _on(result, hands[0] if hands else _hand(result, 0), mm_per_px, scale)
     measured = []
     for hand in hands if scale is not None else []:
         try:
-            found = _on(result.image, hand, None, scale)
+            found = _on(result, hand, None, scale)
         except MeasurementError:
             continue
         if found.coins and found.coins[0].on_hand:
@@ -177,21 +176,23 @@ def _hand(result: HandSegmentation, index: int) -> Hand:
 
 
 def _on(
-    image: np.ndarray, hand: Hand, mm_per_px: float | None, scale: Scale | None
+    result: HandSegmentation, hand: Hand, mm_per_px: float | None, scale: Scale | None
 ) -> HandMeasurement:
     if hand.landmarks is None:
         raise MeasurementError("the hand has no landmarks, which say where the fingers are")
-    plane = None if scale is None else find_plane(image, hand, scale)
+    plane = None if scale is None else find_plane(result.image, hand, scale)
     if mm_per_px is not None:
         plane = known_plane(mm_per_px)
     landmarks = hand.landmarks.astype(float)
-    fingers = tuple(_measure(image, hand, landmarks, name, plane) for name in FINGERS)
+    fingers = tuple(_measure(result.image, hand, landmarks, name, plane) for name in FINGERS)
     if plane is None:
-        return HandMeasurement(fingers)
+        return HandMeasurement(result, fingers)
     place = plane.coins[0].centre if plane.coins else landmarks.mean(0)
     if plane.card is not None:
         place = plane.card.corners.mean(0)
-    return HandMeasurement(fingers, plane.mm_per_px(place), plane.coins, plane.card, plane.tilt)
+    return HandMeasurement(
+        result, fingers, plane.mm_per_px(place), plane.coins, plane.card, plane.tilt
+    )
 
 
 def _measure(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 from handseg.measure.fingers import FingerMeasurement, HandMeasurement
 from handseg.measure.ring_sizes import RingFit, ring_size
@@ -17,6 +19,12 @@ FINGER_KEYS = (
     *(f"ring_{name}" for name in _SYSTEMS), "reason",
 )  # fmt: skip
 """Keys of `finger_row`."""
+
+COLUMNS = ("file", *FINGER_KEYS)
+"""Of the table that `write_csv` writes."""
+
+HEADS = ("finger", "width mm", "joint mm", "length mm", "ring mm", "EU", "US", "UK", "Japan")
+"""Of the table that `cells` fills."""
 
 
 def finger_row(
@@ -82,3 +90,44 @@ def hand_dict(
         "card": None if measured.card is None else measured.card.corners.round(2).tolist(),
         "fingers": [finger_row(finger, relation, fit) for finger in measured],
     }
+
+
+def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
+    """Write a table with a line a finger to a file that was opened with `newline=""`.
+
+    Args:
+        rows: of `finger_row`, each with the photo's name as "file".
+        out: where to.
+    """
+    writer = csv.DictWriter(out, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def scale_text(measured: HandMeasurement) -> str:
+    """The scale, and how far aslant the camera looked, in words."""
+    tilt = f", {measured.tilt:.0f} degrees aslant" if measured.tilt else ""
+    return f"{measured.mm_per_px:.4g} mm a pixel{tilt}"
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A `finger_row` of a finger that was measured in mm as text, under `HEADS`."""
+    return (
+        row["finger"],
+        _value(row, "width"),
+        _value(row, "joint"),
+        f"{row['length_mm']:.0f}",
+        _value(row, "ring", "ring_diameter_mm"),
+        *(_text(row[f"ring_{name}"]) for name in ("eu", "us", "uk", "japan")),
+    )
+
+
+def _value(row: dict[str, Any], what: str, key: str = "") -> str:
+    value = row[key or f"{what}_mm"]
+    if value is None:
+        return "-"
+    return f"{value:.1f} ({row[f'{what}_low_mm']:.1f}-{row[f'{what}_high_mm']:.1f})"
+
+
+def _text(value: float | str | None) -> str:
+    return "-" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)

@@ -20,7 +20,8 @@ CARD: Literal["card"] = "card"
 Scale: TypeAlias = str | float | Sequence[str | float]
 """A coin by name ("2 euro") or diameter in mm (25.75 or "25.75 mm"), "card", or two coins."""
 
-_DIAMETERS = (10.0, 60.0)  # mm: coins, and rings that lie beside the hand.
+DIAMETERS = (10.0, 60.0)
+"""mm, the least and greatest: coins, and rings that lie beside the hand."""
 
 
 @cache
@@ -64,8 +65,8 @@ def _parse(scale: str | float) -> float | Literal["card"]:
         if not (number := re.fullmatch(r"(\d+(?:[.,]\d*)?)\s*mm", text)):
             raise ValueError(f"{scale!r} is no coin that is known{_nearest(text)}")
         scale = float(number[1].replace(",", "."))
-    if not (np.isfinite(scale) and _DIAMETERS[0] <= scale <= _DIAMETERS[1]):
-        low, high = _DIAMETERS
+    if not (np.isfinite(scale) and DIAMETERS[0] <= scale <= DIAMETERS[1]):
+        low, high = DIAMETERS
         raise ValueError(f"a coin's diameter must be {low:.0f} to {high:.0f} mm, got {scale}")
     return float(scale)
 

@@ -11,8 +11,7 @@ from typing import TypeAlias, TypeVar
 from handseg.errors import ImageError
 from handseg.io.decode import open_image
 from handseg.io.files import encode_image
-from handseg.measure import measure_hand
-from handseg.measure.report import hand_dict
+from handseg.measure import hand_dict, measure_hand
 from handseg.pipeline.interface import Segmenter
 from handseg.results import HandSegmentation
 from handseg.results.overlay import parse_color

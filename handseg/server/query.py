@@ -205,5 +205,4 @@ class NumbersQuery(Query):
         """The scale as `measure_hand` takes it; None if none was given."""
         if not self.scale:
             return None if self.mm_per_px is None else {"mm_per_px": self.mm_per_px}
-        wanted = parse_scale(self.scale)
-        return {"card": True} if wanted == "card" else {"coin": wanted}
+        return {"scale": self.scale}

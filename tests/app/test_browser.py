@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+from measured_scenes import palm_with_coin
 from PIL import Image
 
 from handseg.evaluation.metrics import compare_masks
@@ -106,6 +107,24 @@ def near(page: Page, caption: str, colour: tuple[int, int, int]) -> np.ndarray:
     return np.abs(np.asarray(shown.convert("RGB")).astype(int) - colour).max(axis=2) < 60
 
 
+def box_of(page: Page, element: Locator) -> dict[str, float]:
+    """The element on the screen, once it no longer moves.
+
+    Pictures above it that are loaded, and frames that grow, move it for a while.
+    """
+    deadline, still, last = time.monotonic() + 30, 0, None
+    while still < 3:
+        assert time.monotonic() < deadline, f"the element does not come to rest: {last}"
+        rest(page)  # another tool brings another frame
+        element.scroll_into_view_if_needed()
+        box = element.bounding_box()
+        still = still + 1 if box is not None and box == last else 0
+        last = box
+        page.wait_for_timeout(100)
+    assert last is not None
+    return dict(last)
+
+
 class Canvas:
     """The picture to click on; places are px of a photo of 640 x 480."""
 
@@ -114,21 +133,8 @@ class Canvas:
         self.image = page.frame_locator("iframe").locator("img")
 
     def box(self) -> dict[str, float]:
-        """The picture on the screen, once it no longer moves.
-
-        Pictures above it that are loaded, and its own frame that grows, move it for a while.
-        """
-        deadline, still, last = time.monotonic() + 30, 0, None
-        while still < 3:
-            assert time.monotonic() < deadline, f"the canvas does not come to rest: {last}"
-            rest(self.page)  # another tool brings another frame
-            self.image.scroll_into_view_if_needed()
-            box = self.image.bounding_box()
-            still = still + 1 if box is not None and box == last else 0
-            last = box
-            self.page.wait_for_timeout(100)
-        assert last is not None
-        return dict(last)
+        """The picture on the screen."""
+        return box_of(self.page, self.image)
 
     def spot(self, x: float, y: float) -> tuple[float, float]:
         """Where that is on the screen."""
@@ -263,6 +269,39 @@ def test_a_true_mask(
     )
     error = page.get_by_test_id("stAlert").filter(has_text="other.png")
     assert "264 x 480 px, the photo 640 x 480" in error.inner_text()
+
+
+# Measures
+
+
+def test_fingers_are_measured_by_a_coin(visit: Visit) -> None:
+    page = visit(width=390)
+    stream = io.BytesIO()
+    Image.fromarray(palm_with_coin()).save(stream, "PNG")
+    upload(page, {"name": "palm.png", "mimeType": "image/png", "buffer": stream.getvalue()})
+    unfold(page, "Measure fingers")
+    coin = page.get_by_role("combobox", name="Coin")
+    box_of(page, coin)  # A list that is open closes when its field moves.
+    coin.fill("2 euro")
+    page.get_by_role("option", name="2 euro").click()
+    shown = picture(page, "where a ring sits")
+    shown.wait_for()
+    rest(page)
+    for element in (page.get_by_test_id("stMain"), page.get_by_test_id("stDataFrame"), shown):
+        box = element.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+
+    name, data = download(page, "Sizes (CSV)")
+    assert name == "palm_sizes.csv"
+    assert data.decode().splitlines()[4].startswith("palm.png,ring,18.")
+    name, data = download(page, "Sizes (JSON)")
+    assert name == "palm_sizes.json"
+    (row,) = json.loads(data)
+    assert row["coins"][0]["diameter_px"] == pytest.approx(83, abs=0.8)
+    measured = pixels(page, "Measured (JPEG)").astype(int)
+    assert measured.shape == (640, 640, 3)
+    assert (np.abs(measured - (255, 0, 255)).max(axis=2) < 60).sum() > 300
 
 
 # Corrections

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from driven_page import PAGE, File, as_file, downloads, run, texts
 from PIL import Image
 from red_hands import draw_photo, red_segmenter
 from red_network import red_labeller
 from streamlit.testing.v1 import AppTest
 
-import handseg.app
 from handseg.app.launch import PageSettings
 from handseg.errors import ModelError
 from handseg.pipeline.interface import Segmenter
 from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.segmenter import HandSegmenter
 
-PAGE = Path(handseg.app.__file__).with_name("page.py")
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
 
 Open = Callable[..., AppTest]
-
-
-File = tuple[str, bytes, str]
-
-
-def as_file(picture: Image.Image, name: str = "picture.png") -> File:
-    """As `AppTest` uploads it."""
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return name, stream.getvalue(), "image/png"
 
 
 def png(*ellipses: tuple[int, int, int, int], name: str = "photo.png") -> File:
@@ -89,19 +77,6 @@ def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iter
     st.cache_resource.clear()
     yield opened
     st.cache_resource.clear()
-
-
-def run(page: AppTest) -> None:
-    page.run()
-    assert not page.exception
-
-
-def texts(elements: Any) -> str:
-    return "\n".join(element.value for element in elements)
-
-
-def downloads(page: AppTest) -> list[str]:
-    return [button.label for button in page.get("download_button")]
 
 
 FILES = ["Cut-out (PNG)", "Mask (PNG)", "Overlay (JPEG)", "Numbers (JSON)"]

@@ -143,9 +143,9 @@ class TestWidths:
 
     def test_are_drawn(self, landmarks: np.ndarray) -> None:
         result = paint(landmarks, (430, 720, 40.0))
-        measured = measure_hand(result, coin="1 euro")
+        measured = measure_hand(result, scale="1 euro")
         before = np.asarray(result.overlay())
-        after = np.asarray(measured.overlay(result.overlay()))
+        after = np.asarray(measured.overlay())
         assert (after == (255, 0, 255)).all(-1).sum() > 200
         assert after.shape == before.shape
 
@@ -158,13 +158,13 @@ class TestCoin:
         np.testing.assert_allclose(coin.centre, [432.3, 700.6], atol=0.5)
         assert coin.diameter == pytest.approx(2 * radius, rel=0.005)
         assert coin.ratio > 0.99
-        measured = measure_hand(result, coin="2 euro")
+        measured = measure_hand(result, scale="2 euro")
         scale = coins()["2 euro"] / (2 * radius)
         assert measured.mm_per_px == pytest.approx(scale, rel=0.005)
         # Fingers are farther off than a coin on the palm, by some percent of the camera's distance.
         raised = 1 + 14 / (max(SHAPE) * scale)
         assert measured["ring"].width_mm == pytest.approx(WIDTHS["ring"] * scale * raised, rel=0.01)
-        assert measure_hand(result, coin=25.75).mm_per_px == measured.mm_per_px
+        assert measure_hand(result, scale=25.75).mm_per_px == measured.mm_per_px
 
     def test_ends_at_the_outer_edge_of_its_rim(self, landmarks: np.ndarray) -> None:
         result = paint(landmarks, (432.3, 700.6, 58.7))
@@ -175,19 +175,19 @@ class TestCoin:
 
     def test_refuses_a_hand_without_one(self, landmarks: np.ndarray) -> None:
         with pytest.raises(MeasurementError, match="no coin"):
-            measure_hand(paint(landmarks), coin="1 euro")
+            measure_hand(paint(landmarks), scale="1 euro")
 
     def test_refuses_one_that_is_seen_aslant(self, landmarks: np.ndarray) -> None:
         result = paint(landmarks)
         photo = result.image.copy()
         cv2.ellipse(photo, (430, 700), (50, 41), 20, 0, 360, (150, 140, 110), -1, cv2.LINE_AA)
         with pytest.raises(MeasurementError, match="aslant"):
-            measure_hand(HandSegmentation(photo, result.hands), coin="1 euro")
+            measure_hand(HandSegmentation(photo, result.hands), scale="1 euro")
 
     @pytest.mark.parametrize("coin", ["3 euro", -1.0, float("nan")])
     def test_says_what_a_coin_may_be(self, landmarks: np.ndarray, coin: str | float) -> None:
         with pytest.raises(ValueError, match="coin"):
-            measure_hand(paint(landmarks), coin=coin)
+            measure_hand(paint(landmarks), scale=coin)
 
 
 def test_says_what_is_missing(landmarks: np.ndarray) -> None:
@@ -195,7 +195,7 @@ def test_says_what_is_missing(landmarks: np.ndarray) -> None:
     with pytest.raises(MeasurementError, match="there is no hand 1"):
         measure_hand(result, 1)
     with pytest.raises(ValueError, match="not both"):
-        measure_hand(result, mm_per_px=1, coin="1 euro")
+        measure_hand(result, mm_per_px=1, scale="1 euro")
     with pytest.raises(ValueError, match="mm_per_px"):
         measure_hand(result, mm_per_px=0)
     without = replace(result.hands[0], landmarks=None)

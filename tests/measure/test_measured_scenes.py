@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from measured_scenes import WIDTHS_MM, Camera, draw_hand
+from measured_scenes import WIDTHS_MM, Camera, draw_hand, palm_with_coin
 
 from handseg.errors import MeasurementError
 from handseg.measure import FINGERS, find_card, find_coin, measure_hand
 from handseg.results import HandSegmentation
+from handseg.segmenter import HandSegmenter
 
 NAMES = ("index", "middle", "ring", "little")
 PALM = (10.0, -5.0, 25.75)
@@ -36,7 +37,7 @@ class TestIntervals:
                 noise=float(generator.uniform(1, 8)), blur=float(generator.uniform(0.5, 2)),
                 seed=seed,
             )  # fmt: skip
-            for finger in measure_hand(scene, coin="2 euro"):
+            for finger in measure_hand(scene, scale="2 euro"):
                 if not finger.reason:
                     low, high = finger.width_range
                     inside.append(low <= WIDTHS_MM[finger.name] <= high)
@@ -45,7 +46,7 @@ class TestIntervals:
 
     def test_are_narrower_when_the_scale_is_known(self) -> None:
         scene = draw_hand(Camera(), (PALM,))
-        by_coin = measure_hand(scene, coin="2 euro")["ring"].width_range
+        by_coin = measure_hand(scene, scale="2 euro")["ring"].width_range
         known = measure_hand(scene, mm_per_px=370 / 900)["ring"].width_range
         assert known[0] <= WIDTHS_MM["ring"] <= known[1]
         assert known[1] - known[0] < 0.7 * (by_coin[1] - by_coin[0])
@@ -63,7 +64,7 @@ class TestCoins:
     @pytest.mark.parametrize("turn", [0.0, 70.0])
     def test_give_widths_from_an_angle(self, tilt: float, turn: float) -> None:
         camera = Camera(tilt=tilt, turn=turn)
-        measured = measure_hand(draw_hand(camera, (PALM,)), coin="2 euro")
+        measured = measure_hand(draw_hand(camera, (PALM,)), scale="2 euro")
         assert measured.tilt == pytest.approx(tilt, abs=6 if tilt < 5 else 4)
         # Which side of a tilted hand is nearer a coin does not tell: 7 cm off, that is
         depth = 70 * np.sin(np.radians(tilt)) / camera.distance
@@ -75,7 +76,7 @@ class TestCoins:
 
     def test_straighten_lengths(self) -> None:
         straight, aslant = (
-            measure_hand(draw_hand(Camera(tilt=tilt, distance=3300, focal=9), (PALM,)), coin=25.75)
+            measure_hand(draw_hand(Camera(tilt=tilt, distance=3300, focal=9), (PALM,)), scale=25.75)
             for tilt in (0.0, 25.0)
         )
         for name in NAMES:
@@ -87,32 +88,32 @@ class TestCoins:
         scene = draw_hand(Camera(), (BESIDE,), height=-6)
         coin = find_coin(scene.image, scene.hands[0], 25.75)
         assert not coin.on_hand
-        measured = measure_hand(scene, coin="2 euro")
+        measured = measure_hand(scene, scale="2 euro")
         for name in NAMES:
             assert measured[name].width_mm == pytest.approx(WIDTHS_MM[name], rel=0.03)
 
     def test_two_are_checked_against_each_other(self) -> None:
         scene = draw_hand(Camera(), ((-2.0, -12.0, 25.75), (27.0, 8.0, 21.25)))
-        measured = measure_hand(scene, coin=["5 cent", "2 euro"])
+        measured = measure_hand(scene, scale=["5 cent", "2 euro"])
         assert len(measured.coins) == 2
         assert measured["ring"].width_mm == pytest.approx(WIDTHS_MM["ring"], rel=0.03)
         with pytest.raises(MeasurementError, match="the two coins disagree"):
-            measure_hand(scene, coin=["2 euro", "20 cent"])
+            measure_hand(scene, scale=["2 euro", "20 cent"])
         with pytest.raises(MeasurementError, match="name both"):
-            measure_hand(scene, coin="2 euro")
+            measure_hand(scene, scale="2 euro")
         with pytest.raises(MeasurementError, match="only one"):
-            measure_hand(draw_hand(Camera(), (PALM,)), coin=["2 euro", "2 euro"])
+            measure_hand(draw_hand(Camera(), (PALM,)), scale=["2 euro", "2 euro"])
 
     def test_refuses_those_that_cannot_be_measured(self) -> None:
         with pytest.raises(MeasurementError, match="aslant"):
-            measure_hand(draw_hand(Camera(tilt=35), (PALM,)), coin="2 euro")
+            measure_hand(draw_hand(Camera(tilt=35), (PALM,)), scale="2 euro")
         with pytest.raises(MeasurementError, match="no coin is seen"):
-            measure_hand(draw_hand(Camera()), coin="2 euro")
+            measure_hand(draw_hand(Camera()), scale="2 euro")
         with pytest.raises(MeasurementError, match=r"no coin is seen whole|cut by the"):
-            measure_hand(draw_hand(Camera(), ((-182.0, 20.0, 25.75),), height=-6), coin="2 euro")
+            measure_hand(draw_hand(Camera(), ((-182.0, 20.0, 25.75),), height=-6), scale="2 euro")
         small = Camera(side=190, distance=400)
         with pytest.raises(MeasurementError, match="px wide, at least 14"):
-            measure_hand(draw_hand(small, (PALM,), blur=0.5, noise=1), coin="2 euro")
+            measure_hand(draw_hand(small, (PALM,), blur=0.5, noise=1), scale="2 euro")
 
 
 class TestCard:
@@ -122,7 +123,7 @@ class TestCard:
         scene = draw_hand(camera, card=(-95.0, 30.0, 70.0), height=-6)
         card = find_card(scene.image, scene.hands[0])
         assert card.support > 0.9
-        measured = measure_hand(scene, card=True)
+        measured = measure_hand(scene, scale="card")
         assert measured.tilt == pytest.approx(tilt, abs=10)
         for name in NAMES:
             finger = measured[name]
@@ -132,7 +133,7 @@ class TestCard:
 
     def test_that_is_not_there(self) -> None:
         with pytest.raises(MeasurementError, match="no card is seen"):
-            measure_hand(draw_hand(Camera()), card=True)
+            measure_hand(draw_hand(Camera()), scale="card")
 
 
 class TestHands:
@@ -140,8 +141,8 @@ class TestHands:
         scene = draw_hand(Camera(), (PALM,))
         other = replace(scene.hands[0], landmarks=scene.hands[0].landmarks * 0.2)
         both = HandSegmentation(scene.image, (other, scene.hands[0]))
-        assert measure_hand(both, coin="2 euro")["ring"].width_mm == pytest.approx(
-            measure_hand(scene, coin="2 euro")["ring"].width_mm
+        assert measure_hand(both, scale="2 euro")["ring"].width_mm == pytest.approx(
+            measure_hand(scene, scale="2 euro")["ring"].width_mm
         )
         with pytest.raises(MeasurementError, match="2 hands are seen"):
             measure_hand(both, mm_per_px=0.4)
@@ -157,7 +158,7 @@ class TestHands:
     def test_that_is_not_there(self) -> None:
         nobody = HandSegmentation(draw_hand(Camera(side=200)).image, ())
         with pytest.raises(MeasurementError, match="no hand is found"):
-            measure_hand(nobody, coin="2 euro")
+            measure_hand(nobody, scale="2 euro")
 
     def test_out_of_focus_or_too_small(self) -> None:
         blurred = measure_hand(draw_hand(Camera(), blur=9), mm_per_px=0.41)
@@ -165,3 +166,25 @@ class TestHands:
         tiny = measure_hand(draw_hand(Camera(side=200, distance=450)), mm_per_px=2.5)
         assert "px wide, at least 12" in tiny["little"].reason
         assert list(FINGERS) == [finger.name for finger in tiny]
+
+
+class TestOneCall:
+    """`HandSegmenter.measure`, with the bundled model."""
+
+    def test_segments_and_measures(self, segmenter: HandSegmenter) -> None:
+        photo = palm_with_coin()
+        measured = segmenter.measure(photo, scale="2 euro")
+        assert [finger.reason for finger in measured] == [""] * 5
+        assert measured.mm_per_px == pytest.approx(25.75 / 83, rel=0.01)
+        np.testing.assert_array_equal(measured.result.image, photo)
+        by_hand = measure_hand(segmenter.segment(photo), scale="2 euro")
+        assert measured["ring"].width_mm == pytest.approx(by_hand["ring"].width_mm)
+        assert measured.overlay().size == (640, 640)
+
+    def test_passes_options_on(self, segmenter: HandSegmenter) -> None:
+        with pytest.raises(MeasurementError, match="no landmarks"):
+            segmenter.measure(palm_with_coin(), mm_per_px=0.3, boxes=[90, 160, 639, 620])
+        with pytest.raises(MeasurementError, match="there is no hand 1"):
+            segmenter.measure(palm_with_coin(), 1, mm_per_px=0.3)
+        with pytest.raises(TypeError, match="mm_per_pixel"):
+            segmenter.measure(palm_with_coin(), mm_per_pixel=0.3)

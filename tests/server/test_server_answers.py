@@ -17,8 +17,7 @@ from red_hands import LEFT, RIGHT, draw_photo, red_segmenter
 
 from handseg import __version__
 from handseg.io.files import encode_image
-from handseg.measure import measure_hand
-from handseg.measure.report import hand_dict
+from handseg.measure import hand_dict, measure_hand
 from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 from handseg.server import schema
@@ -177,8 +176,8 @@ class Painter:
 @pytest.mark.parametrize(
     ("params", "how"),
     [
-        ({"scale": "2 Euros"}, {"coin": "2 euro"}),
-        ({"scale": ["25.75mm"], "fit": "loose"}, {"coin": 25.75}),
+        ({"scale": "2 Euros"}, {"scale": "2 euro"}),
+        ({"scale": ["25.75mm"], "fit": "loose"}, {"scale": 25.75}),
         ({"mm_per_px": 0.2}, {"mm_per_px": 0.2}),
     ],
 )
@@ -191,7 +190,7 @@ def test_fingers_are_measured_as_by_handseg_measure(
     expected = hand_dict(measure_hand(SCENE, **how), fit=params.get("fit", "fitted"))
     assert answer.json()["measurement"] == json.loads(json.dumps(expected))
     schema.Numbers.model_validate_json(answer.content, strict=True)
-    if "coin" in how:
+    if "scale" in how:
         fingers = {one["finger"]: one for one in answer.json()["measurement"]["fingers"]}
         assert fingers["ring"]["width_mm"] == pytest.approx(WIDTHS_MM["ring"], rel=0.03)
 
