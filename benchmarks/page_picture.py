@@ -20,10 +20,10 @@ PHOTO = Path(__file__).parents[1] / "tests" / "data" / "photos" / "images" / "2_
 
 def main(output: str) -> None:
     command = [sys.executable, "-m", "handseg", "app", "--no-browser", "--port", str(PORT)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        assert server.stdout is not None
-        while "URL" not in (line := server.stdout.readline()):
+        assert server.stderr is not None
+        while "The page is at" not in (line := server.stderr.readline()):
             assert line, "the page has not started"
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
