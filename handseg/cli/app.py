@@ -85,7 +85,8 @@ def app(
         # and to let in pages from there; visitors who come by it are let in anyway.
         net_util.get_external_ip = lambda: None
         # Streamlit calls it once visitors can come, and would welcome users to Streamlit.
-        bootstrap._print_url = lambda _: say(f"The page is at {url(host, port)}. Ctrl-C ends it.")
+        ready = f"The page is at {url(host, port)}. Ctrl-C ends it."
+        bootstrap._print_url = lambda is_running_hello: say(ready)
         script = Path(launch.__file__).with_name("page.py")
         options = {
             "server.address": host,
