@@ -23,8 +23,8 @@ Figures = Mapping[str, Mapping[str, Any]]
 """By the name of the row, see `handseg.finetune.lora.report.report_run`."""
 
 _MANY = 0.25
-"""Share of masks past the wrist from which on that is how they are drawn. In eight sets at hand it
-is 0 to 0.23 where masks end at the wrist, 0.3 to 0.83 where they show bare wrists or forearms."""
+"""Share of masks past the wrist from which on that is how they are drawn. In eleven sets, it
+is 0 to 0.23 where masks or photos end at the wrist, 0.3 to 0.83 where they show more of the arm."""
 
 
 def warn_of_wrist(hands: Sequence[TrainingHand], recipe: PromptRecipe) -> str:
