@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 PORT = 8597
-SIZE = {"width": 1280, "height": 1560}
+SIZE = {"width": 1280, "height": 1620}
 PHOTO = Path(__file__).parents[1] / "tests" / "data" / "photos" / "images" / "2_pic00212.jpg"
 
 
