@@ -14,16 +14,16 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 PORT = 8597
-SIZE = {"width": 1280, "height": 1560}
+SIZE = {"width": 1280, "height": 1620}
 PHOTO = Path(__file__).parents[1] / "tests" / "data" / "photos" / "images" / "2_pic00212.jpg"
 
 
 def main(output: str) -> None:
     command = [sys.executable, "-m", "handseg", "app", "--no-browser", "--port", str(PORT)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        assert server.stdout is not None
-        while "URL" not in (line := server.stdout.readline()):
+        assert server.stderr is not None
+        while "The page is at" not in (line := server.stderr.readline()):
             assert line, "the page has not started"
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
@@ -32,7 +32,7 @@ def main(output: str) -> None:
             page = browser.new_page(viewport=SIZE)
             page.goto(f"http://127.0.0.1:{PORT}")
             page.locator("input[type=file]").first.set_input_files(PHOTO)
-            page.get_by_text("predicted IoU").wait_for()
+            page.get_by_text("Hand 1").wait_for()
             page.wait_for_load_state("networkidle")
             page.mouse.move(0, 0)
             page.wait_for_timeout(1000)

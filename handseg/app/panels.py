@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 from streamlit_image_coordinates import streamlit_image_coordinates
 
-from handseg.app import downloads, views
+from handseg.app import checks, downloads, views
 from handseg.app.launch import PageSettings
 from handseg.app.sidebar import Options
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
@@ -19,7 +19,7 @@ from handseg.evaluation import contact_sheet
 from handseg.evaluation.metrics import compare_masks
 from handseg.io.files import encode_image
 from handseg.prompts import HandPrompts
-from handseg.results import HandSegmentation, overlay
+from handseg.results import Hand, HandSegmentation, overlay
 
 ON, OFF, BOX = "Point on the hand", "Point off the hand", "Box"
 NEW = -1
@@ -59,15 +59,27 @@ def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) 
         st.image(shown, "Cut-out" if options.background is None else "Composite")
     if result:
         views.compare(views.small(result.image), shown, f"compare-{key}")
-        st.caption(" · ".join(_describe(number, hand) for number, hand in enumerate(result)))
+        hands = result.hands
+        st.caption("  \n".join(_describe(number, hands, prompted) for number in range(len(hands))))
+        with st.expander("Numbers", icon=":material/table:"):
+            st.table([_numbers(number, hand) for number, hand in enumerate(hands)])
     _offer(key, photo, result, options)
 
 
-def _describe(number: int, hand: Any) -> str:
-    parts = [f"Hand {number + 1}"]
-    parts += [hand.handedness] if hand.handedness else []
-    parts.append(f"{hand.area:,} px, predicted IoU {hand.predicted_iou:.2f}")
-    return ", ".join(parts)
+def _describe(number: int, hands: Sequence[Hand], prompted: bool) -> str:
+    side = f", {hands[number].handedness}" if hands[number].handedness else ""
+    return f"Hand {number + 1}{side}: {checks.in_words(hands[number], hands, prompted)}"
+
+
+def _numbers(number: int, hand: Hand) -> dict[str, str]:
+    """A row of the table, all of it text: a score that nobody asked for is empty."""
+    scores = {
+        "Predicted IoU": hand.predicted_iou,
+        "Score of the hand finder": hand.detection_score,
+        "Score of left or right": hand.handedness_score,
+    }
+    shown = {name: "" if value is None else f"{value:.2f}" for name, value in scores.items()}
+    return {"Hand": str(number + 1), "Area": f"{hand.area:,} px", **shown}
 
 
 def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import is_this_machine
+from handseg.cli.common import is_this_machine, url
 from handseg.cli.options import DeviceOption, RecipeOption
 from handseg.runtime.terminal import fail, running, say
 
@@ -63,6 +63,7 @@ def app(
         if missing:
             fail(f"the page needs {' and '.join(missing)}: pip install 'handseg[app]'")
         from streamlit import net_util
+        from streamlit.web import bootstrap
         from streamlit.web.cli import main as streamlit
 
         from handseg.app import launch
@@ -83,6 +84,9 @@ def app(
         # Streamlit would ask a host of Amazon's for the address that the world sees, to print it
         # and to let in pages from there; visitors who come by it are let in anyway.
         net_util.get_external_ip = lambda: None
+        # Streamlit calls it once visitors can come, and would welcome users to Streamlit.
+        ready = f"The page is at {url(host, port)}. Ctrl-C ends it."
+        bootstrap._print_url = lambda is_running_hello: say(ready)
         script = Path(launch.__file__).with_name("page.py")
         options = {
             "server.address": host,
@@ -92,6 +96,8 @@ def app(
             "server.maxUploadSize": max_megabytes,
             "server.fileWatcherType": "none",
             "browser.gatherUsageStats": False,
+            "logger.hideWelcomeMessage": True,
+            "logger.level": "warning",
             "client.toolbarMode": "minimal",
         }
         flags = [f"--{name}={str(value).lower()}" for name, value in options.items()]

@@ -1,4 +1,4 @@
-"""What the commands share: a segmenter that is ready to run."""
+"""What the commands share: a segmenter that is ready to run, and where servers listen."""
 
 from __future__ import annotations
 
@@ -59,3 +59,8 @@ def is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def url(host: str, port: int) -> str:
+    """Where a browser finds what listens there; an IPv6 address goes into brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from handseg.cli.common import is_this_machine, load_segmenter
+from handseg.cli.common import is_this_machine, load_segmenter, url
 from handseg.cli.options import (
     AdapterOption,
     DeviceOption,
@@ -133,8 +133,7 @@ def serve(
                 # What it says of itself is said here; errors and the log of requests stay.
                 logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
                 port = _listen(listener, host, port)
-                shown = f"[{host}]" if ":" in host else host
-                say(f"Serving at http://{shown}:{port}, explained at /docs. Ctrl-C ends it.")
+                say(f"Serving at {url(host, port)}, explained at /docs. Ctrl-C ends it.")
                 if not is_this_machine(host):
                     say(f"Whoever can reach {host}, port {port}, can use this server.", "yellow")
                 try:

@@ -107,6 +107,16 @@ def test_a_photo_gives_its_files_and_says_what_was_found(open_page: Open) -> Non
     assert not page.warning
 
 
+def test_words_stand_under_the_result_and_numbers_in_a_table(open_page: Open) -> None:
+    page = open_page(png(LARGE, (150, 90, 15, 15)))
+    said = texts(page.caption)
+    assert "Hand 1, left: **check this hand**: the outline is unsure" in said
+    assert "unsure; cut by the photo's edge" in said
+    assert "predicted IoU" not in said
+    (numbers,) = [one for one in page.expander if one.label == "Numbers"]
+    assert numbers.table[0].value["Predicted IoU"].tolist() == ["0.75", "0.75"]
+
+
 def test_no_hand_is_a_warning_and_no_error(open_page: Open) -> None:
     page = open_page(png())
     assert "No hand found in **photo.png**" in texts(page.warning)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,7 @@ def test_by_default_it_is_for_this_machine_alone(start: Start) -> None:
     assert Path(told[1]).is_file()
     assert {"--server.address=127.0.0.1", "--server.port=8501"} <= set(told)
     assert {"--server.headless=false", "--browser.gatherUsageStats=false"} <= set(told)
+    assert "--logger.hideWelcomeMessage=true" in told
     assert page == PageSettings(models=(LITE,), own_models=True)
     assert not done.output
 
@@ -117,6 +120,33 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert port in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_what_is_printed_is_where_the_page_is_and_nothing_of_streamlit_s(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    # With a browser, as Streamlit recommends things only to those who seem to sit before it.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "handseg", "app", "--port", port],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"BROWSER": "true", "HOME": str(tmp_path)},
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            # What came later would have been printed until the page answers.
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=60).close()
+        finally:
+            process.terminate()
+        rest = process.stdout.read()
+    assert first == f"The page is at http://127.0.0.1:{port}. Ctrl-C ends it.\n"
+    assert rest.strip() in ("", "Stopping...")
 
 
 words = st.text(max_size=9)

@@ -121,7 +121,10 @@ def test_two_processes_are_one_with_twice_the_accumulation(
 
 
 def test_a_run_learns_its_photos_convention(
-    photo_folder: Path, photos: dict[str, np.ndarray], tmp_path: Path
+    photo_folder: Path,
+    photos: dict[str, np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The bundled model learns from one photo that masks are drawn 4 px too generous."""
     import cv2
@@ -157,6 +160,28 @@ def test_a_run_learns_its_photos_convention(
     assert "val, tuned" in card
     assert f"{scores[1]:.4f}" in card
     assert (tmp_path / "run" / WEIGHTS).stat().st_size < 2e6
+    said = capsys.readouterr().out
+    assert f"through segment(): IoU {scores[0]:.3f} -> {scores[1]:.3f}, boundary F" in said
+    assert said.endswith(f"Next: handseg segment PHOTO --model {tmp_path / 'run'}\n")
+    assert "worse" not in said
+
+
+def test_a_run_says_that_its_masks_show_arms_which_are_cut_off(
+    settings: dict[str, Any],
+    photo_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As if all of the photo were an arm; it is said before and after training."""
+    shutil.copytree(photo_folder, tmp_path / "data")
+    for file in (tmp_path / "data" / "masks").iterdir():
+        Image.fromarray(np.full((480, 640), 255, np.uint8)).save(file)
+    data = settings["data"] | {"source": str(tmp_path / "data")}
+    run(settings, tmp_path / "run", data=data, epochs=1)
+    warning = "training masks reach past the wrist"
+    assert capsys.readouterr().out.count(warning) == 2
+    run(settings, tmp_path / "arm", data=data, epochs=1, recipe={"forearm": 2.0})
+    assert warning not in capsys.readouterr().out
 
 
 def test_a_run_learns_what_hands_hold(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
 from handseg.finetune.lora.adapter import model_card
 from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.lora.mask_offset import measure_outline
+from handseg.finetune.lora.outcome import ADAPTER, BASE, REPORT, Figures
 from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.model_cards import CARD
 from handseg.finetune.settings import CONFIG_FILE
@@ -25,8 +27,6 @@ from handseg.runtime.progress import tracked
 from handseg.runtime.versions import versions
 from handseg.segmenter import HandSegmenter
 
-REPORT = "report"
-
 
 def report_run(
     config: FinetuneConfig,
@@ -34,10 +34,14 @@ def report_run(
     photos: Mapping[str, LabelledPhotos],
     output: Path,
     device: Any,
-) -> None:
+) -> Figures:
     """Evaluate base and adapter on validation and test part; write reports and the card's figures.
 
     Both see the photos through the whole pipeline, the base with its own recipe.
+
+    Returns:
+        What the card shows: a row for each part and model, such as "val, tuned"; of held objects
+        a row for each part.
     """
     command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
     rows: dict[str, dict[str, Any]] = {}
@@ -46,8 +50,8 @@ def report_run(
             rows[part] = _report_objects(config, output, part, photos[part], device)
         elif config.report and photos.get(part):
             systems = {
-                name: _evaluate(config, adapter, photos[part], device)
-                for name, adapter in (("zero-shot", None), ("tuned", output))
+                name: _evaluate(config, adapter, part, photos[part], device)
+                for name, adapter in ((BASE, None), (ADAPTER, output))
             }
             details = {"command": command, "data": config.data.source, "part": part}
             write_report(systems, output / REPORT / part, {**details, "versions": versions()})
@@ -68,6 +72,7 @@ def report_run(
     )
     with write_atomic(output / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
+    return rows
 
 
 def find_outline(
@@ -90,16 +95,16 @@ def find_outline(
 
 
 def _evaluate(
-    config: FinetuneConfig, adapter: Path | None, photos: LabelledPhotos, device: Any
+    config: FinetuneConfig, adapter: Path | None, part: str, photos: LabelledPhotos, device: Any
 ) -> dict[str, Evaluation]:
-    name = "tuned" if adapter else "zero-shot"
+    name = "adapter" if adapter else "base"
     with HandSegmenter.from_pretrained(config.model, adapter=adapter, device=device) as segmenter:
         return {
             prompts: evaluate_pairs(
                 segmenter,
                 photos,
                 prompts=prompts,
-                progress=lambda items: tracked(items, f"evaluating {name}"),
+                progress=partial(tracked, description=f"report, {part}: {name}, prompts {prompts}"),
             )
             for prompts in (MEDIAPIPE, MASK)
         }
@@ -113,7 +118,7 @@ def _report_objects(
         config.model, object_adapter=output, device=device
     ) as segmenter:
         scores = evaluate_objects(
-            segmenter, photos, lambda items: tracked(items, "evaluating objects")
+            segmenter, photos, lambda items: tracked(items, f"report, {part}: objects")
         )
     scores.save(output / REPORT / part)
     return scores.summary()

@@ -12,6 +12,7 @@ from handseg.finetune.backbones import depthwise_in_float32, freeze_batch_norms
 from handseg.finetune.lora.adapter import save_adapter
 from handseg.finetune.lora.data import prepare_data
 from handseg.finetune.lora.lora import add_lora
+from handseg.finetune.lora.outcome import say_outcome, warn_of_wrist
 from handseg.finetune.lora.report import find_outline, report_run
 from handseg.finetune.lora.settings import FinetuneConfig
 from handseg.finetune.sampler import Item
@@ -44,10 +45,16 @@ class LoraTask(Task):
                 "facebook/sam-vit-base"
             )
         self._config, self._device = config, accelerator.device
+        self._print = accelerator.print
         self._recipe = config.recipe or find_recipe(home(config.model))
         data = prepare_data(config, base, self._recipe, output, accelerator)
         self.training, self.validation = data.training, data.validation
         self._photos, self._hands = data.photos, data.hands
+        self._warning = ""
+        if config.data.target == HAND and accelerator.is_main_process:
+            self._warning = warn_of_wrist(data.hands, self._recipe)
+        if self._warning:  # Before hours of training, and again at their end.
+            self._print(self._warning)
 
         set_seed(config.seed)
         self._model = add_lora(base.model, config.lora)
@@ -78,4 +85,8 @@ class LoraTask(Task):
         recipe = self._recipe
         if self._config.data.target == HAND:
             recipe = find_outline(self._config, recipe, self._hands, output, self._device)
-        report_run(self._config, recipe, self._photos, output, self._device)
+        figures = report_run(self._config, recipe, self._photos, output, self._device)
+        lines = say_outcome(figures, output, self._config.model, self._config.data.target)
+        for line in (self._warning, *lines):
+            if line:
+                self._print(line)
