@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy import ndimage
 
 from handseg.evaluation.metrics import compare_masks
 from handseg.prompts.from_mask import prompts_from_mask
@@ -49,8 +50,14 @@ def test_points_lie_on_the_mask_and_in_their_box(mask: np.ndarray, count: int) -
     boxes, points = prompts_from_mask(mask, points=count)
     assert len(boxes) == len(points)
     assert ((boxes[:, 2:] - boxes[:, :2]) >= 1).all()
-    assert (
-        len(boxes) > 0 or not (mask[1:] & mask[:-1]).any() or not (mask[:, 1:] & mask[:, :-1]).any()
+    islands, _ = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(islands[mask])
+    wide = [
+        min(island[0].stop - island[0].start, island[1].stop - island[1].start) > 1
+        for island in ndimage.find_objects(islands)
+    ]
+    assert len(boxes) == sum(
+        broad and area >= 0.05 * areas.max() for broad, area in zip(wide, areas[1:], strict=True)
     )
     x, y = points.astype(int).reshape(-1, 2).T
     assert mask[y, x].all()
