@@ -1,4 +1,4 @@
-"""A model between two: the weighted mean of a tuned model's weights and those it started from.
+r"""A model between two: the weighted mean of a tuned model's weights and those it started from.
 
     python -m handseg.finetune.pretrain.average runs/lite_people runs/lite_scenes --share 0.6 \
         --output runs/lite
