@@ -98,15 +98,15 @@ def _predict_chunk(
     for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
         places, labels = (batch.points[index] + 0.5) * mask_size / size - 0.5, batch.labels[index]
         clicks = slice(len(labels) - request.prompts.clicks, None)
-        clicked = logits[index]
+        clicked, landmarks = logits[index], request.prompts.landmarks
+        bones = None if landmarks is None else region.to_crop(landmarks, mask_size)
         if request.prompts.clicks:
             view = region.crop(request.photo.image, size)
-            clicked = apply_clicks(clicked, view, places[clicks], labels[clicks])
+            clicked = apply_clicks(clicked, view, places[clicks], labels[clicks], bones)
         off = places[clicks][labels[clicks] == NEGATIVE]
         cleaned = clean_logits(clicked, places[labels == POSITIVE], off)
-        landmarks = request.prompts.landmarks
-        if holes == "fill" and landmarks is not None:
-            cleaned = fill_holes_on_hand(cleaned, region.to_crop(landmarks, mask_size))
+        if holes == "fill" and bones is not None:
+            cleaned = fill_holes_on_hand(cleaned, bones)
         outline = recipe.outline * _size(request.prompts)
         alpha, (x, y) = follow_edges(smooth_logits(cleaned), request.photo.image, region, outline)
         if landmarks is not None and recipe.forearm == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from handseg.landmarks.anatomy import BONES, PALM, hand_size
 from handseg.prompts.batch import POSITIVE
 from handseg.runtime.connected import Components
 
@@ -14,24 +15,32 @@ _SPREAD = 6.0  # and in times of how deep the click lies in what is wrong.
 _DISC = 5  # px around a click that change in any case.
 _CLEAR, _SURE = 1.0, 4.0  # Logits from which on a click is followed, and of what has changed.
 _ITERATIONS = 3
+_THIN, _NEAR = 0.05, 0.07  # Hand sizes: how wide bones are that are surely hand; and a click this
+# near to a bone says that the bone is wrong. A finger is some 0.2 wide.
 _FEWEST = 50  # px of hand or background that GrabCut can learn colours from.
 
 
 def apply_clicks(
-    logits: np.ndarray, view: np.ndarray, points: np.ndarray, labels: np.ndarray
+    logits: np.ndarray,
+    view: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Change sides of the part of a mask around each click that it disagrees with.
 
     A model may keep to the mask that it had without the click. Around a click that its mask does
     not follow, GrabCut (Rother et al., SIGGRAPH 2004) splits the surroundings anew by colour, from
     the mask and with all clicks as certain; of what changes sides only the part that the click
-    lies in does so. Elsewhere, and where the model agrees, the logits stay as they are.
+    lies in does so. Elsewhere, and where the model agrees, the logits stay as they are. Bones that
+    the mask holds are certain, too: a click into a gap takes no finger off, unless it lies on one.
 
     Args:
         logits: (h, h) float32, above 0 on the hand.
         view: (S, S, 3) uint8 RGB, the region that they are of.
         points: (K, 2) float32 x, y in px of `logits`, in the order they were clicked.
         labels: (K,) 1 on the hand, 0 off it.
+        landmarks: (21, 2) x, y in px of `logits`; None where they are not known.
 
     Returns:
         (h, h) float32; `logits` itself where nothing changes.
@@ -47,6 +56,9 @@ def apply_clicks(
         return logits
     before = finer.copy()
     colors = cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA)
+    sure = np.zeros((side, side), bool)
+    if landmarks is not None:
+        sure = _bones((landmarks + 0.5) * _SCALE - 0.5, side, places[~on_it]) & (finer > 0)
     for (x, y), sign in zip(places, signs, strict=True):
         if sign * finer[y, x] > _CLEAR:
             continue
@@ -56,8 +68,8 @@ def apply_clicks(
         top, left = max(0, y - reach), max(0, x - reach)
         window = slice(top, y + reach + 1), slice(left, x + reach + 1)
         moved = places - [left, top]
-        change = _split(colors[window], finer[window] > 0, moved, on_it) == (sign > 0)
-        change &= sign * finer[window] < _CLEAR
+        split = _split(colors[window], finer[window] > 0, sure[window], moved, on_it)
+        change = (split == (sign > 0)) & (sign * finer[window] < _CLEAR)
         finer[window][_around(change, x - left, y - top)] = sign * _SURE
     return logits + cv2.resize(finer - before, (size, size), interpolation=cv2.INTER_AREA)
 
@@ -67,14 +79,38 @@ def _depth(wrong: np.ndarray, x: int, y: int) -> float:
     return float(cv2.distanceTransform(wrong.astype(np.uint8), cv2.DIST_L2, 3)[y, x])
 
 
+def _bones(landmarks: np.ndarray, side: int, off: np.ndarray) -> np.ndarray:
+    """(side, side) bool: the palm and the middles of fingers, but for those that clicks are on.
+
+    `landmarks` is (21, 2), `off` (K, 2) the clicks off the hand, both in its px.
+    """
+    size = hand_size(landmarks)
+    canvas = np.zeros((side, side), np.uint8)
+    palm = cv2.convexHull(landmarks[list(PALM)].astype(np.float32))
+    if not any(cv2.pointPolygonTest(palm, (float(x), float(y)), False) >= 0 for x, y in off):
+        cv2.fillConvexPoly(canvas, np.rint(palm).astype(np.int32), 1)
+    for start, end in landmarks[np.array(BONES)]:
+        along = end - start
+        share = np.clip((off - start) @ along / max(float(along @ along), 1e-6), 0, 1)
+        if (np.linalg.norm(off - start - share[:, None] * along, axis=1) > _NEAR * size).all():
+            ends = np.rint(start).astype(int).tolist(), np.rint(end).astype(int).tolist()
+            cv2.line(canvas, *ends, color=1, thickness=max(1, round(_THIN * size)))
+    return canvas > 0
+
+
 def _split(
-    colors: np.ndarray, mask: np.ndarray, places: np.ndarray, on_it: np.ndarray
+    colors: np.ndarray,
+    mask: np.ndarray,
+    sure: np.ndarray,
+    places: np.ndarray,
+    on_it: np.ndarray,
 ) -> np.ndarray:
-    """GrabCut's mask, (h, w) bool, from `mask`, its rim and the clicks being certain."""
+    """GrabCut's mask, (h, w) bool, from `mask`; its rim, what is `sure` and clicks are certain."""
     trimap = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     rim = np.ones(mask.shape, bool)
     rim[2:-2, 2:-2] = False
     trimap[rim] = np.where(mask[rim], cv2.GC_FGD, cv2.GC_BGD)
+    trimap[sure] = cv2.GC_FGD
     for place, on in zip(places.tolist(), on_it, strict=True):
         cv2.circle(trimap, place, _DISC, cv2.GC_FGD if on else cv2.GC_BGD, -1)
     hand = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
