@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handseg.landmarks import HandLandmarker, HandLandmarks
+from handseg.landmarks import HandBox, HandLandmarker, HandLandmarks
 from handseg.prompts import PromptBatch
 from handseg.results import Hand
 
@@ -76,6 +76,9 @@ class StubLandmarker(HandLandmarker):
 
     def find(self, image: np.ndarray, finder: bool = True) -> list[HandLandmarks]:
         return self.hands.get(image.shape[1], [])
+
+    def suspect(self, image: np.ndarray) -> list[HandBox]:
+        return []
 
     def close(self) -> None:
         self.closed += 1

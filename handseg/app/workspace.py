@@ -9,9 +9,10 @@ from typing import Any
 
 from handseg.io.images import read_image
 from handseg.landmarks import HandLandmarks
+from handseg.pipeline.embedded import EmbeddedPhoto
 from handseg.pipeline.interface import PreparedPhoto, Segmenter
 from handseg.prompts import HandPrompts
-from handseg.prompts.user import UserPrompts, user_prompts
+from handseg.prompts.user import UserPrompts
 from handseg.results import Hand, HandSegmentation
 from handseg.segmenter import HandSegmenter
 
@@ -201,10 +202,11 @@ class Workspace:
 
     def prompts(self, photo: Photo, model: PromptedModel, entry: HandEntry) -> HandPrompts:
         """What the model was told of a hand, in px of the photo."""
-        assert photo.size is not None
-        width, height = photo.size
-        (prompts,) = user_prompts(height, width, model.segmenter.recipe, **entry.prompts())
-        return prompts
+        with model.lock:
+            prepared = self._embed(photo, model)
+            assert isinstance(prepared, EmbeddedPhoto)
+            (prompts,) = prepared.prompts(**entry.prompts())
+            return prompts
 
     def _embed(self, photo: Photo, model: Model) -> PreparedPhoto:
         if self._open is None or self._open[:2] != (photo, model):

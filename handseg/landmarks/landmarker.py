@@ -15,7 +15,7 @@ import numpy as np
 from handseg.errors import ModelError
 from handseg.landmarks._graphs import Detect, Graphs
 from handseg.landmarks.finder import HandFinder
-from handseg.landmarks.found import FoundHand, HandLandmarks
+from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks
 from handseg.landmarks.second_look import NONE, with_boxes
 from handseg.landmarks.views import (
     HARD_VIEWS,
@@ -154,6 +154,13 @@ class HandLandmarker:
             if self._closed:  # MediaPipe would find no hand and say nothing.
                 raise ValueError("the landmarker is closed")
             return self._find(image, self.finder if finder else None)
+
+    def suspect(self, image: np.ndarray) -> list[HandBox]:
+        """Where the finder sees a hand, the surest first, however unsure; none without a finder."""
+        small, factor = shrink(image)
+        if self.finder is None or min(small.shape[:2]) < LEAST_SIDE:
+            return []
+        return [place.resized(factor) for place in self.finder.find(small, NONE)]
 
     def _find(self, image: np.ndarray, finder: HandFinder | None) -> list[FoundHand]:
         small, factor = shrink(image)

@@ -12,7 +12,7 @@ from handseg.pipeline.held_objects import add_objects
 from handseg.pipeline.options import SegmentOptions, complete, documents_options, given_prompts
 from handseg.pipeline.predict import RegionEmbeddings, Request, predict_hands, requests_of
 from handseg.pipeline.stages import Stages
-from handseg.prompts import PromptRecipe
+from handseg.prompts import HandPrompts, PromptRecipe
 from handseg.prompts.user import user_prompts
 from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
@@ -49,6 +49,7 @@ class EmbeddedPhoto:
         self._for_objects = RegionEmbeddings(self.image)
         self._encoded = RegionEmbeddings(self.image)
         self._found = dict(found or {})  # With the finder, and without.
+        self._places: list[HandBox] | None = None
 
     @documents_options(SegmentOptions)
     def segment(self, **options: Unpack[SegmentOptions]) -> HandSegmentation:
@@ -63,20 +64,22 @@ class EmbeddedPhoto:
         (result,) = segment_photos(self._stages, [self], complete(options))
         return result
 
+    def prompts(self, **options: Unpack[SegmentOptions]) -> list[HandPrompts]:
+        """What the model is told of each hand that your own prompts name, in px of the photo.
+
+        Args:
+            **options: as `segment` takes them, with prompts.
+
+        Raises:
+            ValueError: if there are no prompts, or they do not fit.
+        """
+        whole = complete(options)
+        return self._told(self._stages.recipe.with_forearm(whole["forearm"]), whole)
+
     def _requests(self, recipe: PromptRecipe, options: SegmentOptions) -> list[Request]:
         """What there is to segment, by the caller's prompts or else by MediaPipe's findings."""
         if given_prompts(options):
-            height, width = self.image.shape[:2]
-            prompts = user_prompts(
-                height,
-                width,
-                recipe,
-                boxes=options["boxes"],
-                points=options["points"],
-                labels=options["labels"],
-                landmarks=options["landmarks"],
-            )
-            return [Request(self._encoded, one) for one in prompts]
+            return [Request(self._encoded, one) for one in self._told(recipe, options)]
         landmarker, max_hands = self._stages.landmarker, options["max_hands"]
         if max_hands > (most := landmarker.max_hands):
             raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
@@ -84,6 +87,26 @@ class EmbeddedPhoto:
         if finder not in self._found:
             self._found[finder] = landmarker.find(self.image, finder)
         return requests_of(self._encoded, self._found[finder][:max_hands], recipe)
+
+    def _told(self, recipe: PromptRecipe, options: SegmentOptions) -> list[HandPrompts]:
+        height, width = self.image.shape[:2]
+        alone = options["boxes"] is None and options["landmarks"] is None
+        return user_prompts(
+            height,
+            width,
+            recipe,
+            boxes=options["boxes"],
+            points=options["points"],
+            labels=options["labels"],
+            landmarks=options["landmarks"],
+            places=self._suspected() if alone and options["finder"] else (),
+        )
+
+    def _suspected(self) -> list[HandBox]:
+        """Where the finder sees hands, asked once."""
+        if self._places is None:
+            self._places = self._stages.landmarker.suspect(self.image)
+        return self._places
 
 
 def segment_photos(

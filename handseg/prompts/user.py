@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from handseg.landmarks import HandBox
 from handseg.landmarks.anatomy import hand_size
 from handseg.prompts.batch import POSITIVE
 from handseg.prompts.recipe import HandPrompts, PromptRecipe
@@ -21,7 +23,9 @@ class UserPrompts(TypedDict, total=False):
     Attributes:
         boxes: (K, 4) or (4,), xyxy in px: one hand for each box.
         points: (K, P, 2) or (P, 2), x, y in px: P points for each hand. With boxes or landmarks, K
-            must match theirs.
+            must match theirs. Alone, they are looked at in the box of the hand that the hand finder
+            sees at the first point, however unsure it is; where it sees none, or with
+            `finder=False`, in the whole photo.
         labels: (K, P) or (P,), 1 for a point on the hand and 0 for one off it; None takes all
             points as on the hand.
         landmarks: (K, 21, 2) or (21, 2), x, y in px, in MediaPipe's order.
@@ -42,11 +46,13 @@ def user_prompts(
     points: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     landmarks: ArrayLike | None = None,
+    places: Sequence[HandBox] = (),
 ) -> list[HandPrompts]:
     """The prompts of each hand that a caller names in a photo of `height` x `width` px.
 
     They are as in `UserPrompts`. No boxes or landmarks, as a detector gives for a photo without
-    hands, are no prompts.
+    hands, are no prompts. A hand given by points alone lies in the first of `places` that holds its
+    first point on it.
 
     Raises:
         ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
@@ -73,10 +79,8 @@ def user_prompts(
             none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
             hands.append(HandPrompts(*none, clipped, clipped))
     elif clicks is not None:
-        # A point says where a hand is, not how large: the model looks at the whole photo.
-        whole = np.array([0, 0, *frame[2:]], np.float32)
-        none = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        hands = [HandPrompts(*none, None, whole)] * len(clicks)
+        pairs = zip(clicks, _labels(labels, clicks.shape[:2]), strict=True)
+        hands = [_around(own[tag == POSITIVE], places, recipe, height, width) for own, tag in pairs]
     else:
         raise ValueError("give boxes, points or landmarks")
     if clicks is None:
@@ -90,6 +94,20 @@ def user_prompts(
         _with_clicks(hand, own, tag, recipe, frame)
         for hand, own, tag in zip(hands, clicks, tags, strict=True)
     ]
+
+
+def _around(
+    on_it: np.ndarray, places: Sequence[HandBox], recipe: PromptRecipe, height: int, width: int
+) -> HandPrompts:
+    """What a point says of a hand: where it is, not how large.
+
+    The model looks at the place that holds it, or at the whole photo.
+    """
+    for place in places if len(on_it) else ():
+        if (on_it[0] >= place.box[:2]).all() and (on_it[0] <= place.box[2:]).all():
+            return recipe.box_prompts(place.box, place.wrist, height, width)
+    whole = np.array([0, 0, width - 1, height - 1], np.float32)
+    return HandPrompts(np.zeros((0, 2), np.float32), np.zeros(0, np.int64), None, whole)
 
 
 def _with_clicks(

@@ -99,6 +99,47 @@ def test_flat_colours_come_to_an_end(colors: tuple[int, int]) -> None:
     assert result[50, 90]
 
 
+class TestBones:
+    """Two fingers and the ground between them, all of nearly one colour, taken in by the mask."""
+
+    def hand(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The view, the mask, and the landmarks, which lie in the middle of both fingers."""
+        view = np.full((2 * SIZE, 2 * SIZE, 3), (205, 160, 140), np.uint8)
+        view[:, 100:124] = (203, 158, 139)
+        view = cv2.add(view, np.random.default_rng(0).integers(0, 6, view.shape, np.uint8))
+        mask = np.zeros((SIZE, SIZE), bool)
+        mask[10:90, 36:76] = True
+        landmarks = np.full((21, 2), (56, 88), np.float32)
+        for first, column in ((5, 43), (9, 69)):
+            landmarks[first : first + 4] = [(column, row) for row in (80, 60, 40, 20)]
+        landmarks[[0, 13, 17]] = [(56, 105), (70, 82), (72, 84)]
+        return view, mask, landmarks
+
+    def clicked(self, x: int, y: int, with_bones: bool) -> np.ndarray:
+        view, mask, landmarks = self.hand()
+        logits = np.where(mask, 5, -5).astype(np.float32)
+        clicks = np.array([[x, y]], np.float32), np.array([0])
+        return apply_clicks(logits, view, *clicks, landmarks if with_bones else None) > 0
+
+    def test_a_click_between_fingers_takes_neither_off(self) -> None:
+        rows = np.arange(25, 75)
+        without, kept = (self.clicked(56, 45, bones) for bones in (False, True))
+        assert not without[rows][:, [43, 69]].all()
+        assert kept[rows][:, [43, 69]].all()
+        assert not kept[45, 56]
+
+    def test_a_click_on_a_finger_counts_more_than_its_bone(self) -> None:
+        assert not self.clicked(43, 45, with_bones=True)[45, 43]
+
+    def test_bones_off_the_mask_are_not_taken_in(self) -> None:
+        view, mask, landmarks = self.hand()
+        mask[:, 60:] = False
+        logits = np.where(mask, 5, -5).astype(np.float32)
+        clicks = np.array([[52, 45]], np.float32), np.array([0])
+        result = apply_clicks(logits, view, *clicks, landmarks) > 0
+        assert not result[:, 60:].any()
+
+
 class TestOnPhotos:
     def test_a_finger_that_is_clicked_away_goes_and_the_rest_stays(
         self, segmenter: HandSegmenter, photos: dict[str, np.ndarray]
@@ -140,6 +181,49 @@ class TestOnPhotos:
         assert not hand.mask[y, x]
         assert other.mask[y, x]
         assert other.area > 1.05 * hand.area
+
+    @pytest.mark.parametrize("name", ["2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043"])
+    def test_clicks_between_fingers_take_none_off(
+        self,
+        name: str,
+        segmenter: HandSegmenter,
+        photos: dict[str, np.ndarray],
+        photo_masks: dict[str, np.ndarray],
+    ) -> None:
+        photo, truth = segmenter.embed(photos[name]), photo_masks[name]
+        (hand,) = photo.segment()
+        assert hand.landmarks is not None
+        pairs = ((6, 10), (10, 14), (14, 18), (7, 11), (11, 15), (15, 19), (3, 6))
+        middles = np.rint([hand.landmarks[list(pair)].mean(0) for pair in pairs]).astype(int)
+        gaps = [(x, y) for x, y in middles if not truth[y, x]][:3]
+        assert gaps
+        clicks = {"points": gaps, "labels": [0] * len(gaps)}
+        (other,) = photo.segment(landmarks=hand.landmarks, **clicks)
+        assert not any(other.mask[y, x] for x, y in gaps)
+        of_hand = hand.mask & truth
+        assert (of_hand & ~other.mask).sum() < 0.01 * of_hand.sum()
+
+    @pytest.mark.parametrize("name", ["2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043"])
+    def test_one_click_gives_the_hand(
+        self,
+        name: str,
+        segmenter: HandSegmenter,
+        photos: dict[str, np.ndarray],
+        photo_masks: dict[str, np.ndarray],
+    ) -> None:
+        """The finder says how large it is."""
+        truth = photo_masks[name]
+        depth = cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 5)
+        y, x = np.unravel_index(depth.argmax(), truth.shape)
+        photo = segmenter.embed(photos[name])
+        (hand,) = photo.segment(points=[[x, y]])
+        assert iou(hand.mask, truth) > 0.85
+        (told,) = photo.prompts(points=[[x, y]])
+        shown = cv2.boundingRect(truth.astype(np.uint8))
+        assert (told.roi_box[2:] - told.roi_box[:2]).max() < 1.5 * max(shown[2:])
+        height, width = truth.shape
+        (alone,) = photo.prompts(points=[[x, y]], finder=False)
+        assert alone.roi_box.tolist() == [0, 0, width - 1, height - 1]
 
     @pytest.mark.parametrize("name", ["2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043"])
     def test_clicks_at_the_largest_error_repair(

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handseg.landmarks import HandBox
 from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptRecipe
 from handseg.prompts.user import user_prompts
 
@@ -221,3 +222,41 @@ class TestRefused:
     def test_with_a_reason(self, prompts: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             own(**prompts)
+
+
+class TestPlaces:
+    DOWN = np.array([0, 1], np.float32)
+    LEFT, WHOLE = [10, 20, 60, 90], [0, 0, WIDTH - 1, HEIGHT - 1]
+
+    def places(self) -> list[HandBox]:
+        boxes = np.array([self.LEFT, [50, 10, 120, 95]], np.float32)
+        return [HandBox(box, 0.1, 0.5, self.DOWN) for box in boxes]
+
+    def test_a_point_takes_the_surest_that_holds_it(self) -> None:
+        points = [[[30, 40]], [[55, 40]], [[100, 40]], [[150, 40]]]
+        hands = own(points=points, places=self.places())
+        boxes = [hand.roi_box.tolist() for hand in hands]
+        assert boxes == [self.LEFT, self.LEFT, [50, 10, 120, 95], self.WHOLE]
+        assert [hand.box is None for hand in hands] == [False, False, False, True]
+        assert [hand.clicks for hand in hands] == [1] * 4
+        np.testing.assert_array_equal(
+            np.concatenate([hand.points for hand in hands]), np.array(points)[:, 0]
+        )
+
+    def test_the_first_point_on_the_hand_says_which(self) -> None:
+        points = [[100, 40], [30, 40], [110, 50]]
+        (hand,) = own(points=points, labels=[0, 1, 0], places=self.places())
+        assert hand.roi_box.tolist() == self.LEFT
+        (none,) = own(points=points[:1], labels=[0], places=self.places())
+        assert none.roi_box.tolist() == self.WHOLE
+
+    def test_further_points_widen_it(self) -> None:
+        (hand,) = own(points=[[30, 40], [90, 40]], places=self.places())
+        assert hand.roi_box.tolist() == [10, 20, 90, 90]
+        assert hand.box is not None
+        assert hand.box.tolist() == [10, 20, 90, 90]
+
+    def test_boxes_and_landmarks_need_none(self, small_hand: np.ndarray) -> None:
+        for prompts in ({"boxes": BOX}, {"landmarks": small_hand}):
+            plain, other = own(**prompts), own(**prompts, places=self.places())
+            np.testing.assert_array_equal(plain[0].roi_box, other[0].roi_box)
