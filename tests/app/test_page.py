@@ -264,6 +264,9 @@ def key_of(page: AppTest) -> str:
 def test_remove_undo_and_start_over(open_page: Open, decoded: list[int]) -> None:
     page = open_page(png(LARGE, SMALL))
     key = key_of(page)
+    assert page.button(key=f"remove-{key}").disabled  # Which of the two is not said.
+    page.radio(key=f"hand-{key}-2").set_value(0)
+    run(page)
     for button, hands in [("remove", 1), ("remove", 0), ("undo", 1), ("over", 2)]:
         page.button(key=f"{button}-{key}").click()
         run(page)

@@ -13,7 +13,10 @@ from red_hands import RED, red_segmenter
 from handseg.app import panels
 from handseg.app.panels import BOX, NEW, OFF, ON
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
+from handseg.results import Hand
 
+HANDS: list[Hand] = []
+"""What the page shows; of account only where a click itself says which hand is meant."""
 SHOWN = {"width": 500, "height": 400}  # px on the screen, of a photo of 1000 x 800
 
 
@@ -23,7 +26,7 @@ def photo() -> Photo:
 
 
 def touch(photo: Photo, tool: str, number: int = NEW, **value: float) -> None:
-    panels._clicked("a", photo, photo.active(4), number, tool, SHOWN | value)
+    panels._clicked("a", photo, photo.active(4), HANDS, number, tool, SHOWN | value)
 
 
 def test_a_click_is_about_the_middle_of_the_screen_s_pixel(photo: Photo) -> None:
