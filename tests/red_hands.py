@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from handseg.landmarks import HandFinder, HandLandmarks
+from handseg.landmarks import HandBox, HandFinder, HandLandmarks
 from handseg.pipeline.held_objects import ObjectStage
 from handseg.prompts import PromptBatch, PromptRecipe
 from handseg.segmenter import HandSegmenter
@@ -78,6 +78,9 @@ class RedLandmarker:
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
         return self.find(image)
+
+    def suspect(self, image: np.ndarray) -> list[HandBox]:
+        return []
 
     def find(self, image: np.ndarray, finder: bool = True) -> list[HandLandmarks]:
         count, _, stats, _ = cv2.connectedComponentsWithStats(is_red(image).astype(np.uint8))

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from handseg.app import measuring, panels
+from handseg.app import correcting, measuring, panels
 from handseg.app.launch import PageSettings
 from handseg.app.sidebar import Options, show_sidebar
 from handseg.app.workspace import Photo, PromptedModel, Workspace
@@ -55,7 +55,7 @@ def main() -> None:
     key = _choose(good, options)
     panels.show_result(workspace, key, good[key], options)
     if isinstance(options.model, PromptedModel):
-        panels.show_correction(workspace, key, good[key], options)
+        correcting.show_correction(workspace, key, good[key], options)
         measuring.show_measuring(workspace, key, good[key], options)
     panels.show_truth(workspace, key, good[key], options, settings)
     if len(good) > 1:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from handseg.io.images import read_image
 from handseg.landmarks import HandLandmarks
+from handseg.landmarks.boxes import areas, shared_area
 from handseg.pipeline.embedded import EmbeddedPhoto
 from handseg.pipeline.interface import PreparedPhoto, Segmenter
 from handseg.prompts import HandPrompts
 from handseg.prompts.user import UserPrompts
 from handseg.results import Hand, HandSegmentation
 from handseg.segmenter import HandSegmenter
+
+SUSPECTED = 0.3
+"""The finder's score from which on a hand that was not taken is offered. By its card, five in six
+boxes of this score and more are hands."""
+SUSPECT_APART = 0.5
+"""Share of the smaller one of two boxes up to which they are two hands'."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +212,27 @@ class Workspace:
     def prompts(self, photo: Photo, model: PromptedModel, entry: HandEntry) -> HandPrompts:
         """What the model was told of a hand, in px of the photo."""
         with model.lock:
-            prepared = self._embed(photo, model)
-            assert isinstance(prepared, EmbeddedPhoto)
-            (prompts,) = prepared.prompts(**entry.prompts())
+            (prompts,) = self._prompted(photo, model).prompts(**entry.prompts())
             return prompts
+
+    def suspected(self, photo: Photo, model: PromptedModel, hands: Sequence[Hand]) -> np.ndarray:
+        """Boxes, (K, 4) xyxy px, where the finder suspects hands that are none of `hands`."""
+        with model.lock:
+            places = self._prompted(photo, model).suspected
+        boxes = np.array(
+            [one.box for one in places if one.detection_score >= SUSPECTED], np.float32
+        )
+        boxes = boxes.reshape(-1, 4)
+        if not (len(boxes) and hands):
+            return boxes
+        taken = np.array([hand.box for hand in hands], np.float32)
+        shared = shared_area(boxes, taken) / np.minimum(areas(boxes)[:, None], areas(taken))
+        return boxes[(shared < SUSPECT_APART).all(1)]
+
+    def _prompted(self, photo: Photo, model: PromptedModel) -> EmbeddedPhoto:
+        prepared = self._embed(photo, model)
+        assert isinstance(prepared, EmbeddedPhoto)
+        return prepared
 
     def _embed(self, photo: Photo, model: Model) -> PreparedPhoto:
         if self._open is None or self._open[:2] != (photo, model):

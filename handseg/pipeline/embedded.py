@@ -51,6 +51,13 @@ class EmbeddedPhoto:
         self._found = dict(found or {})  # With the finder, and without.
         self._places: list[HandBox] | None = None
 
+    @property
+    def suspected(self) -> list[HandBox]:
+        """Where the hand finder sees hands, the surest first, however unsure; asked once."""
+        if self._places is None:
+            self._places = self._stages.landmarker.suspect(self.image)
+        return self._places
+
     @documents_options(SegmentOptions)
     def segment(self, **options: Unpack[SegmentOptions]) -> HandSegmentation:
         """Cut the hands out; takes and raises what `HandSegmenter.segment` does.
@@ -99,14 +106,8 @@ class EmbeddedPhoto:
             points=options["points"],
             labels=options["labels"],
             landmarks=options["landmarks"],
-            places=self._suspected() if alone and options["finder"] else (),
+            places=self.suspected if alone and options["finder"] else (),
         )
-
-    def _suspected(self) -> list[HandBox]:
-        """Where the finder sees hands, asked once."""
-        if self._places is None:
-            self._places = self._stages.landmarker.suspect(self.image)
-        return self._places
 
 
 def segment_photos(

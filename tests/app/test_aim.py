@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handseg.app import panels
+from handseg.app import correcting
 from handseg.app.aim import boxed_hand, clicked_hand
-from handseg.app.panels import BOX, CLICKED, OFF, ON
+from handseg.app.correcting import BOX, CLICKED, OFF, ON
 from handseg.app.workspace import HandEntry, Photo
 from handseg.results import Hand
 
@@ -77,7 +77,7 @@ def photo() -> Photo:
 
 def touch(photo: Photo, tool: str, **value: float) -> None:
     entries, shown = photo.active(4), {"width": WIDTH, "height": HEIGHT}
-    panels._clicked("a", photo, entries, HANDS, CLICKED, tool, shown | value)
+    correcting._clicked("a", photo, entries, HANDS, CLICKED, tool, shown | value)
 
 
 def test_clicks_find_their_hands(photo: Photo) -> None:

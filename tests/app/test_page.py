@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 from driven_page import PAGE, File, as_file, downloads, run, texts
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from handseg.app.launch import PageSettings
 from handseg.errors import ModelError
+from handseg.landmarks import HandBox
 from handseg.pipeline.interface import Segmenter
 from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.segmenter import HandSegmenter
@@ -259,6 +261,26 @@ def test_strangers_name_no_models_or_folders(open_page: Open) -> None:
 def key_of(page: AppTest) -> str:
     """The id of the only photo."""
     return next(iter(page.session_state.workspace.photos))
+
+
+def test_a_suspected_hand_is_one_click_away(
+    open_page: Open, segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y, width, height = SMALL
+    box = np.array([x - width, y - height, x + width, y + height], np.float32)
+    down = np.array([0, 1], np.float32)
+    places = [HandBox(box, 0.5, 0.5, down), HandBox(box * 0.4, 0.1, 0.5, down)]
+    monkeypatch.setattr(segmenter.landmarker, "suspect", lambda _: places)
+    monkeypatch.setattr(segmenter.landmarker, "find", lambda *_: [])
+    page = open_page(png(LARGE, SMALL))
+    key = key_of(page)
+    assert page.warning
+    page.button(key=f"suspected-{key}-A-0").click()
+    run(page)
+    assert not page.warning
+    (entry,) = page.session_state.workspace.photos[key].entries
+    assert entry.box == tuple(box.tolist())
+    assert not [button for button in page.button if "is a hand" in button.label]
 
 
 def test_remove_undo_and_start_over(open_page: Open, decoded: list[int]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from handseg.app import workspace as module
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
 from handseg.errors import ImageError
 from handseg.landmarks import HandLandmarks
+from handseg.segmenter import HandSegmenter
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
 FOUND = tuple(
@@ -243,6 +245,32 @@ def test_prompts_of_a_hand_are_the_recipe_s_and_then_the_clicks(workspace: Works
     after = workspace.prompts(photo, model, photo.entries[0])
     np.testing.assert_array_equal(after.points, [*before.points, [12.5, 34.5]])
     np.testing.assert_array_equal(after.labels, [*before.labels, 0])
+
+
+def test_a_hand_that_the_finder_suspects_is_offered_until_it_is_taken(
+    segmenter: HandSegmenter,
+) -> None:
+    path = Path(__file__).parents[2] / "notebooks" / "data" / "prompts" / "3_pic00052.jpg"
+    workspace, model = Workspace(1_000_000), PromptedModel(segmenter)
+    workspace.update({"a": File("a.jpg", path.read_bytes())})
+    photo = workspace.photos["a"]
+    assert not workspace.segment(photo, model, 4)
+    (box,) = workspace.suspected(photo, model, ())
+    photo.draw_box(None, tuple(box.tolist()))
+    result = workspace.segment(photo, model, 4)
+    assert result.mask[[277, 388], [307, 317]].all()
+    assert not len(workspace.suspected(photo, model, result.hands))
+
+
+def test_a_hand_that_was_found_is_not_suspected(
+    segmenter: HandSegmenter, photo_folder: Path
+) -> None:
+    model = PromptedModel(segmenter)
+    for path in sorted((photo_folder / "images").iterdir()):
+        workspace = Workspace(1_000_000)
+        workspace.update({"a": File(path.name, path.read_bytes())})
+        result = workspace.segment(workspace.photos["a"], model, 4)
+        assert not len(workspace.suspected(workspace.photos["a"], model, result.hands)), path.name
 
 
 # What is held

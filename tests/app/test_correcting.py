@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from red_hands import RED, red_segmenter
 
-from handseg.app import panels
-from handseg.app.panels import BOX, NEW, OFF, ON
+from handseg.app import correcting
+from handseg.app.correcting import BOX, NEW, OFF, ON
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
 from handseg.results import Hand
 
@@ -26,7 +26,7 @@ def photo() -> Photo:
 
 
 def touch(photo: Photo, tool: str, number: int = NEW, **value: float) -> None:
-    panels._clicked("a", photo, photo.active(4), HANDS, number, tool, SHOWN | value)
+    correcting._clicked("a", photo, photo.active(4), HANDS, number, tool, SHOWN | value)
 
 
 def test_a_click_is_about_the_middle_of_the_screen_s_pixel(photo: Photo) -> None:
