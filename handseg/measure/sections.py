@@ -41,6 +41,7 @@ _ENDS = 0.7, 1.0  # Of the first bone: where its direction is taken from.
 _ASKEW = 12.0  # Degrees that landmarks may be off the finger's direction.
 _UNEVEN = 0.12  # How much sections may differ, of the width.
 _JOINT = 0.78, 1.22  # Of the joint's width, that a finger has where a ring sits.
+_INNER, _LINES = (0.1, 0.9), 17  # Across the finger, where its end is looked for, and how often.
 _LIKE = 3.0  # Neighbouring sections of which one tells as much as all: their errors go together.
 
 
@@ -96,9 +97,21 @@ def joint_sections(hand: Hand, joints: np.ndarray, name: str) -> Sections | None
 
 
 def tip(hand: Hand, joints: np.ndarray) -> np.ndarray | None:
-    """Where the line of the last bone leaves the finger."""
+    """The finger's end: its farthest point along the last bone.
+
+    The bone itself, where it is off by some degrees, leaves the finger at its side.
+    """
     bone = joints[-1] - joints[-2]
-    return _edge(hand, joints[-2], bone / np.linalg.norm(bone), 3 * float(np.linalg.norm(bone)))
+    length = float(np.linalg.norm(bone))
+    along = bone / length
+    cut = _cut(hand, joints[-2], along, 2 * length)
+    if cut is None:  # It touches its neighbour there.
+        return _edge(hand, joints[-2], along, 3 * length)
+    starts = cut[0] + np.linspace(*_INNER, _LINES)[:, None] * (cut[1] - cut[0])
+    ends = [_edge(hand, start, along, 3 * length) for start in starts]
+    if any(end is None for end in ends):
+        return None
+    return max((end for end in ends if end is not None), key=lambda end: float(end @ along))
 
 
 def _hidden(hand: Hand, joints: np.ndarray) -> str:

@@ -64,6 +64,25 @@ def landmarks(open_hand: np.ndarray) -> np.ndarray:
     return points
 
 
+@pytest.mark.parametrize("degrees", [-14, -7, 7, 14])
+def test_lengths_hardly_depend_on_where_the_tip_s_landmark_is(
+    landmarks: np.ndarray, degrees: float
+) -> None:
+    """A last bone that is off leaves a finger at its side, before its end."""
+    result = paint(landmarks)
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turned = landmarks.copy()
+    for joints in FINGERS.values():
+        before, last = joints[-2:]
+        bone = landmarks[last] - landmarks[before]
+        turned[last] = landmarks[before] + np.array([[cos, -sin], [sin, cos]]) @ bone
+    (hand,) = result.hands
+    other = HandSegmentation(result.image, (replace(hand, landmarks=turned.astype(np.float32)),))
+    for one, off in zip(measure_hand(result), measure_hand(other), strict=True):
+        assert off.reason == ""
+        assert off.length_px == pytest.approx(one.length_px, rel=0.01), one.name
+
+
 class TestWidths:
     def test_are_those_that_were_painted(self, landmarks: np.ndarray) -> None:
         measured = measure_hand(paint(landmarks), mm_per_px=0.25)
