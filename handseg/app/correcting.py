@@ -12,7 +12,6 @@ from streamlit_image_coordinates import streamlit_image_coordinates
 
 from handseg.app import views
 from handseg.app.aim import boxed_hand, clicked_hand
-from handseg.app.sidebar import Options
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
 from handseg.prompts import HandPrompts
 from handseg.results import Hand, HandSegmentation, overlay
@@ -23,19 +22,18 @@ NEW, CLICKED = -1, -2
 SMALLEST_BOX = 8
 """px on the screen; a shorter drag was meant for a click."""
 LETTERS = "ABC"
-"""Of hands that the finder suspects."""
-MOST_SUSPECTED = len(LETTERS)
+"""Of hands that the finder suspects; no more are shown."""
 
 
-def show_correction(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
+def show_correction(
+    workspace: Workspace, key: str, photo: Photo, model: PromptedModel, max_hands: int
+) -> None:
     """Click points or a box; a region of the photo is encoded once, however often it is clicked."""
-    entries = photo.active(options.max_hands)
+    entries = photo.active(max_hands)
     opened = not entries or bool(photo.history)
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
-        result = workspace.segment(photo, options.model, options.max_hands)
-        suspected = np.zeros((0, 4))
-        if isinstance(options.model, PromptedModel):
-            suspected = workspace.suspected(photo, options.model, result.hands)[:MOST_SUSPECTED]
+        result = workspace.segment(photo, model, max_hands)
+        suspected = workspace.suspected(photo, model, result.hands)
         picture = views.at_a_glance(_marked(result, entries, suspected))
         names = {CLICKED: "the hand that is clicked", NEW: "a new hand"}
         left, right = st.columns([3, 1])

@@ -55,7 +55,7 @@ def main() -> None:
     key = _choose(good, options)
     panels.show_result(workspace, key, good[key], options)
     if isinstance(options.model, PromptedModel):
-        correcting.show_correction(workspace, key, good[key], options)
+        correcting.show_correction(workspace, key, good[key], options.model, options.max_hands)
         measuring.show_measuring(workspace, key, good[key], options)
     panels.show_truth(workspace, key, good[key], options, settings)
     if len(good) > 1:

@@ -11,7 +11,7 @@ import numpy as np
 
 from handseg.io.images import read_image
 from handseg.landmarks import HandLandmarks
-from handseg.landmarks.boxes import areas, shared_area
+from handseg.landmarks.second_look import same_hand
 from handseg.pipeline.embedded import EmbeddedPhoto
 from handseg.pipeline.interface import PreparedPhoto, Segmenter
 from handseg.prompts import HandPrompts
@@ -22,8 +22,6 @@ from handseg.segmenter import HandSegmenter
 SUSPECTED = 0.3
 """The finder's score from which on a hand that was not taken is offered. By its card, five in six
 boxes of this score and more are hands."""
-SUSPECT_APART = 0.5
-"""Share of the smaller one of two boxes up to which they are two hands'."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,11 +221,8 @@ class Workspace:
             [one.box for one in places if one.detection_score >= SUSPECTED], np.float32
         )
         boxes = boxes.reshape(-1, 4)
-        if not (len(boxes) and hands):
-            return boxes
-        taken = np.array([hand.box for hand in hands], np.float32)
-        shared = shared_area(boxes, taken) / np.minimum(areas(boxes)[:, None], areas(taken))
-        return boxes[(shared < SUSPECT_APART).all(1)]
+        taken = np.array([hand.box for hand in hands], np.float32).reshape(-1, 4)
+        return boxes[[not len(same_hand(box, taken)) for box in boxes]]
 
     def _prompted(self, photo: Photo, model: PromptedModel) -> EmbeddedPhoto:
         prepared = self._embed(photo, model)

@@ -40,7 +40,7 @@ def with_boxes(
     found: list[FoundHand] = []
     for hand in hands:
         # The surest box is first.
-        score = next((boxes[one].detection_score for one in _same(_box(hand), places)), 0.0)
+        score = next((boxes[one].detection_score for one in same_hand(_box(hand), places)), 0.0)
         if score >= NONE:
             found.append(replace(hand, detection_score=score))
     for box in boxes:
@@ -93,10 +93,10 @@ def _iou(hand: HandLandmarks, box: HandBox) -> float:
 
 def _is_one_of(hand: FoundHand, others: Sequence[FoundHand]) -> bool:
     places = np.array([_box(other) for other in others], np.float32).reshape(-1, 4)
-    return bool(len(_same(_box(hand), places)))
+    return bool(len(same_hand(_box(hand), places)))
 
 
-def _same(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+def same_hand(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which of `others` (N, 4) are of the hand in `box` (4,): much in common, or one in the other.
 
     Returns:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from red_hands import draw_photo, red_segmenter
 from handseg.app import workspace as module
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
 from handseg.errors import ImageError
-from handseg.landmarks import HandLandmarks
+from handseg.landmarks import HandBox, HandLandmarks
 from handseg.segmenter import HandSegmenter
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
@@ -260,6 +260,19 @@ def test_a_hand_that_the_finder_suspects_is_offered_until_it_is_taken(
     result = workspace.segment(photo, model, 4)
     assert result.mask[[277, 388], [307, 317]].all()
     assert not len(workspace.suspected(photo, model, result.hands))
+
+
+def test_a_hand_of_which_nothing_was_cut_out_hides_no_other(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, photo = red_model(), workspace.photos["a"]
+    first, _ = workspace.segment(photo, model, 4).hands
+    box, down = np.array([90, 60, 150, 110], np.float32), np.array([0, 1], np.float32)
+    place = HandBox(box, 0.5, 0.5, down)
+    monkeypatch.setattr(model.segmenter.landmarker, "suspect", lambda _: [place])
+    nothing = replace(first, patch=np.zeros((0, 0), np.uint8))
+    assert not nothing.area
+    assert workspace.suspected(photo, model, (first, nothing)).tolist() == [box.tolist()]
 
 
 def test_a_hand_that_was_found_is_not_suspected(
