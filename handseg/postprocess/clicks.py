@@ -75,7 +75,7 @@ def apply_clicks(
 
 
 def _depth(wrong: np.ndarray, x: int, y: int) -> float:
-    """How far x, y lies inside of `wrong` (h, w) bool, px."""
+    """How far x, y lies inside `wrong` (h, w) bool, px."""
     return float(cv2.distanceTransform(wrong.astype(np.uint8), cv2.DIST_L2, 3)[y, x])
 
 

@@ -300,7 +300,7 @@ def _share(mask: np.ndarray) -> np.ndarray:
 
 
 def _distance(share: np.ndarray) -> np.ndarray:
-    """px that pixels lie inside of the contour by their `_share`; right beside it, large elsewhere.
+    """px that pixels lie inside the contour by their `_share`; right beside it, large elsewhere.
 
     The blurred share is the Gaussian's integral of the distance, near to a logistic curve.
     """
@@ -309,5 +309,5 @@ def _distance(share: np.ndarray) -> np.ndarray:
 
 
 def _to_alpha(distance: np.ndarray) -> np.ndarray:
-    """uint8 of the px that pixels lie inside of the contour."""
+    """uint8 of the px that pixels lie inside the contour."""
     return np.rint(np.clip(distance / SOFTNESS + 0.5, 0, 1) * 255).astype(np.uint8)

@@ -132,12 +132,15 @@ class TestBones:
         assert not self.clicked(43, 45, with_bones=True)[45, 43]
 
     def test_bones_off_the_mask_are_not_taken_in(self) -> None:
+        """A click on the rim of the hand, beside a bone that lies on the ground."""
         view, mask, landmarks = self.hand()
-        mask[:, 60:] = False
+        view[:, 124:] = (60, 90, 70)
+        mask[:, 62:] = False
         logits = np.where(mask, 5, -5).astype(np.float32)
-        clicks = np.array([[52, 45]], np.float32), np.array([0])
+        clicks = np.array([[67, 45]], np.float32), np.array([1])
         result = apply_clicks(logits, view, *clicks, landmarks) > 0
-        assert not result[:, 60:].any()
+        assert result[45, 67]
+        assert not result[55:75, 68:71].any()
 
 
 class TestOnPhotos:
@@ -201,7 +204,7 @@ class TestOnPhotos:
         (other,) = photo.segment(landmarks=hand.landmarks, **clicks)
         assert not any(other.mask[y, x] for x, y in gaps)
         of_hand = hand.mask & truth
-        assert (of_hand & ~other.mask).sum() < 0.01 * of_hand.sum()
+        assert (of_hand & ~other.mask).sum() < 0.006 * of_hand.sum()
 
     @pytest.mark.parametrize("name", ["2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043"])
     def test_one_click_gives_the_hand(
