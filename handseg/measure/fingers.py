@@ -25,8 +25,10 @@ from handseg.measure.sections import (
 from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
 
+DEVIATIONS = 1.96
+"""Standard deviations on either side that hold 95 % of a normal distribution."""
+
 _NOWHERE = (np.nan, np.nan)
-_SURE = 1.96  # Standard deviations on either side that hold 95 % of a normal distribution.
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,4 +248,4 @@ def _in_mm(plane: Plane, sections: Sections) -> tuple[float, tuple[float, float]
     scale = plane.mm_per_px(place) * plane.raised()
     width = sections.width * scale
     deviation = float(np.hypot(width * plane.deviation(place), sections.deviation * scale))
-    return width, (width - _SURE * deviation, width + _SURE * deviation)
+    return width, (width - DEVIATIONS * deviation, width + DEVIATIONS * deviation)

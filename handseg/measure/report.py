@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from handseg.measure.fingers import FingerMeasurement, HandMeasurement
+from handseg.measure.fingers import DEVIATIONS, FingerMeasurement, HandMeasurement
 from handseg.measure.ring_sizes import RingFit, ring_size
 
-_SURE = 1.96  # Standard deviations on either side that hold 95 % of a normal distribution.
 _SYSTEMS = ("circumference_mm", "eu", "us", "uk", "japan")
 
 FINGER_KEYS = (
@@ -55,7 +54,7 @@ def finger_row(
     if math.isfinite(finger.width_mm):
         diameter = relation.diameter(finger.width_mm, fit)
         half = (finger.width_range[1] - finger.width_range[0]) / 2
-        half = math.hypot(relation.slope * half, _SURE * relation.deviation)
+        half = math.hypot(relation.slope * half, DEVIATIONS * relation.deviation)
         values |= {
             "ring_diameter_mm": diameter,
             "ring_low_mm": diameter - half,
