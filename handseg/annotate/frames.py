@@ -66,7 +66,7 @@ class PhotoFolder:
     Args:
         source: as `find_images` takes it.
         output: what lies in this folder is no input.
-        recursive: take the folders inside of the folder, too.
+        recursive: take the folders inside the folder, too.
         numbered: order by the numbers in the names, so that frame_10 comes after frame_9.
 
     Raises:

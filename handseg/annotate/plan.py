@@ -1,4 +1,4 @@
-"""What a run was asked to do, and the folder that it goes on in."""
+"""What a run was asked to do, and the folder that it continues in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Job:
         source: a folder of photos, or a video.
         output: the data set's folder.
         model, adapter, recipe: as `HandSegmenter.from_pretrained` takes them.
-        recursive: take the folders inside of the folder, too.
+        recursive: take the folders inside the folder, too.
         sequence: the photos follow each other; a video's frames always do.
         objects: segment what the hands hold, too.
         review: measure what is doubtful and write the page.

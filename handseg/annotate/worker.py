@@ -44,7 +44,7 @@ class Worker:
     failed: Callable[[Frame, str], None]
 
     def run(self, indices: Iterable[int]) -> None:
-        """Do these frames, one after the other; one that fails is told and the rest goes on.
+        """Do these frames, one after the other; one that fails is reported and the rest are done.
 
         Raises:
             OSError: if nothing can be written any more.

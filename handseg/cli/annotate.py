@@ -49,7 +49,7 @@ def annotate(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder of the data set. An interrupted run goes on from it.",
+            help="Folder of the data set. An interrupted run continues from it.",
             show_default=False,
             rich_help_panel=RESULTS,
         ),
@@ -136,9 +136,9 @@ def annotate(
     object_masks/), instances/ (1 on the first hand, 2 on the second, ...), labels/ and data.yaml
     (YOLO segmentation), coco.json, and for sequences frames/ (a JSON a frame: joints, masks, hands
     numbered through the frames). NAME is the photo's name without its suffix; photos of folders
-    inside of the folder are named FOLDER__NAME.
+    inside the folder are named FOLDER__NAME.
 
-    A photo that cannot be read is named and left out. The same command goes on where a run was
+    A photo that cannot be read is named and left out. The same command continues where a run was
     stopped, and tries again what failed; other options or photos are refused. To share the work
     among GPUs or machines that see the same DIR, start it as `torchrun --nproc-per-node N -m
     handseg.annotate ...`, or with `accelerate launch`: each process takes every N-th photo, and the
@@ -221,7 +221,7 @@ def _run(
         if not run.is_over(everything, name):
             say(
                 f"Process {rank.number + 1} of {rank.count}: its photos are done. The last one "
-                "writes the data set; if one was stopped, the same command goes on from there."
+                "writes the data set; if one was stopped, the same command continues from there."
             )
             return
         if not run.take_end():  # Two have finished at the same time.

@@ -18,7 +18,7 @@ def finetune(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder of the run. It becomes the adapter; an interrupted run goes on from it.",
+            help="Folder of the run. It becomes the adapter; an interrupted run continues from it.",
             show_default=False,
         ),
     ],
@@ -90,7 +90,7 @@ def finetune(
 
     The output folder becomes an adapter for `handseg segment --adapter`. Beside it are the settings
     of the run, the split, a report of base and adapter side by side, TensorBoard logs, and a
-    checkpoint: the same command goes on where the run was stopped. On several devices, start it
+    checkpoint: the same command continues where the run was stopped. On several devices, start it
     with `accelerate launch -m handseg.finetune` in place of `handseg finetune`.
 
     Exit codes: 0 done; 1 the run failed; 2 the command cannot run as it was given; 130 interrupted.

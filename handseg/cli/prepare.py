@@ -140,7 +140,7 @@ def prepare(
 
     Writes a folder of images/ and masks/ to train on, with report.csv (every pair: kept, repaired
     or rejected, and why), report.jpg (those repaired or rejected), groups.csv and, with --split,
-    splits.json. DATA is only read. The same command goes on with a run that was interrupted.
+    splits.json. DATA is only read. The same command continues a run that was interrupted.
 
     Exit codes: 0 done, whatever was rejected; 1 nothing is left, or it could not be written; 2 the
     command cannot run as it was given; 130 interrupted.

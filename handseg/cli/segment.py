@@ -132,7 +132,7 @@ def segment(
 
     A photo in which no hand is found is named in a warning and gets empty results. A photo that
     cannot be read is named and left out. Only results that are missing are written, so a run that
-    was interrupted or killed goes on when it is started again, and what you retouched stays; after
+    was interrupted or killed continues when started again, and what you retouched stays; after
     other options have changed, use --overwrite or another DIR. A DIR in which files of the results'
     names are all somebody else's is refused.
 

@@ -61,7 +61,7 @@ class RunSettings:
         warmup: share of the steps in which the learning rate rises to its peak.
         weight_decay: the optimiser's.
         max_grad_norm: longer gradients are clipped to it; None clips none.
-        patience: epochs without a better validation IoU until the run is stopped; None goes on.
+        patience: epochs without a better validation IoU until the run stops; None: never.
         mixed_precision: "no", "bf16" or "fp16"; None takes what `accelerate launch` was told.
         workers: processes that read the samples, on each device.
         seed: of the split, the variations, the order and the start of what learns.

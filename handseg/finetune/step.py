@@ -148,7 +148,7 @@ def choose_points(
 def correct(
     logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One click a sample, well inside of its largest error; anywhere where there is none.
+    """One click a sample, well inside its largest error; anywhere where there is none.
 
     Args:
         logits: (N, s, s) of the last round.

@@ -222,7 +222,7 @@ def _learn(
     if accelerator.sync_gradients:
         longest = math.inf if config.max_grad_norm is None else config.max_grad_norm
         norm = accelerator.clip_grad_norm_(module.parameters(), longest)
-        # In half precision the scaler skips such a step and goes on with less scale.
+        # In half precision the scaler skips such a step and continues with less scale.
         if accelerator.scaler is None:
             _finite("gradient", norm, step)
     optimizer.step()

@@ -23,9 +23,9 @@ class UserPrompts(TypedDict, total=False):
     Attributes:
         boxes: (K, 4) or (4,), xyxy in px: one hand for each box.
         points: (K, P, 2) or (P, 2), x, y in px: P points for each hand. With boxes or landmarks, K
-            must match theirs. Alone, they are looked at in the box of the hand that the hand finder
-            sees at the first point, however unsure it is; where it sees none, or with
-            `finder=False`, in the whole photo.
+            must match theirs. Where they come alone, the model looks at the box that the hand
+            finder sees at the first point on the hand, however unsure it is; where it sees none,
+            or with `finder=False`, at the whole photo.
         labels: (K, P) or (P,), 1 for a point on the hand and 0 for one off it; None takes all
             points as on the hand.
         landmarks: (K, 21, 2) or (21, 2), x, y in px, in MediaPipe's order.

@@ -176,7 +176,7 @@ class HandSegmentation:
         """The photo's entry and its annotations for a COCO file, ready for `json.dump`.
 
         Masks are compressed RLE with `counts` as str, boxes x, y, width, height in whole pixels.
-        Keypoints inside of the photo are marked visible (2), others labelled only (1). `score` is
+        Keypoints inside the photo are marked visible (2), others labelled only (1). `score` is
         `predicted_iou`, as COCO has it. Category 1 is the hand. What hands hold follows after all
         of them, as category 2, without keypoints and scores; `held_by` is the id of the hand's
         annotation.

@@ -17,7 +17,7 @@ from handseg.runtime.progress import messages
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 """Exit codes; 130 is what a shell reports of a command that Ctrl-C ended."""
 
-KEPT = "What was done is kept: the same command goes on from there."
+KEPT = "What was done is kept: the same command continues from there."
 
 results = Console(highlight=False)
 

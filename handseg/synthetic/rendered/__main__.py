@@ -72,7 +72,7 @@ def main(
             say(f"{scene}: {pictures} pictures, {hands} hands")
         say(f"Contact sheet: {sheet}")
         if broken:
-            say(f"{broken} of {jobs} processes ended early; the same command goes on", "red")
+            say(f"{broken} of {jobs} processes ended early; the same command continues", "red")
             raise typer.Exit(FAILED)
 
 

@@ -21,7 +21,7 @@ def table_item(place: np.ndarray, rng: np.random.Generator) -> Item:
 
 
 def floor_items(posed: Sequence[Posed], rng: np.random.Generator) -> list[Item]:
-    """A floor under the lowest feet, or, in four of ten takes, none: the background goes on."""
+    """A floor under the lowest feet, or, in four of ten takes, none: the background continues."""
     if rng.random() < 0.4:
         return []
     low = min(float(one.vertices()[:, 2].min()) for one in posed)
