@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from handseg.synthetic.rendered.scenes import desk, face, far, hold, pair, palm, sign
+from handseg.synthetic.rendered.scenes import desk, face, far, hold, pair, palm, reach, sign
 from handseg.synthetic.rendered.scenes._common import Cast
 from handseg.synthetic.rendered.take import Take
 
@@ -18,6 +18,7 @@ SCENES: dict[str, Callable[[np.random.Generator, Cast], Take]] = {
     "palm": palm.draw,
     "sign": sign.draw,
     "far": far.draw,
+    "reach": reach.draw,
 }
 """By name, what draws a pose with its views. It raises `UnreachableError` where a body cannot do
 what was drawn; the next draw of the same generator is another."""

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from handseg.synthetic.rendered.body.bodies import topology
-from handseg.synthetic.rendered.body.finger_truth import measure, ring_frame, section
+from handseg.synthetic.rendered.body.finger_truth import measure
 from handseg.synthetic.rendered.body.posing import Losses, Posed, require, solve
 from handseg.synthetic.rendered.props.ground import lay
-from handseg.synthetic.rendered.props.worn import bracelet, coin, id_card, ring, watch
+from handseg.synthetic.rendered.props.worn import coin, id_card
 from handseg.synthetic.rendered.scene import Part
 from handseg.synthetic.rendered.scenes._common import (
     Cast,
@@ -19,6 +19,7 @@ from handseg.synthetic.rendered.scenes._common import (
     unit,
     views_around,
 )
+from handseg.synthetic.rendered.scenes._jewellery import jewellery
 from handseg.synthetic.rendered.scenes._table import above, floor_items, table_item, turn
 from handseg.synthetic.rendered.take import Item, Take
 
@@ -67,7 +68,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
         items.append(table_item(np.array([*palm[:2], surface]), rng))
     items += floor_items([posed], rng)
     items += _scale(posed, side, palm_up, surface if on_table else None, notes, rng)
-    items += _jewellery(posed, side, rng)
+    items += jewellery(posed, side, rng)
     hands = {"L": 0, "R": 1}
     views = views_around(
         palm + 0.025 * hand.along.numpy(),
@@ -139,41 +140,3 @@ def _basis(normal: np.ndarray, along: np.ndarray) -> np.ndarray:
 def _palm_skin(posed: Posed, side: str) -> np.ndarray:
     bones = topology().weight_of("metacarpal", "finger", "wrist", side=side)
     return posed.vertices().numpy()[bones > 0.5]
-
-
-def _jewellery(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
-    """Rings, a watch or a bracelet, on some hands."""
-    found: list[Item] = []
-    number = {"L": 0, "R": 1}[side]
-    if rng.random() < 0.35:
-        for finger in rng.choice([2, 3, 4, 5], int(rng.integers(1, 3)), replace=False):
-            points = section(posed, side, int(finger))
-            place, frame = ring_frame(posed, side, int(finger))
-            middle = (points.max(0) + points.min(0)) / 2
-            radius = float(np.linalg.norm(points - middle, axis=1).max()) + 0.0002
-            place = place + frame[:, :2] @ middle
-            rotation = frame if np.linalg.det(frame) > 0 else frame * [-1, 1, 1]
-            labels: dict[str, float | np.ndarray] = {"worn": 1.0, "core": 1.0, f"hand{number}": 1.0}
-            found += [Item(part.moved(rotation, place), labels) for part in ring(radius, rng)]
-    if rng.random() < 0.25:
-        found += _on_wrist(posed, side, rng)
-    return found
-
-
-def _on_wrist(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
-    wrist, elbow = (posed.bone(f"{bone}.{side}").numpy() for bone in ("wrist", "lowerarm01"))
-    along = (wrist - elbow) / np.linalg.norm(wrist - elbow)
-    place = wrist - 0.025 * along
-    palmwards = posed.hand(side).normal.numpy()
-    back = palmwards - along * (along @ palmwards)
-    back /= np.linalg.norm(back)
-    rotation = np.stack([np.cross(back, along), back, along], 1)
-    arm = topology().weight_of("lowerarm", "wrist", side=side) > 0.5
-    local = (posed.vertices().numpy()[arm] - place) @ rotation
-    near = local[np.abs(local[:, 2]) < 0.012]
-    low, high = near.min(0), near.max(0)
-    place = place + rotation[:, :2] @ ((low + high) / 2)[:2]
-    half = (high - low)[:2] / 2 + 0.001
-    draw = watch if rng.random() < 0.6 else bracelet
-    parts = draw((float(half[0]), float(half[1])), rng)
-    return [Item(part.moved(rotation, place), {"worn": 1.0}) for part in parts]
