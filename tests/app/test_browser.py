@@ -386,7 +386,7 @@ def test_clicks_land_where_they_are_made(visit: Visit, paths: dict[str, Path]) -
         if number == 1:
             button(page, "zoom_in").click()
         if number == 2:
-            button(page, "Photo").click()
+            page.get_by_role("button", name="Photo", exact=True).click()
         canvas.click(*place)
         page.locator(".point").nth(number).wait_for()
         rest(page)
