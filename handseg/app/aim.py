@@ -1,14 +1,21 @@
-"""Which hand a visitor's click or box is about."""
+"""Which hand a visitor's click or box is about, and what it changes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from handseg.app.frame import Frame
+from handseg.app.workspace import HandEntry, Photo
 from handseg.landmarks.boxes import box_iou
 from handseg.results import Hand
 
+NEW, CLICKED = -1, -2
+"""In place of a hand's number: what is clicked starts another hand, or says which hand it is."""
+STALE = "the picture has changed meanwhile: once more, please"
 SURROUNDINGS = 0.2
 """How far beyond its box a hand is still meant, in the box' longer sides."""
 SAME_BOX = 0.3
@@ -39,3 +46,70 @@ def boxed_hand(hands: Sequence[Hand], box: np.ndarray) -> int | None:
         return None
     overlaps = box_iou(box[None], np.array([hand.box for hand in hands]))[0]
     return int(overlaps.argmax()) if overlaps.max() >= SAME_BOX else None
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What the visitor points with, and at what.
+
+    Attributes:
+        photo: that is changed.
+        entries: its hands that are shown.
+        hands: of each of them, what was cut out.
+        number: of the hand that a click is about, NEW or CLICKED.
+        label: of a click: 1 on the hand, 0 off it.
+    """
+
+    photo: Photo
+    entries: Sequence[HandEntry]
+    hands: Sequence[Hand]
+    number: int
+    label: int
+
+    def act(self, action: dict[str, Any], frame: Frame) -> None:
+        """Change the photo by what was done to the picture of `frame`.
+
+        Args:
+            action: a click, a box, or a point that was moved or removed, as
+                `handseg.app.pointing` reports it.
+            frame: that was shown.
+
+        Raises:
+            ValueError: if it means nothing, in words for the visitor.
+        """
+        if len(self.entries) != len(self.hands):
+            raise ValueError(STALE)
+        if action["do"] == "remove":
+            self.photo.remove_point(*self._point(action))
+        elif action["do"] == "move":
+            place = frame.to_photo(action["x"], action["y"])
+            self.photo.move_point(*self._point(action), *place)
+        elif action["do"] == "box":
+            self._draw_box([frame.to_photo(action[f"x{n}"], action[f"y{n}"]) for n in (1, 2)])
+        else:
+            self._click(*frame.to_photo(action["x"], action["y"]))
+
+    def _point(self, action: dict[str, Any]) -> tuple[HandEntry, int]:
+        """The hand and the number of its point; a double click finds it gone."""
+        hand, number = action["hand"], action["number"]
+        entry = self.entries[hand] if hand < len(self.entries) else HandEntry()
+        if list(entry.points[number : number + 1]) != [tuple(action["at"])]:
+            raise ValueError(STALE)
+        return entry, number
+
+    def _draw_box(self, corners: list[tuple[float, float]]) -> None:
+        low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+        if (high - low).min() < 1:
+            raise ValueError("press at one corner of the box and let go at the opposite one")
+        box = np.concatenate([low, high])
+        number = boxed_hand(self.hands, box) if self.number == CLICKED else self.number
+        self.photo.draw_box(self._entry(number), tuple(box.tolist()))
+
+    def _click(self, x: float, y: float) -> None:
+        number: int | None = self.number
+        if number == CLICKED:  # A point off the hand starts no hand.
+            number = clicked_hand(self.hands, x, y, anywhere=not self.label)
+        self.photo.click(self._entry(number), x, y, self.label)
+
+    def _entry(self, number: int | None) -> HandEntry | None:
+        return None if number is None or number == NEW else self.entries[number]

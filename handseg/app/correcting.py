@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageDraw, ImageFont
-from streamlit_image_coordinates import streamlit_image_coordinates
 
-from handseg.app import views
-from handseg.app.aim import boxed_hand, clicked_hand
+from handseg.app.aim import CLICKED, NEW, Pointer
+from handseg.app.frame import Frame
+from handseg.app.pointing import Tool, point_at
 from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
-from handseg.prompts import HandPrompts
-from handseg.results import Hand, HandSegmentation, overlay
+from handseg.results import Hand, HandSegmentation
 
-ON, OFF, BOX = "Point on the hand", "Point off the hand", "Box"
-NEW, CLICKED = -1, -2
-"""In place of a hand's number: what is clicked starts another hand, or says which hand it is."""
-SMALLEST_BOX = 8
-"""px on the screen; a shorter drag was meant for a click."""
+ON, OFF, BOX, MOVE = "Point on the hand", "Point off the hand", "Box", "Move the view"
 LETTERS = "ABC"
 """Of hands that the finder suspects; no more are shown."""
+HINTS = {
+    ON: "Click on what is missing. Drag a point to move it, click on it to remove it.",
+    OFF: "Click on what is too much. Drag a point to move it, click on it to remove it.",
+    BOX: "Press at one corner of the box and let go at the opposite one.",
+    MOVE: "Drag the picture to see another part of it.",
+}
 
 
 def show_correction(
@@ -34,131 +34,180 @@ def show_correction(
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
         result = workspace.segment(photo, model, max_hands)
         suspected = workspace.suspected(photo, model, result.hands)
-        picture = views.at_a_glance(_marked(result, entries, suspected))
-        names = {CLICKED: "the hand that is clicked", NEW: "a new hand"}
-        left, right = st.columns([3, 1])
-        with right:
-            tool = st.radio("A click sets a", [ON, OFF, BOX], key=f"tool-{key}") or ON
-            number = st.radio(
-                "of",
-                [CLICKED, *range(len(entries)), NEW] if entries else [NEW],
-                format_func=lambda n: names.get(n, f"hand {n + 1}"),
-                key=_hand_key(key, len(entries)),
+        with st.container(horizontal=True):
+            tool = st.radio(
+                "A click or a drag",
+                [ON, OFF, BOX, MOVE],
+                key=f"tool-{key}",
+                horizontal=True,
+                label_visibility="collapsed",
             )
-            for letter, box in zip(LETTERS, suspected.tolist(), strict=False):
-                st.button(
-                    f"{letter} is a hand",
-                    key=f"suspected-{key}-{letter}-{len(entries)}",
-                    on_click=photo.draw_box,
-                    args=(None, tuple(box)),
-                    help="The hand finder is not sure. A click cuts it out.",
-                )
-            if tool == BOX:
-                st.caption("Press at one corner of the box and let go at the opposite one.")
-            if number == CLICKED and len(entries) == 1:
-                _buttons(key, photo, entries[0])
-            else:
-                _buttons(key, photo, None if number in names else entries[number])
-        with left, st.container(width=picture.width):
-            widget = f"picture-{key}-{'box' if tool == BOX else 'point'}"
-            streamlit_image_coordinates(
-                picture,
-                width="stretch",
-                key=widget,
-                click_and_drag=tool == BOX,
-                image_format="JPEG",
-                jpeg_quality=88,
-                on_click=lambda: _clicked(
-                    key, photo, entries, result.hands, number, tool, st.session_state[widget]
-                ),
-                cursor="crosshair",
-            )
-
-
-def _marked(
-    result: HandSegmentation, entries: list[HandEntry], suspected: np.ndarray
-) -> Image.Image:
-    """The overlay with the visitor's own points and boxes; what was found would cover the hand.
-
-    Hands get numbers where there are several, `suspected` boxes (K, 4) xyxy px letters.
-    """
-    own = [
-        HandPrompts(
-            np.array(entry.points, np.float32).reshape(-1, 2),
-            np.array(entry.labels, np.int64),
-            box=None if entry.box is None else np.array(entry.box, np.float32),
-            roi_box=np.zeros(4, np.float32),
+            number = _choose_hand(key, len(entries))
+        tool = tool or ON
+        frame = _frame(key, photo, result, number)
+        with st.container(horizontal=True):
+            _buttons(key, photo, entries, number)
+            _zoom(key, frame)
+            _suspicions(key, photo, entries, suspected)
+        point_at(
+            result,
+            frame,
+            _drags(tool),
+            _points(entries),
+            *_boxes_and_names(result, entries, suspected),
+            key=f"picture-{key}",
+            on_action=lambda action: _take(
+                key,
+                Pointer(photo, photo.active(max_hands), result.hands, number, int(tool == ON)),
+                action,
+            ),
         )
-        for entry in entries
-    ]
-    picture = overlay.prompts(np.asarray(result.overlay(landmarks=False)), own)
-    size = max(12, round((picture.width * picture.height) ** 0.5 / 18))
-    pen, font, width = ImageDraw.Draw(picture), ImageFont.load_default(size), max(1, size // 10)
-    names = [(str(number), hand.box) for number, hand in enumerate(result, start=1)]
-    for name, box in [*(names if len(names) > 1 else ()), *zip(LETTERS, suspected, strict=False)]:
-        if name in LETTERS:
-            pen.rectangle(box.tolist(), outline="white", width=width)
-        place = tuple(((box[:2] + box[2:]) / 2).tolist())
-        pen.text(place, name, "white", font, "mm", stroke_width=width, stroke_fill="black")
-    return picture
+        st.caption(HINTS[tool])
 
 
-def _buttons(key: str, photo: Photo, entry: HandEntry | None) -> None:
-    untouched = not photo.history
-    with st.container(horizontal=True):
-        st.button("Undo", key=f"undo-{key}", on_click=photo.undo, disabled=untouched)
-        st.button("Start over", key=f"over-{key}", on_click=photo.start_over, disabled=untouched)
+def _drags(tool: str) -> Tool:
+    return "box" if tool == BOX else "move" if tool == MOVE else "point"
+
+
+def _choose_hand(key: str, count: int) -> int:
+    """The number of the hand that a click is about, NEW or CLICKED."""
+    if not count:
+        return NEW
+    names = {CLICKED: "the one clicked", NEW: "a new one"}
+    number = st.radio(
+        "Hand",
+        [CLICKED, *range(count), NEW],
+        format_func=lambda n: names.get(n, f"hand {n + 1}"),
+        key=_hand_key(key, count),
+        on_change=_look_anew,
+        args=(key,),
+        horizontal=True,
+    )
+    return CLICKED if number is None else number
+
+
+def _frame(key: str, photo: Photo, result: HandSegmentation, number: int) -> Frame:
+    """What is looked at: the hand, until the visitor looks elsewhere.
+
+    It does not follow the mask: the picture would move under every click.
+    """
+    name = _frame_key(key)
+    if name not in st.session_state:
+        assert photo.size is not None
+        hands = result.hands if number < 0 else result.hands[number : number + 1]
+        st.session_state[name] = _around(hands, photo.size)
+    frame: Frame = st.session_state[name]
+    return frame
+
+
+def _around(hands: Sequence[Hand], size: tuple[int, int]) -> Frame:
+    if not hands:
+        return Frame.whole(size)
+    boxes = np.array([hand.box for hand in hands])
+    return Frame.around(np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)]), size)
+
+
+def _look(key: str, frame: Frame) -> None:
+    st.session_state[_frame_key(key)] = frame
+
+
+def _look_anew(key: str) -> None:
+    """Look at the hand that is meant, as when the photo was opened."""
+    st.session_state.pop(_frame_key(key), None)
+
+
+def _zoom(key: str, frame: Frame) -> None:
+    st.button("Hand", key=f"near-{key}", on_click=_look_anew, args=(key,), help="See the hand")
+    for label, name, other, text in (
+        ("Photo", "whole", Frame.whole(frame.photo), "See the whole photo"),
+        (":material/zoom_in:", "closer", frame.closer(), "Closer"),
+        (":material/zoom_out:", "wider", frame.wider(), "Wider"),
+    ):
         st.button(
-            "Remove hand",
-            key=f"remove-{key}",
-            on_click=photo.remove,
-            args=(entry,),
-            disabled=entry is None,
+            label,
+            key=f"{name}-{key}",
+            on_click=_look,
+            args=(key, other),
+            disabled=other == frame,
+            help=text,
         )
 
 
-def _clicked(
-    key: str,
-    photo: Photo,
-    entries: list[HandEntry],
-    hands: Sequence[Hand],
-    number: int,
-    tool: str,
-    value: dict[str, Any],
-) -> None:
-    """Take a click or a drag on the picture, which is `value["width"]` px wide on the screen.
+def _points(entries: Sequence[HandEntry]) -> list[dict[str, Any]]:
+    return [
+        {"hand": hand, "number": number, "x": x, "y": y, "label": label}
+        for hand, entry in enumerate(entries)
+        for number, ((x, y), label) in enumerate(zip(entry.points, entry.labels, strict=True))
+    ]
 
-    `hands` are those of `entries`.
-    """
-    assert photo.size is not None
-    shown = np.array([value["width"], value["height"]])
-    scale = np.array(photo.size) / shown
-    names = (("x1", "y1"), ("x2", "y2")) if tool == BOX else (("x", "y"),)
-    places = np.array([[value[x], value[y]] for x, y in names])
-    spots = np.clip((places + 0.5) * scale - 0.5, 0, np.array(photo.size) - 1)
-    box = np.concatenate([spots.min(0), spots.max(0)])
-    meant: int | None = number
-    if number == CLICKED and tool == BOX:
-        meant = boxed_hand(hands, box)
-    elif number == CLICKED:
-        # A point off the hand starts no hand.
-        meant = clicked_hand(hands, spots[0, 0], spots[0, 1], anywhere=tool == OFF)
-    entry = None if meant is None or meant == NEW else entries[meant]
+
+def _boxes_and_names(
+    result: HandSegmentation, entries: Sequence[HandEntry], suspected: np.ndarray
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The visitor's own boxes, numbers of hands where there are several, and suspected hands."""
+    own = [{"box": entry.box, "color": "#ffd200"} for entry in entries if entry.box is not None]
+    unsure = [{"box": box.tolist(), "color": "white"} for box in suspected[: len(LETTERS)]]
+    hands = [(str(number), hand.box) for number, hand in enumerate(result, start=1)]
+    named = [*(hands if len(hands) > 1 else ()), *zip(LETTERS, suspected, strict=False)]
+    names = []
+    for text, box in named:
+        x, y = ((box[:2] + box[2:]) / 2).tolist()
+        names.append({"text": text, "x": x, "y": y})
+    return [*own, *unsure], names
+
+
+def _buttons(key: str, photo: Photo, entries: list[HandEntry], number: int) -> None:
+    untouched = not photo.history
+    chosen = None
+    if number >= 0:
+        chosen = entries[number]
+    elif number == CLICKED and len(entries) == 1:
+        chosen = entries[0]
+    st.button("Undo", key=f"undo-{key}", on_click=photo.undo, disabled=untouched, shortcut="Mod+Z")
+    st.button("Reset", key=f"over-{key}", on_click=photo.start_over, disabled=untouched)
+    st.button(
+        "Remove hand",
+        key=f"remove-{key}",
+        on_click=photo.remove,
+        args=(chosen,),
+        disabled=chosen is None,
+    )
+
+
+def _suspicions(key: str, photo: Photo, entries: list[HandEntry], suspected: np.ndarray) -> None:
+    def accept(box: tuple[float, float, float, float]) -> None:
+        photo.draw_box(None, box)
+        _look_anew(key)
+
+    for letter, box in zip(LETTERS, suspected.tolist(), strict=False):
+        st.button(
+            f"{letter} is a hand",
+            key=f"suspected-{key}-{letter}-{len(entries)}",
+            on_click=accept,
+            args=(tuple(box),),
+            help="The hand finder is not sure. A click cuts it out.",
+        )
+
+
+def _take(key: str, pointer: Pointer, action: dict[str, Any]) -> None:
+    assert pointer.photo.size is not None
+    frame = Frame(pointer.photo.size, *map(int, action["frame"]))
+    if action["do"] == "pan":
+        _look(key, frame.moved(action["across"], action["down"]))
+        return
     try:
-        if tool == BOX:
-            drag = np.ptp(places.clip(0, shown), axis=0)
-            if drag.min() < SMALLEST_BOX or np.ptp(spots, axis=0).min() < 1:
-                raise ValueError("press at one corner of the box and let go at the opposite one")
-            photo.draw_box(entry, tuple(box.tolist()))
-        else:
-            x, y = spots[0].tolist()
-            photo.click(entry, x, y, label=int(tool == ON))
+        pointer.act(action, frame)
     except ValueError as error:
         st.toast(f"{error}".capitalize(), icon=":material/info:")
         return
-    if number == NEW:  # What comes next is about the new hand.
-        st.session_state[_hand_key(key, len(entries) + 1)] = len(entries)
+    if pointer.number == NEW and action["do"] in ("click", "box"):  # What comes next is about it.
+        count = len(pointer.entries)
+        st.session_state[_hand_key(key, count + 1)] = count
 
 
 def _hand_key(key: str, count: int) -> str:
     return f"hand-{key}-{count}"
+
+
+def _frame_key(key: str) -> str:
+    return f"frame-{key}"

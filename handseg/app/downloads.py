@@ -20,11 +20,16 @@ Background = str | np.ndarray | None
 """A colour, a picture (H, W, 3) uint8 RGB, or None for transparency."""
 
 
-def picture(result: HandSegmentation, background: Background, edge: Edge) -> Image.Image:
-    """The hands as the visitor wants them: cut out, or laid on a background."""
+def picture(
+    result: HandSegmentation, background: Background, edge: Edge, crop: bool = False
+) -> Image.Image:
+    """The hands as the visitor wants them: cut out, or laid on a background.
+
+    With `crop`, it is cut down to the hands.
+    """
     if background is None:
-        return result.cutout(edge=edge)
-    return result.composite(background, edge=edge)
+        return result.cutout(crop, edge)
+    return result.composite(background, edge, crop)
 
 
 def numbers(name: str, result: HandSegmentation) -> dict[str, Any]:

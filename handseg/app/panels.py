@@ -86,10 +86,18 @@ def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -
             ),
         ),
         (
+            "Cropped (PNG)",
+            f"{stem}_cropped.png",
+            lambda: encode_image(
+                downloads.picture(result, background, edge, crop=True), "cropped.png", result.dpi
+            ),
+        ),
+        (
             "Mask (PNG)",
             f"{stem}_mask.png",
             lambda: encode_image(result.mask, "mask.png", result.dpi),
         ),
+        ("Outline (SVG)", f"{stem}.svg", lambda: result.outline_svg().encode()),
         (
             "Overlay (JPEG)",
             f"{stem}_overlay.jpg",

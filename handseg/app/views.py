@@ -13,7 +13,7 @@ from PIL import Image
 SIDE = 1280
 """px: the longer side of what the page shows; downloads have the photo's own size."""
 
-GLANCE = (1000, 640)
+GLANCE = (1000, 720)
 """px: width and height that a picture which is to be seen at once may have."""
 
 _SQUARE = 16  # px, of the checkerboard.
@@ -22,21 +22,18 @@ _SQUARE = 16  # px, of the checkerboard.
 def small(picture: Image.Image | np.ndarray) -> Image.Image:
     """`picture`, RGB or grey, shrunk to fit the page."""
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    return _scaled(image, min(1.0, SIDE / max(image.size)))
-
-
-def at_a_glance(picture: Image.Image) -> Image.Image:
-    """`picture` as large as it can be seen at once, whatever its size."""
-    return _scaled(
-        picture, min(wide / side for wide, side in zip(GLANCE, picture.size, strict=True))
-    )
-
-
-def _scaled(image: Image.Image, scale: float) -> Image.Image:
+    scale = min(1.0, SIDE / max(image.size))
     if scale == 1:
         return image
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
+    return image.resize(size, Image.Resampling.BOX)
+
+
+def glance_width(size: tuple[int, int]) -> int:
+    """px: how wide a picture of that width and height may be shown to be seen at once."""
+    return max(
+        1, round(size[0] * min(most / side for most, side in zip(GLANCE, size, strict=True)))
+    )
 
 
 def on_checkerboard(cutout: Image.Image) -> Image.Image:
@@ -50,11 +47,12 @@ def on_checkerboard(cutout: Image.Image) -> Image.Image:
 
 def compare(before: Image.Image, after: Image.Image, key: str) -> None:
     """Two pictures of one size, one over the other; a handle moves the line between them."""
-    pictures = {"before": _data_uri(before), "after": _data_uri(after)}
+    pictures = {"before": data_uri(before), "after": data_uri(after)}
     _compare(data=pictures | {"ratio": before.width / before.height}, key=key, height="content")
 
 
-def _data_uri(picture: Image.Image) -> str:
+def data_uri(picture: Image.Image) -> str:
+    """`picture`, RGB, as the source of an <img>."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -154,6 +154,19 @@ class Photo:
         """Box a hand in, or start a new one."""
         self._put(entry, replace(entry or HandEntry(), box=box))
 
+    def move_point(self, entry: HandEntry, number: int, x: float, y: float) -> None:
+        """Put one of a hand's points elsewhere."""
+        points = list(entry.points)
+        points[number] = (x, y)
+        self._put(entry, replace(entry, points=tuple(points)))
+
+    def remove_point(self, entry: HandEntry, number: int) -> None:
+        """Take one point away, and the hand with it if nothing else says where it is."""
+        points = entry.points[:number] + entry.points[number + 1 :]
+        labels = entry.labels[:number] + entry.labels[number + 1 :]
+        placed = entry.landmarks is not None or entry.box is not None or 1 in labels
+        self._put(entry, replace(entry, points=points, labels=labels) if placed else None)
+
     def remove(self, entry: HandEntry) -> None:
         self._put(entry, None)
 

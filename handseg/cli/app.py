@@ -57,11 +57,8 @@ def app(
     and a true mask to compare with. Photos stay in memory. Ends with Ctrl-C.
     """
     with running("app"):
-        missing = [
-            name for name in ("streamlit", "streamlit_image_coordinates") if not find_spec(name)
-        ]
-        if missing:
-            fail(f"the page needs {' and '.join(missing)}: pip install 'handseg[app]'")
+        if not find_spec("streamlit"):
+            fail("the page needs streamlit: pip install 'handseg[app]'")
         from streamlit import net_util
         from streamlit.web import bootstrap
         from streamlit.web.cli import main as streamlit

@@ -103,6 +103,27 @@ def numbers(shape: tuple[int, ...], hands: Sequence[Hand]) -> dict[str, Any]:
     }
 
 
+def outline_svg(shape: tuple[int, ...], hands: Sequence[Hand]) -> str:
+    """What `HandSegmentation.outline_svg` returns; `shape` (H, W) is the photo's."""
+    height, width = shape
+    paths = "".join(f'  <path d="{svg_path(hand.contours())}"/>\n' for hand in hands)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" fill-rule="evenodd">\n{paths}</svg>\n'
+    )
+
+
+def svg_path(polygons: Sequence[np.ndarray]) -> str:
+    """Closed polygons, (N, 2) x, y px each, as the data of an SVG path.
+
+    In SVG a photo's first pixel reaches from 0 to 1, so its centre is at 0.5.
+    """
+    return "".join(
+        "M" + " ".join(f"{x:.2f},{y:.2f}" for x, y in (polygon + 0.5).tolist()) + "Z"
+        for polygon in polygons
+    )
+
+
 def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
     """The fields of a COCO annotation that say where `mask` (H, W) bool is."""
     from pycocotools import mask as coco_mask

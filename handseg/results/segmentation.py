@@ -170,6 +170,14 @@ class HandSegmentation:
         """`Hand.contours` of every hand, in order."""
         return [hand.contours() for hand in self.hands]
 
+    def outline_svg(self) -> str:
+        """The hands' outlines as an SVG file of the photo's size, one filled path a hand.
+
+        They are `contours()`, with the holes left open. One unit is a pixel, and 0, 0 the outer
+        corner of the first one: the outlines lie on the photo when both start at one place.
+        """
+        return formats.outline_svg(self.image.shape[:2], self.hands)
+
     def to_coco(
         self, image_id: int = 0, first_annotation_id: int = 1, file_name: str | None = None
     ) -> dict[str, Any]:

@@ -110,13 +110,7 @@ class Noise:
         page.on("request", note)
         page.on("websocket", note)
         page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", self._note_error)
-
-    def _note_error(self, error: Any) -> None:
-        # streamlit-image-coordinates looks for its picture at the first message, which on a busy
-        # machine comes before its frame is parsed; the next message brings the picture.
-        if str(error) != "Cannot read properties of null (reading 'src')":
-            self.errors.append(str(error))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
 
 @pytest.fixture

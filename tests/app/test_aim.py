@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handseg.app import correcting
-from handseg.app.aim import boxed_hand, clicked_hand
-from handseg.app.correcting import BOX, CLICKED, OFF, ON
+from handseg.app.aim import CLICKED, Pointer, boxed_hand, clicked_hand
+from handseg.app.frame import Frame
 from handseg.app.workspace import HandEntry, Photo
 from handseg.results import Hand
 
@@ -75,15 +74,18 @@ def photo() -> Photo:
     return Photo("a.jpg", b"", (WIDTH, HEIGHT), entries)
 
 
-def touch(photo: Photo, tool: str, **value: float) -> None:
-    entries, shown = photo.active(4), {"width": WIDTH, "height": HEIGHT}
-    correcting._clicked("a", photo, entries, HANDS, CLICKED, tool, shown | value)
+def point(photo: Photo, label: int, do: str = "click", **places: float) -> None:
+    """Point at places in px of the photo, all of which is shown."""
+    sides = {"x": WIDTH, "y": HEIGHT}
+    shares = {name: (value + 0.5) / sides[name[0]] for name, value in places.items()}
+    pointer = Pointer(photo, photo.active(4), HANDS, CLICKED, label)
+    pointer.act({"do": do, **shares}, Frame.whole((WIDTH, HEIGHT)))
 
 
 def test_clicks_find_their_hands(photo: Photo) -> None:
-    touch(photo, ON, x=300, y=200)
-    touch(photo, OFF, x=60, y=110)
-    touch(photo, BOX, x1=240, y1=90, x2=360, y2=310)
+    point(photo, 1, x=300, y=200)
+    point(photo, 0, x=60, y=110)
+    point(photo, 1, "box", x1=240, y1=90, x2=360, y2=310)
     assert photo.entries is not None
     first, second = photo.entries
     assert first.points == ((60, 110),)
@@ -93,13 +95,13 @@ def test_clicks_find_their_hands(photo: Photo) -> None:
 
 
 def test_a_click_far_from_all_hands_starts_one(photo: Photo) -> None:
-    touch(photo, ON, x=470, y=60)
+    point(photo, 1, x=470, y=60)
     assert photo.entries is not None
     assert len(photo.entries) == 3
     assert photo.entries[2].points == ((470, 60),)
 
 
 def test_a_click_off_the_hand_is_about_the_nearest(photo: Photo) -> None:
-    touch(photo, OFF, x=470, y=60)
+    point(photo, 0, x=470, y=60)
     assert photo.entries is not None
     assert [entry.labels for entry in photo.entries] == [(), (0,)]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 OPEN, POINTING = "2_pic00174", "35_pic00033"
-FILES = ["Cut-out (PNG)", "Mask (PNG)", "Overlay (JPEG)", "Numbers (JSON)"]
+CUTOUT, NUMBERS = "Cut-out (PNG)", "Numbers (JSON)"
 NO_HAND = "No hand found in"
 
 
@@ -42,7 +42,7 @@ def paths(photo_folder: Path) -> dict[str, Path]:
 
 def upload(page: Page, *files: Path | dict[str, Any]) -> None:
     page.locator("input[type=file]").first.set_input_files(list(files))
-    button(page, FILES[0]).wait_for()
+    button(page, CUTOUT).wait_for()
 
 
 def rest(page: Page) -> None:
@@ -126,30 +126,59 @@ def box_of(page: Page, element: Locator) -> dict[str, float]:
 
 
 class Canvas:
-    """The picture to click on; places are px of a photo of 640 x 480."""
+    """The picture to point at; places are px of the photo."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.image = page.frame_locator("iframe").locator("img")
-
-    def box(self) -> dict[str, float]:
-        """The picture on the screen."""
-        return box_of(self.page, self.image)
+        self.view = page.locator(".view")
 
     def spot(self, x: float, y: float) -> tuple[float, float]:
         """Where that is on the screen."""
-        box = self.box()
-        assert box["width"] / box["height"] == pytest.approx(640 / 480, rel=0.01)
-        return box["x"] + (x + 0.5) * box["width"] / 640, box["y"] + (y + 0.5) * box["height"] / 480
+        box = box_of(self.page, self.view)
+        left, top, width, height = map(int, (self.view.get_attribute("data-frame") or "").split())
+        assert box["width"] / box["height"] == pytest.approx(width / height, rel=0.01)
+        return (
+            box["x"] + (x + 0.5 - left) * box["width"] / width,
+            box["y"] + (y + 0.5 - top) * box["height"] / height,
+        )
 
     def click(self, x: float, y: float) -> None:
         self.page.mouse.click(*self.spot(x, y))
 
-    def drag(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        self.page.mouse.move(*self.spot(x1, y1))
+    def press(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        """A drag without its end."""
+        start, end = self.spot(x1, y1), self.spot(x2, y2)
+        self.page.mouse.move(*start)
         self.page.mouse.down()
-        self.page.mouse.move(*self.spot(x2, y2), steps=4)
+        self.page.mouse.move(*end, steps=4)
+
+    def drag(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        self.press(x1, y1, x2, y2)
         self.page.mouse.up()
+
+    def swipe(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        """A drag by a finger, of a box that shows."""
+        fingers = self.page.context.new_cdp_session(self.page)
+        start, end = self.spot(x1, y1), self.spot(x2, y2)
+        for kind, places in [
+            ("touchStart", [start]),
+            ("touchMove", [((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)]),
+            ("touchMove", [end]),
+        ]:
+            touches = [{"x": x, "y": y} for x, y in places]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+        drawn = self.page.locator(".drawn").bounding_box()
+        assert drawn is not None
+        assert drawn["width"] == pytest.approx(end[0] - start[0], abs=3)
+        assert drawn["height"] == pytest.approx(end[1] - start[1], abs=3)
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def points(self) -> list[tuple[float, float]]:
+        """The visitor's points."""
+        places = self.page.locator(".point").evaluate_all(
+            "all => all.map(e => [e.dataset.x, e.dataset.y])"
+        )
+        return [(float(x), float(y)) for x, y in places]
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
@@ -212,7 +241,7 @@ def test_edge_and_background(visit: Visit, paths: dict[str, Path]) -> None:
     mask = mask_of(page)
     with changing(page, "Cut-out"):
         choose(page, "Hard")
-    np.testing.assert_array_equal(pixels(page, FILES[0])[..., 3], np.where(mask, 255, 0))
+    np.testing.assert_array_equal(pixels(page, CUTOUT)[..., 3], np.where(mask, 255, 0))
     np.testing.assert_array_equal(mask_of(page), mask)
 
     choose(page, "Colour")
@@ -311,8 +340,8 @@ def test_no_hand(visit: Visit, photo_folder: Path) -> None:
     page = visit()
     upload(page, photo_folder.parent / "no_hand.jpg")
     page.get_by_text(NO_HAND).wait_for()
-    assert not pixels(page, FILES[0]).any()
-    assert json.loads(download(page, FILES[3])[1])[0]["hands"] == []
+    assert not pixels(page, CUTOUT).any()
+    assert json.loads(download(page, NUMBERS)[1])[0]["hands"] == []
 
 
 def test_a_box_finds_a_hand_that_was_missed(
@@ -330,7 +359,13 @@ def test_a_box_finds_a_hand_that_was_missed(
     x, y, width, height = cv2.boundingRect(photo_masks[OPEN].astype(np.uint8))
     page.get_by_text("Press at one corner").wait_for()
     with changing(page, "Mask"):
-        Canvas(page).drag(x - 3, y - 3, x + width + 2, y + height + 2)
+        Canvas(page).press(x - 3, y - 3, x + width + 2, y + height + 2)
+        drawn = page.locator(".drawn").bounding_box()
+        assert drawn is not None
+        assert drawn["width"] / drawn["height"] == pytest.approx(
+            (width + 5) / (height + 5), rel=0.05
+        )
+        page.mouse.up()
     assert overlap(mask_of(page), photo_masks[OPEN]) > 0.85
     assert page.get_by_text(NO_HAND).count() == 0
 
@@ -338,27 +373,91 @@ def test_a_box_finds_a_hand_that_was_missed(
         button(page, "Undo").click()
     assert not mask_of(page).any()
     with changing(page, "Mask"):
-        button(page, "Start over").click()
+        button(page, "Reset").click()
     np.testing.assert_array_equal(mask_of(page), found)
 
 
 def test_clicks_land_where_they_are_made(visit: Visit, paths: dict[str, Path]) -> None:
-    page, told = visit(), "Landmarks and prompts"
+    page = visit()
     upload(page, paths[OPEN])
     unfold(page, "Correct the mask")
-    for tool, (x, y), colour in [
-        ("Point on the hand", (100, 420), (40, 200, 60)),
-        ("Point off the hand", (600, 60), (235, 40, 40)),
-    ]:
-        choose(page, tool)
-        before = near(page, told, colour)
-        with changing(page, told):
-            Canvas(page).click(x, y)
-        after = near(page, told, colour)
-        assert after[y, x] > before[y, x]
-        new = np.argwhere(after & ~before)
-        assert len(new) > 20
-        np.testing.assert_allclose(new.mean(axis=0)[::-1], (x, y), atol=2)
+    canvas, places = Canvas(page), [(300, 200), (420, 250), (100, 420)]
+    for number, place in enumerate(places):
+        if number == 1:
+            button(page, "zoom_in").click()
+        if number == 2:
+            page.get_by_role("button", name="Photo", exact=True).click()
+        canvas.click(*place)
+        page.locator(".point").nth(number).wait_for()
+        rest(page)
+        x, y = canvas.points()[number]
+        step = float((canvas.view.get_attribute("data-frame") or "").split()[2]) / 640
+        assert (x, y) == pytest.approx(place, abs=step)  # of the screen, in px of the photo
+
+
+def test_a_point_is_dragged_and_removed_and_undone(visit: Visit, paths: dict[str, Path]) -> None:
+    page = visit()
+    upload(page, paths[OPEN])
+    found = mask_of(page)
+    unfold(page, "Correct the mask")
+    canvas = Canvas(page)
+    choose(page, "Point off the hand")
+    with changing(page, "Mask"):
+        canvas.click(318, 76)  # on a fingertip
+    without = mask_of(page)
+    assert not without[76, 318]
+    with changing(page, "Mask"):
+        canvas.drag(*canvas.points()[0], 300, 200)
+    assert canvas.points()[0] == pytest.approx((300, 200), abs=1)
+    moved = mask_of(page)
+    assert moved[76, 318]
+    assert not moved[200, 300]
+    with changing(page, "Mask"):
+        canvas.click(300, 200)  # on the point
+    assert not canvas.points()
+    assert_nearly_same(mask_of(page), found)
+    for expected in (moved, without, found):
+        with changing(page, "Mask"):
+            page.keyboard.press("Control+z")
+        assert_nearly_same(mask_of(page), expected)
+
+
+def test_from_a_bad_mask_to_a_good_one_by_touch(
+    visit: Visit, browser: Browser, paths: dict[str, Path], photo_masks: dict[str, np.ndarray]
+) -> None:
+    """As a visitor would: a point where the mask is most wrong, until it is right."""
+    page = visit(width=390, context=browser.new_context(has_touch=True))
+    true = photo_masks[OPEN]
+    upload(page, paths[OPEN])
+    unfold(page, "Correct the mask")
+    canvas = Canvas(page)
+    button(page, "Remove hand").click()
+    page.get_by_text(NO_HAND).wait_for()
+    choose(page, "Box")
+    page.get_by_text("Press at one corner").wait_for()
+    x, y, width, height = cv2.boundingRect(true.astype(np.uint8))
+    with changing(page, "Mask"):
+        canvas.swipe(x - 3, y - 3, x + width + 2, y + height // 2)  # half of it
+
+    said: list[tuple[tuple[int, int], bool]] = []
+    seen = []
+    for _ in range(6):
+        mask = mask_of(page)
+        seen.append(overlap(mask, true))
+        for (x, y), on in said:
+            assert mask[y, x] == on
+        depth = cv2.distanceTransform((mask != true).astype(np.uint8), cv2.DIST_L2, 5)
+        y, x = (int(place) for place in np.unravel_index(depth.argmax(), depth.shape))
+        if depth.max() < 6:
+            break
+        on = bool(true[y, x])
+        choose(page, "Point on the hand" if on else "Point off the hand")
+        with changing(page, "Mask"):
+            page.touchscreen.tap(*canvas.spot(x, y))
+        said.append(((x, y), on))
+        assert mask_of(page)[y, x] == on
+    assert seen[0] < 0.8
+    assert max(seen) > 0.9
 
 
 def test_clicks_correct_the_mask(visit: Visit, paths: dict[str, Path]) -> None:
@@ -414,7 +513,7 @@ def test_two_photos(
     page.get_by_role("combobox", name="Photo to look at").click()
     page.get_by_role("option", name=POINTING).click()
     page.get_by_text("Hand 1, left").wait_for()
-    assert download(page, FILES[0])[0] == f"{POINTING}.png"
+    assert download(page, CUTOUT)[0] == f"{POINTING}.png"
 
     name, data = download(page, "All 2 photos (ZIP)")
     assert name == "hands.zip"
@@ -442,10 +541,10 @@ def test_visitors_see_nothing_of_each_other(
     other.reload()
     other.get_by_text("Or try an example").wait_for()
     rest(other)
-    assert button(other, FILES[0]).count() == 0
+    assert button(other, CUTOUT).count() == 0
     upload(other, paths[POINTING])
-    assert download(other, FILES[0])[0] == f"{POINTING}.png"
-    assert download(one, FILES[0])[0] == f"{OPEN}.png"
+    assert download(other, CUTOUT)[0] == f"{POINTING}.png"
+    assert download(one, CUTOUT)[0] == f"{OPEN}.png"
     assert OPEN not in other.content()
 
 
@@ -453,11 +552,11 @@ def test_a_phone(visit: Visit, paths: dict[str, Path]) -> None:
     page = visit(width=390)
     upload(page, paths[OPEN], paths[POINTING])
     unfold(page, "Correct the mask")
-    Canvas(page).spot(0, 0)
+    Canvas(page).spot(320, 240)
     for element in ("[data-testid=stMain]", "html"):
         wide, room = page.locator(element).evaluate("e => [e.scrollWidth, e.clientWidth]")
         assert wide <= room <= 390
-    for shown in page.get_by_test_id("stMain").locator("button, img, iframe").all():
+    for shown in page.get_by_test_id("stMain").locator("button:not(.point), img").all():
         box = shown.bounding_box()
         assert box is None or box["x"] + box["width"] <= 390
 

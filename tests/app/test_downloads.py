@@ -126,6 +126,17 @@ def test_edge_and_background(result: HandSegmentation) -> None:
     np.testing.assert_array_equal(laid[result.mask], IMAGE[result.mask])
 
 
+def test_cropped_to_the_hand(result: HandSegmentation) -> None:
+    for background in (None, "#0000ff"):
+        whole = downloads.picture(result, background, "soft")
+        cropped = downloads.picture(result, background, "soft", crop=True)
+        (hand,) = result
+        x, y = hand.offset
+        height, width = hand.patch.shape
+        assert cropped.size == (width, height)
+        np.testing.assert_array_equal(cropped, whole.crop((x, y, x + width, y + height)))
+
+
 def test_json_of_a_photo_without_hands() -> None:
     empty = HandSegmentation(IMAGE)
     (row,) = json.loads(downloads.to_json([downloads.numbers("a.jpg", empty)]))

@@ -15,6 +15,7 @@ from red_hands import draw_photo, red_segmenter
 from red_network import red_labeller
 from streamlit.testing.v1 import AppTest
 
+from handseg.app.frame import Frame
 from handseg.app.launch import PageSettings
 from handseg.errors import ModelError
 from handseg.landmarks import HandBox
@@ -81,7 +82,14 @@ def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iter
     st.cache_resource.clear()
 
 
-FILES = ["Cut-out (PNG)", "Mask (PNG)", "Overlay (JPEG)", "Numbers (JSON)"]
+FILES = [
+    "Cut-out (PNG)",
+    "Cropped (PNG)",
+    "Mask (PNG)",
+    "Outline (SVG)",
+    "Overlay (JPEG)",
+    "Numbers (JSON)",
+]
 
 
 def test_an_empty_page_asks_for_photos(open_page: Open) -> None:
@@ -296,6 +304,33 @@ def test_remove_undo_and_start_over(open_page: Open, decoded: list[int]) -> None
         assert bool(page.warning) == (hands == 0)
     assert page.button(key=f"undo-{key}").disabled
     assert decoded == [2]
+
+
+def test_the_view_starts_at_the_hand_and_moves_only_when_it_is_told(open_page: Open) -> None:
+    page = open_page(png(LARGE, SMALL))
+    key = key_of(page)
+
+    def frame() -> Frame:
+        return page.session_state[f"frame-{key}"]
+
+    def see(button: str) -> Frame:
+        page.button(key=f"{button}-{key}").click()
+        run(page)
+        return frame()
+
+    both = frame()
+    page.radio(key=f"hand-{key}-2").set_value(1)
+    run(page)
+    small = frame()
+    assert small.left + small.width / 2 == pytest.approx(SMALL[0], abs=2)
+    assert small.width < both.width
+    page.button(key=f"remove-{key}").click()
+    run(page)
+    assert frame() == small  # under a correction the picture keeps still
+    assert see("whole") == Frame.whole((160, 120))
+    assert page.button(key=f"whole-{key}").disabled
+    assert see("closer") == Frame((160, 120), 40, 30, 80, 60)
+    assert see("near") != both  # one hand is left
 
 
 def test_a_model_that_fails_does_not_spoil_the_photos(

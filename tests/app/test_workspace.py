@@ -108,6 +108,22 @@ def test_a_box_takes_the_place_of_landmarks_and_of_an_earlier_box() -> None:
     assert photo.entries[0].prompts() == {"boxes": [(1, 2, 3, 4)]}
 
 
+def test_a_hand_goes_with_the_last_point_that_says_where_it_is() -> None:
+    photo = Photo("a", b"", entries=FOUND)
+    photo.click(FOUND[0], 3, 4, 0)
+    photo.remove_point(photo.entries[0], 0)
+    assert [entry.points for entry in photo.entries] == [(), ()]  # landmarks say where they are
+    photo.click(None, 3, 4, 1)
+    photo.click(photo.entries[2], 5, 6, 0)
+    photo.remove_point(photo.entries[2], 0)
+    assert len(photo.entries) == 2
+    photo.undo()
+    assert photo.entries[2].points == ((3, 4), (5, 6))
+
+
+KINDS = ["click", "box", "remove", "move", "remove point"]
+
+
 @st.composite
 def corrections(draw: st.DrawFn) -> list[Callable[[Photo], None]]:
     """What a visitor may do, of which each is one step to undo."""
@@ -123,12 +139,16 @@ def corrections(draw: st.DrawFn) -> list[Callable[[Photo], None]]:
                 photo.draw_box(entry, (number, 0, number + 5, 5))
             elif kind == "remove" and entry is not None:
                 photo.remove(entry)
+            elif kind == "move" and entry is not None and entry.points:
+                photo.move_point(entry, number % len(entry.points), number, 3)
+            elif kind == "remove point" and entry is not None and entry.points:
+                photo.remove_point(entry, number % len(entry.points))
             else:
                 photo.click(entry, number, 2, label=1)
 
         return take
 
-    steps = st.builds(step, st.sampled_from(["click", "box", "remove"]), st.integers(0, 9))
+    steps = st.builds(step, st.sampled_from(KINDS), st.integers(0, 9))
     return draw(st.lists(steps, max_size=8))
 
 

@@ -4,10 +4,12 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
-from made_hands import LANDMARKS, SOFT, make_hand, make_photo, rgba
+from made_hands import LANDMARKS, SOFT, make_disc, make_hand, make_photo, rgba
 from pycocotools import mask as coco_mask
 
 from handseg.results import Hand, HandSegmentation
@@ -40,6 +42,38 @@ class TestSegmentation:
                 HandSegmentation(image)
         with pytest.raises(ValueError, match=r"hands\[1\] must be .*\(6, 8\), got \(8, 6\)"):
             HandSegmentation(make_photo(), (make_hand(SOFT), make_hand(SOFT, shape=(8, 6))))
+
+
+class TestOutlineSvg:
+    def test_lies_on_the_photo_with_its_holes_open(self) -> None:
+        ring = np.maximum(make_disc(120, (60, 50), 40) - make_disc(120, (60, 50), 15), 0)
+        small = make_disc(120, (20, 100), 12)
+        made = HandSegmentation(
+            make_photo((120, 120)), tuple(make_hand(one, shape=(120, 120)) for one in (ring, small))
+        )
+        root = ElementTree.fromstring(made.outline_svg())
+        assert (root.get("width"), root.get("height")) == ("120", "120")
+        assert root.get("viewBox") == "0 0 120 120"
+        assert root.get("fill-rule") == "evenodd"
+        paths = [path.get("d", "") for path in root]
+        assert [path.count("M") for path in paths] == [2, 1]
+        for path, hand in zip(paths, made, strict=True):
+            loops = [
+                np.array([pair.split(",") for pair in loop[:-1].split(" ")], np.float64)
+                for loop in path.split("M")[1:]
+            ]
+            for loop, polygon in zip(loops, hand.contours(), strict=True):
+                np.testing.assert_allclose(loop, polygon + 0.5, atol=0.006)
+            # Painted 16 times as large, a pixel's middle lies where SVG has it.
+            canvas = np.zeros((120 * 16, 120 * 16), np.uint8)
+            cv2.fillPoly(canvas, [np.rint(loop * 16).astype(np.int32) for loop in loops], 1)
+            painted = canvas[8::16, 8::16] > 0
+            assert np.count_nonzero(painted != hand.mask) <= 0.01 * hand.area
+
+    def test_without_hands_is_an_empty_picture(self) -> None:
+        root = ElementTree.fromstring(HandSegmentation(make_photo()).outline_svg())
+        assert root.get("viewBox") == "0 0 8 6"
+        assert not list(root)
 
 
 class TestCoco:

@@ -1,0 +1,99 @@
+"""The picture that a visitor points at, as a component of Streamlit's.
+
+It shows a part of the photo under the hands' outlines and the visitor's points, and reports:
+
+- `click`: `x`, `y`, where no point is.
+- `box`: `x1`, `y1`, `x2`, `y2`, any two opposite corners.
+- `move` and `remove`: point `number` of `hand`, which was `at` x, y px; to `x`, `y`.
+- `pan`: how far the view was dragged, `across` and `down`.
+
+All places are shares of the sides of the `frame` that was shown, which comes with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from handseg.app import views
+from handseg.app.frame import Frame
+from handseg.results import HandSegmentation, formats, overlay
+
+Tool: TypeAlias = Literal["point", "box", "move"]
+
+_HERE = Path(__file__).parent
+_SMOOTH = 0.1  # px of the photo that outlines may be off, for fewer bytes.
+
+
+def point_at(
+    result: HandSegmentation,
+    frame: Frame,
+    tool: Tool,
+    points: Sequence[dict[str, Any]],
+    boxes: Sequence[dict[str, Any]],
+    names: Sequence[dict[str, Any]],
+    key: str,
+    on_action: Callable[[dict[str, Any]], None],
+) -> None:
+    """Show the photo's part in `frame`, and call `on_action` with what is done to it.
+
+    Args:
+        result: the photo and its hands.
+        frame: what to show.
+        tool: what a click or a drag on the picture does.
+        points: `hand`, `number`, `x`, `y` px and `label` of each.
+        boxes: `box` xyxy px and `color` of each.
+        names: `text` at `x`, `y` px.
+        key: of the widget.
+        on_action: takes a dict with what was done as `do`; see this module.
+    """
+    first, last = (frame.left, frame.top), (frame.left + frame.width, frame.top + frame.height)
+    part = Image.fromarray(result.image[first[1] : last[1], first[0] : last[0]])
+    with st.container(width=views.glance_width(part.size)):
+        _picture(
+            key=key,
+            data={
+                "picture": views.data_uri(views.small(part)),
+                "photo": frame.photo,
+                "frame": astuple(frame)[1:],
+                "tool": tool,
+                "hands": [
+                    {"path": _outline(hand.contours()), "color": _css(number)}
+                    for number, hand in enumerate(result)
+                ],
+                "points": points,
+                "boxes": boxes,
+                "names": names,
+            },
+            on_action_change=lambda: on_action(dict(st.session_state[key].action)),
+        )
+
+
+def _outline(polygons: Sequence[np.ndarray]) -> str:
+    return formats.svg_path([cv2.approxPolyDP(one, _SMOOTH, True)[:, 0] for one in polygons])
+
+
+def _css(number: int) -> str:
+    """The colour of a hand in overlays, too."""
+    return "rgb({}, {}, {})".format(*overlay.PALETTE[number % len(overlay.PALETTE)])
+
+
+_picture: Any = st.components.v2.component(
+    "handseg_pointing",
+    html="""
+<div class="view">
+  <div class="sheet"><img alt="The photo to click on" draggable="false">
+    <svg preserveAspectRatio="none" aria-hidden="true"></svg><div class="marks"></div></div>
+  <div class="drawn" hidden></div>
+</div>
+""",
+    css=(_HERE / "pointing.css").read_text("utf-8"),
+    js=(_HERE / "pointing.js").read_text("utf-8"),
+)
