@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from handseg.annotate.frames import Frame, Frames
 from handseg.annotate.plan import Job
 from handseg.annotate.worker import Worker
 from handseg.api import load_segmenter
-from handseg.errors import ClusterError
 from handseg.integrations.deaths import Deaths
 from handseg.integrations.ray import actor_id, rows_of, with_actors
 from handseg.runtime.journal import Journal
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 BATCH = 16
-"""Frames that a process takes at a time, and does again where another has died over them."""
+"""Frames that a process takes at a time where they are in no shards."""
 
 
 def annotate_on_ray(
@@ -38,14 +37,20 @@ def annotate_on_ray(
     """
     import ray.data
 
-    ds = ray.data.from_items(
-        [{"index": index} for index in indices],
-        override_num_blocks=math.ceil(len(indices) / BATCH),
-    )
+    rows = [{"indices": batch} for batch in _batches(job, indices)]
+    ds = ray.data.from_items(rows, override_num_blocks=len(rows))
     arguments = (job, frames, Path.cwd(), device)
     gpus = 1 if device == "cuda" else None
-    for row in rows_of(with_actors(ds, AnnotateFrames, arguments, gpus=gpus, batch_size=BATCH)):
-        yield frames[row["index"]], row["error"]
+    for row in rows_of(with_actors(ds, AnnotateFrames, arguments, gpus=gpus, batch_size=1)):
+        for index, why in zip(row["indices"], row["errors"], strict=True):
+            yield frames[index], why
+
+
+def _batches(job: Job, indices: Sequence[int]) -> list[list[int]]:
+    """What a process takes at a time, and does again where another has died over it."""
+    if job.shard_size is not None:
+        return [list(inside) for _, inside in groupby(indices, job.shard)]
+    return [list(indices[start : start + BATCH]) for start in range(0, len(indices), BATCH)]
 
 
 class AnnotateFrames:
@@ -65,22 +70,25 @@ class AnnotateFrames:
         if job.objects:
             segmenter.check_objects()
         self._why: dict[int, str] = {}
-        self._deaths = Deaths(actor_id())
-        self._worker = Worker(job, frames, Journal(job.output / RUN), segmenter, failed=self._note)
+        self._worker = Worker(
+            job,
+            frames,
+            Journal(job.output / RUN),
+            segmenter,
+            failed=self._note,
+            guard=Deaths(actor_id()).risk,
+        )
 
     def _note(self, frame: Frame, why: str) -> None:
         self._why[frame.index] = why
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
-        """Do the frames that a batch names; why those failed that did is in `error`."""
+        """Do the frames that a batch names; why those failed that did is in `errors`."""
         import pyarrow as pa
 
         self._why.clear()
-        indices = table["index"].to_pylist()
-        for index in indices:
-            try:
-                with self._deaths.risk(index):
-                    self._worker.run([index])
-            except ClusterError as error:
-                self._worker.fail(index, error)
-        return table.append_column("error", pa.array(map(self._why.get, indices), pa.string()))
+        batches = table["indices"].to_pylist()
+        for indices in batches:
+            self._worker.run(indices)
+        errors = [list(map(self._why.get, indices)) for indices in batches]
+        return table.append_column("errors", pa.array(errors, pa.list_(pa.string())))
