@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from handseg.cli.common import load_segmenter
+from handseg.cli.common import check_cluster, join_cluster, load_segmenter
 from handseg.cli.help import RESULTS, RUN
 from handseg.cli.options import (
     AdapterOption,
+    AddressOption,
     DeviceOption,
     FinderOption,
     ForearmOption,
@@ -21,9 +22,10 @@ from handseg.cli.options import (
     HolesOption,
     MaxHandsOption,
     ModelOption,
+    RayOption,
     RecipeOption,
 )
-from handseg.errors import ClusterError, reason
+from handseg.errors import reason
 from handseg.runtime.progress import progress_bar
 from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed, say_stopped
 
@@ -110,26 +112,8 @@ def annotate(
             rich_help_panel=RESULTS,
         ),
     ] = None,
-    ray: Annotated[
-        bool,
-        typer.Option(
-            "--ray",
-            help="Share the work among all CPUs of a Ray cluster, or of this "
-            "machine where there is none.",
-            rich_help_panel=RUN,
-        ),
-    ] = False,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="With --ray: the cluster's head; by default the one in RAY_ADDRESS, else Ray is "
-            "started here.",
-            show_default=False,
-            rich_help_panel=RUN,
-        ),
-    ] = None,
+    ray: RayOption = False,
+    address: AddressOption = None,
     forearm: ForearmOption = None,
     holes: HolesOption = HolesChoice.keep,
     model: ModelOption = "handseg-lite",
@@ -188,7 +172,7 @@ def annotate(
         )
         try:
             rank = Rank.of_this_process()
-            _check_cluster(ray, address, rank)
+            check_cluster(ray, address, rank)
             frames = job.open_frames()
             run = open_run(job, frames)
         except (ValueError, OSError) as error:
@@ -200,21 +184,8 @@ def annotate(
                 "yellow",
             )
         if ray:
-            from handseg.integrations.ray import connect
-
-            try:
-                connect(address)
-            except ClusterError as error:
-                fail(reason(error))
+            join_cluster(address)
         _run(job, frames, run, rank, device, ray)
-
-
-def _check_cluster(ray: bool, address: str | None, rank: Rank) -> None:
-    """Raise ValueError where these do not go together."""
-    if address is not None and not ray:
-        raise ValueError("--address is for a Ray cluster: add --ray")
-    if ray and rank.count > 1:
-        raise ValueError("--ray shares the work itself: start it without torchrun or accelerate")
 
 
 def _run(
