@@ -30,8 +30,13 @@ class DatasetSummary:
 
 
 def merge(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
-    """Write `coco.json`, `data.yaml`, and what sequences and `review` add; no frame is left."""
+    """Write `coco.json`, `data.yaml`, and what sequences and `review` add; no frame is left.
+
+    Beside shards there is `coco.json` alone: the others are about files of single frames.
+    """
     outcome = _write_all(job, frames, journal)
+    if job.shard_size is not None:
+        return outcome
     with write_atomic(job.output / YOLO) as temporary:
         temporary.write_text(data_yaml(job.objects), encoding="utf-8")
     return outcome
@@ -58,6 +63,7 @@ def _write_all(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
                     tracker.cut()
                     sequence = frame.sequence
                 _add_tracks(record, tracker)
+            if job.is_sequence and job.shard_size is None:
                 entry = frame_entry(frame, record, camera, job.objects)
                 with write_atomic(job.output / FRAMES / f"{frame.name}.json") as temporary:
                     temporary.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from handseg.errors import ImageError
-from handseg.io.files import find_images, save_image
+from handseg.io.files import encode_image, find_images
 from handseg.io.images import load_image
 from handseg.io.video import Video
-from handseg.runtime.files import write_atomic
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Frames(Protocol):
             ImageError: if it cannot be read.
         """
 
-    def keep(self, index: int, image: np.ndarray, folder: Path) -> None:
-        """Put the frame, read as `image`, into `folder`."""
+    def content(self, index: int, image: np.ndarray) -> bytes:
+        """What the file of the frame, read as `image`, holds in the data set."""
 
     def identity(self) -> list[list[str | int]]:
         """Names and sizes (bytes) of the files: inputs that differ in them are different."""
@@ -97,9 +95,8 @@ class PhotoFolder:
     def read(self, index: int) -> tuple[np.ndarray, float | None]:
         return load_image(self._paths[index]), None
 
-    def keep(self, index: int, image: np.ndarray, folder: Path) -> None:
-        with write_atomic(folder / self._frames[index].image) as temporary:
-            shutil.copyfile(self._paths[index], temporary)
+    def content(self, index: int, image: np.ndarray) -> bytes:
+        return self._paths[index].read_bytes()
 
     def identity(self) -> list[list[str | int]]:
         return [
@@ -139,8 +136,8 @@ class VideoFrames(Video):
         name = f"{self.path.stem}_{index:06d}"
         return Frame(index, name, f"{self.path} frame {index}", f"{name}.jpg", self.path.name)
 
-    def keep(self, index: int, image: np.ndarray, folder: Path) -> None:
-        save_image(image, folder / self[index].image)
+    def content(self, index: int, image: np.ndarray) -> bytes:
+        return encode_image(image, self[index].image)
 
     def identity(self) -> list[list[str | int]]:
         return [[self.path.name, self.path.stat().st_size]]

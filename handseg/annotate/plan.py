@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Job:
         objects: segment what the hands hold, too.
         review: measure what is doubtful and write the page.
         camera: a JSON file with the camera's K, for sequences.
+        shard_size: frames in each WebDataset shard; None writes files for each frame.
         options: for `HandSegmenter.segment`.
     """
 
@@ -44,11 +45,24 @@ class Job:
     objects: bool = False
     review: bool = False
     camera: Path | None = None
+    shard_size: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_sequence(self) -> bool:
         return self.sequence or is_video(self.source)
+
+    def shard(self, index: int) -> int:
+        """The number of the shard that a frame belongs into."""
+        assert self.shard_size is not None
+        return index // self.shard_size
+
+    def with_shards(self, indices: Sequence[int], count: int) -> Sequence[int]:
+        """These of `count` frames with all others of their shards: a shard is written whole."""
+        if self.shard_size is None:
+            return indices
+        wanted = set(map(self.shard, indices))
+        return [index for index in range(count) if self.shard(index) in wanted]
 
     def open_frames(self) -> Frames:
         if is_video(self.source):
@@ -65,6 +79,11 @@ def open_run(job: Job, frames: Frames) -> RunFolder:
         ValueError: if the options do not fit each other.
         RunMismatch: if the output folder holds something else, or a run with other settings.
     """
+    if job.shard_size is not None and (job.review or job.camera is not None):
+        raise ValueError(
+            "--review and --camera are for files of their own for each photo: leave out "
+            "--shard-size"
+        )
     camera = None
     if job.camera is not None:
         if not job.is_sequence:
@@ -82,6 +101,7 @@ def open_run(job: Job, frames: Frames) -> RunFolder:
         "objects": job.objects,
         "review": job.review,
         "camera": camera,
+        "shard_size": job.shard_size,
         **job.options,
     }
     return RunFolder(job.output, identity)

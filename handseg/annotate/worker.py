@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
 
 from handseg.annotate import records, yolo
 from handseg.annotate.frames import Frame, Frames
 from handseg.annotate.plan import Job
 from handseg.annotate.records import Record
 from handseg.annotate.review import THUMBNAIL
-from handseg.errors import nothing_can_be_written, reason
-from handseg.io.files import save_image
+from handseg.annotate.shard import open_shard, shard_path
+from handseg.data.shard_members import INSTANCES, MASK, OBJECT_MASK, RECORD
+from handseg.errors import ImageError, nothing_can_be_written, reason
+from handseg.io.files import encode_image, save_image
 from handseg.pipeline.interface import Segmenter
 from handseg.results import HandSegmentation
 from handseg.runtime.files import write_atomic
 from handseg.runtime.journal import Journal
 from handseg.runtime.run_folder import RUN
 from handseg.segmenter import HandSegmenter
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +44,7 @@ class Worker:
         journal: of the run.
         segmenter: finds the hands.
         failed: is told of each frame that fails, and why.
+        guard: around the work on the frame of an index; where it raises, the frame fails.
     """
 
     job: Job
@@ -42,33 +52,56 @@ class Worker:
     journal: Journal
     segmenter: Segmenter
     failed: Callable[[Frame, str], None]
+    guard: Callable[[int], AbstractContextManager[Any]] = nullcontext
 
     def run(self, indices: Iterable[int]) -> None:
         """Do these frames, one after the other; one that fails is reported and the rest are done.
 
+        Of shards, `indices` has all frames, see `Job.with_shards`.
+
         Raises:
             OSError: if nothing can be written any more.
         """
+        if self.job.shard_size is not None:
+            for number, inside in groupby(indices, self.job.shard):
+                self._fill_shard(number, inside)
+            return
         for index in indices:
             frame = self.frames[index]
-            try:
-                record = self._do_frame(frame)
-            except Exception as error:
-                # Also what nobody planned for: the next frame may do.
-                if nothing_can_be_written(error):
-                    raise
-                logger.debug("%s", frame.source, exc_info=True)
-                self.fail(index, error)
-            else:
-                self.journal.record(frame.name, record)
+            if (done := self._attempt(frame, self._write)) is not None:
+                self.journal.record(frame.name, done[0])
 
-    def fail(self, index: int, error: Exception) -> None:
-        """Tell and record that a frame could not be done."""
-        frame = self.frames[index]
-        self.failed(frame, why := reason(error))
-        self.journal.fail(frame.name, why)
+    def _fill_shard(self, number: int, indices: Iterable[int]) -> None:
+        """Write a shard and then record its frames; those that it has already are copied."""
+        records: dict[str, Record] = {}
+        with open_shard(shard_path(self.job.output, number)) as shard:
+            for frame in map(self.frames.__getitem__, indices):
+                if frame.name in self.journal and shard.copy(frame.name):
+                    continue
+                if (done := self._attempt(frame, self._members)) is not None:
+                    records[frame.name], members = done
+                    shard.add(frame.name, members)
+        for name, record in records.items():
+            self.journal.record(name, record)
 
-    def _do_frame(self, frame: Frame) -> Record:
+    def _attempt(
+        self, frame: Frame, make: Callable[[Frame, HandSegmentation, Record], T]
+    ) -> tuple[Record, T] | None:
+        """A frame's record and what `make` makes of it; None once it is told that it failed."""
+        try:
+            with self.guard(frame.index):
+                result, record = self._find(frame)
+                return record, make(frame, result, record)
+        except Exception as error:
+            # Also what nobody planned for: the next frame may do.
+            if nothing_can_be_written(error):
+                raise
+            logger.debug("%s", frame.source, exc_info=True)
+            self.failed(frame, why := reason(error))
+            self.journal.fail(frame.name, why)
+            return None
+
+    def _find(self, frame: Frame) -> tuple[HandSegmentation, Record]:
         image, seconds = self.frames.read(frame.index)
         options = dict(self.job.options)
         if self.job.objects:
@@ -84,13 +117,31 @@ class Worker:
             found = self.segmenter.segment(image, **options)
             result = records.with_masks(found)
             agreements = [None] * len(result)
-        self._write(frame, result)
-        return records.make_record(frame, seconds, result, agreements, len(found) - len(result))
+        without_mask = len(found) - len(result)
+        return result, records.make_record(frame, seconds, result, agreements, without_mask)
 
-    def _write(self, frame: Frame, result: HandSegmentation) -> None:
+    def _members(self, frame: Frame, result: HandSegmentation, record: Record) -> dict[str, bytes]:
+        """What a shard holds of a frame, by suffix."""
+        suffix = Path(frame.image).suffix[1:].lower()
+        if not suffix:
+            raise ImageError(f"{frame.source} needs a suffix, such as .jpg, to be put into a shard")
+        if self.job.is_sequence:
+            record = {**record, "group": frame.sequence}
+        members = {
+            suffix: self.frames.content(frame.index, result.image),
+            MASK: encode_image(result.mask, MASK),
+            INSTANCES: encode_image(records.label_picture(result), INSTANCES),
+        }
+        held = result.object_mask
+        if self.job.objects and held is not None:
+            members[OBJECT_MASK] = encode_image(held, OBJECT_MASK)
+        return {**members, RECORD: json.dumps(record).encode()}
+
+    def _write(self, frame: Frame, result: HandSegmentation, _: Record) -> None:
         """The files of a frame that need no other frame; see `handseg annotate`."""
         folder, picture = self.job.output, f"{frame.name}.png"
-        self.frames.keep(frame.index, result.image, folder / "images")
+        with write_atomic(folder / "images" / frame.image) as temporary:
+            temporary.write_bytes(self.frames.content(frame.index, result.image))
         save_image(result.mask, folder / "masks" / picture)
         save_image(records.label_picture(result), folder / "instances" / picture)
         held = result.object_mask

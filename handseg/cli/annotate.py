@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from handseg.cli.common import load_segmenter
+from handseg.cli.common import check_cluster, join_cluster, load_segmenter
 from handseg.cli.help import RESULTS, RUN
 from handseg.cli.options import (
     AdapterOption,
+    AddressOption,
     DeviceOption,
     FinderOption,
     ForearmOption,
@@ -20,9 +22,10 @@ from handseg.cli.options import (
     HolesOption,
     MaxHandsOption,
     ModelOption,
+    RayOption,
     RecipeOption,
 )
-from handseg.errors import ClusterError, reason
+from handseg.errors import reason
 from handseg.runtime.progress import progress_bar
 from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed, say_stopped
 
@@ -97,26 +100,20 @@ def annotate(
             rich_help_panel=RESULTS,
         ),
     ] = False,
-    ray: Annotated[
-        bool,
+    shard_size: Annotated[
+        int | None,
         typer.Option(
-            "--ray",
-            help="Share the work among all CPUs of a Ray cluster, or of this "
-            "machine where there is none.",
-            rich_help_panel=RUN,
-        ),
-    ] = False,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="With --ray: the cluster's head; by default the one in RAY_ADDRESS, else Ray is "
-            "started here.",
+            "--shard-size",
+            metavar="N",
+            min=1,
+            help="Write WebDataset shards (000000.tar, ...) of N photos each in place of several "
+            "files a photo.",
             show_default=False,
-            rich_help_panel=RUN,
+            rich_help_panel=RESULTS,
         ),
     ] = None,
+    ray: RayOption = False,
+    address: AddressOption = None,
     forearm: ForearmOption = None,
     holes: HolesOption = HolesChoice.keep,
     model: ModelOption = "handseg-lite",
@@ -136,7 +133,8 @@ def annotate(
     object_masks/), instances/ (1 on the first hand, 2 on the second, ...), labels/ and data.yaml
     (YOLO segmentation), coco.json, and for sequences frames/ (a JSON a frame: joints, masks, hands
     numbered through the frames). NAME is the photo's name without its suffix; photos of folders
-    inside the folder are named FOLDER__NAME.
+    inside the folder are named FOLDER__NAME. With --shard-size, shards hold NAME.jpg (the photo),
+    NAME.mask.png, NAME.instances.png and NAME.json, and coco.json alone is beside them.
 
     A photo that cannot be read is named and left out. The same command continues where a run was
     stopped, and tries again what failed; other options or photos are refused. To share the work
@@ -164,6 +162,7 @@ def annotate(
             objects=objects,
             review=review,
             camera=camera,
+            shard_size=shard_size,
             options={
                 "max_hands": max_hands,
                 "finder": finder,
@@ -173,7 +172,7 @@ def annotate(
         )
         try:
             rank = Rank.of_this_process()
-            _check_cluster(ray, address, rank)
+            check_cluster(ray, address, rank)
             frames = job.open_frames()
             run = open_run(job, frames)
         except (ValueError, OSError) as error:
@@ -185,21 +184,8 @@ def annotate(
                 "yellow",
             )
         if ray:
-            from handseg.integrations.ray import connect
-
-            try:
-                connect(address)
-            except ClusterError as error:
-                fail(reason(error))
+            join_cluster(address)
         _run(job, frames, run, rank, device, ray)
-
-
-def _check_cluster(ray: bool, address: str | None, rank: Rank) -> None:
-    """Raise ValueError where these do not go together."""
-    if address is not None and not ray:
-        raise ValueError("--address is for a Ray cluster: add --ray")
-    if ray and rank.count > 1:
-        raise ValueError("--ray shares the work itself: start it without torchrun or accelerate")
 
 
 def _run(
@@ -211,12 +197,12 @@ def _run(
         return frames[index].name
 
     everything = range(len(frames))
-    mine = run.left(rank.share(everything), name)
+    mine = run.left(rank.share(everything, job.shard_size or 1), name)
     started = time.perf_counter()
     try:
         if mine:
             work = _work_on_ray if ray else _work
-            started = work(job, frames, run, rank, mine, device)
+            started = work(job, frames, run, rank, job.with_shards(mine, len(frames)), device)
         seconds = time.perf_counter() - started
         if not run.is_over(everything, name):
             say(
@@ -240,7 +226,7 @@ def _run(
 
 
 def _work(
-    job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: list[int], device: str | None
+    job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: Sequence[int], device: str | None
 ) -> float:
     """Do these frames; returns when that began, once the model was loaded."""
     from handseg.annotate.worker import Worker
@@ -265,10 +251,11 @@ def _work(
 
 
 def _work_on_ray(
-    job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: list[int], device: str | None
+    job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: Sequence[int], device: str | None
 ) -> float:
     """As `_work`, by the processes of the cluster that this one is connected to."""
     from handseg.cli.annotate_on_ray import annotate_on_ray
+    from handseg.runtime.files import find_unfinished
 
     run.claim()
     started = time.perf_counter()
@@ -277,6 +264,8 @@ def _work_on_ray(
         for frame, why in bar.track(done, total=len(indices)):
             if why is not None:
                 say_failed(frame.source, why)
+    for path in find_unfinished(job.output):  # Of processes that were killed.
+        path.unlink(missing_ok=True)
     return started
 
 

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from handseg.annotate.frames import Frame, Frames
 from handseg.annotate.plan import Job
 from handseg.annotate.worker import Worker
 from handseg.api import load_segmenter
-from handseg.errors import ClusterError
-from handseg.integrations.deaths import Deaths
-from handseg.integrations.ray import actor_id, rows_of, with_actors
+from handseg.cli.on_ray import PhotoActor, batches_of, share_on_ray
 from handseg.runtime.journal import Journal
 from handseg.runtime.run_folder import RUN
-from handseg.runtime.threads import limit_threads
-
-if TYPE_CHECKING:
-    import pyarrow
-
-BATCH = 16
-"""Frames that a process takes at a time, and does again where another has died over them."""
 
 
 def annotate_on_ray(
@@ -31,56 +20,48 @@ def annotate_on_ray(
 ) -> Iterator[tuple[Frame, str | None]]:
     """Do these frames; yields each as it is done, and why it failed where it did.
 
-    All machines must find the input, the output folder and the model under the same paths.
-
     Raises:
-        ClusterError: if Ray gives up, as where the model cannot be loaded.
+        ClusterError: see `share_on_ray`.
     """
-    import ray.data
-
-    ds = ray.data.from_items(
-        [{"index": index} for index in indices],
-        override_num_blocks=math.ceil(len(indices) / BATCH),
-    )
-    arguments = (job, frames, Path.cwd(), device)
-    gpus = 1 if device == "cuda" else None
-    for row in rows_of(with_actors(ds, AnnotateFrames, arguments, gpus=gpus, batch_size=BATCH)):
-        yield frames[row["index"]], row["error"]
+    if job.shard_size is None:
+        batches = batches_of(indices)
+    else:
+        batches = [list(inside) for _, inside in groupby(indices, job.shard)]
+    arguments = (job, frames, device)
+    for index, why in share_on_ray(batches, AnnotateFrames, arguments, gpu=device == "cuda"):
+        yield frames[index], why
 
 
-class AnnotateFrames:
-    """A process of Ray that does frames of a run, on a thread of its own.
+class AnnotateFrames(PhotoActor):
+    """A process that does frames of a run.
 
     Args:
+        folder: that paths are relative to.
         job: what to do.
         frames: of the input.
-        folder: that paths are relative to.
         device: of the segmenter.
     """
 
-    def __init__(self, job: Job, frames: Frames, folder: Path, device: str | None) -> None:
-        os.chdir(folder)
-        limit_threads(1)
+    def __init__(self, folder: Path, job: Job, frames: Frames, device: str | None) -> None:
+        super().__init__(folder)
         segmenter = load_segmenter(job.model, job.adapter, device, recipe=job.recipe)
         if job.objects:
             segmenter.check_objects()
         self._why: dict[int, str] = {}
-        self._deaths = Deaths(actor_id())
-        self._worker = Worker(job, frames, Journal(job.output / RUN), segmenter, failed=self._note)
+        self._worker = Worker(
+            job,
+            frames,
+            Journal(job.output / RUN),
+            segmenter,
+            failed=self._note,
+            guard=self.risk,
+        )
 
     def _note(self, frame: Frame, why: str) -> None:
         self._why[frame.index] = why
 
-    def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
-        """Do the frames that a batch names; why those failed that did is in `error`."""
-        import pyarrow as pa
-
+    def do(self, indices: Sequence[int]) -> list[str | None]:
+        """Do these frames; returns why those failed that did."""
         self._why.clear()
-        indices = table["index"].to_pylist()
-        for index in indices:
-            try:
-                with self._deaths.risk(index):
-                    self._worker.run([index])
-            except ClusterError as error:
-                self._worker.fail(index, error)
-        return table.append_column("error", pa.array(map(self._why.get, indices), pa.string()))
+        self._worker.run(indices)
+        return list(map(self._why.get, indices))

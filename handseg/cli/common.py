@@ -6,12 +6,13 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handseg.errors import reason
+from handseg.errors import ClusterError, reason
 from handseg.runtime.progress import messages
 from handseg.runtime.terminal import fail, say
 
 if TYPE_CHECKING:
     from handseg.pipeline.interface import Segmenter
+    from handseg.runtime.ranks import Rank
 
 
 def load_segmenter(
@@ -51,6 +52,24 @@ def _check_device(device: str) -> None:
     # Torch raises an AssertionError where it was built without CUDA.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         fail(f"--device {device}: {' '.join(str(error).split())}")
+
+
+def check_cluster(ray: bool, address: str | None, rank: Rank) -> None:
+    """Raise ValueError where --ray, --address and a launcher do not go together."""
+    if address is not None and not ray:
+        raise ValueError("--address is for a Ray cluster: add --ray")
+    if ray and rank.count > 1:
+        raise ValueError("--ray shares the work itself: start it without torchrun or accelerate")
+
+
+def join_cluster(address: str | None) -> None:
+    """Start Ray, or join a cluster, or end the command."""
+    from handseg.integrations.ray import connect
+
+    try:
+        connect(address)
+    except ClusterError as error:
+        fail(reason(error))
 
 
 def is_this_machine(host: str) -> bool:

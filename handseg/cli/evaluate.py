@@ -81,7 +81,7 @@ def evaluate(
             "--layout",
             metavar="NAME",
             help="How DATA holds photos and masks: folder, aitaca, coco, hub, freihand, ho3d, "
-            "egohos, egohands or mix. What needs more words to be read becomes a "
+            "egohos, egohands, webdataset or mix. What needs more words to be read becomes a "
             "folder with `handseg prepare`.",
         ),
     ] = "folder",

@@ -35,8 +35,8 @@ def finetune(
         typer.Option(
             "--layout",
             metavar="NAME",
-            help="folder, aitaca, coco, hub, freihand, ho3d, egohos, egohands, or mix: a YAML file "
-            "that lists several, such as finetune/mix.yaml.",
+            help="folder, aitaca, coco, hub, freihand, ho3d, egohos, egohands, webdataset (tar "
+            "files), or mix: a YAML file that lists several, such as finetune/mix.yaml.",
         ),
     ] = None,
     splits: Annotated[

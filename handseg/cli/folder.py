@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,24 @@ class Outputs:
         return result.composite(self.background, self.edge, self.crop)
 
 
+def segment_photo(
+    photo: InputPhoto,
+    segmenter: Segmenter,
+    options: dict[str, Any],
+    wanted: Writer,
+    rows: JsonFile | None,
+) -> bool:
+    """Do a photo and write what is wanted of it; returns whether it has a hand."""
+    try:
+        result = segmenter.segment(photo.source(), **options)
+        wanted.write(photo, result, rows)
+        return bool(result)
+    except Exception as error:
+        if rows is not None and not nothing_can_be_written(error):
+            rows.fail(photo.path, reason(error))
+        raise
+
+
 @dataclass
 class Run:
     """How the photos of a run ended; `seconds` from the first photo to the last."""
@@ -107,22 +126,23 @@ class Run:
         def has_hand(photo: InputPhoto) -> bool:
             segmenter = idle.get()
             try:
-                result = segmenter.segment(photo.source(), **options)
-                wanted.write(photo, result, rows)
-                return bool(result)
-            except Exception as error:
-                if rows is not None and not nothing_can_be_written(error):
-                    rows.fail(photo.path, reason(error))
-                raise
+                return segment_photo(photo, segmenter, options, wanted, rows)
             finally:
                 idle.put(segmenter)
 
+        with closing(map_bounded(has_hand, photos, len(segmenters))) as calls:
+            self.count(calls, len(photos))
+
+    def count(self, calls: Iterable[tuple[InputPhoto, Future[bool]]], total: int) -> None:
+        """Count how `total` photos end, and tell of those that failed or have no hand.
+
+        Args:
+            calls: each photo with a call that is over, which says whether it has a hand.
+            total: how many there are.
+        """
         start = time.perf_counter()
-        with (
-            progress_bar(shown=self.rank.number == 0) as bar,
-            closing(map_bounded(has_hand, photos, len(segmenters))) as calls,
-        ):
-            for photo, call in bar.track(calls, total=len(photos)):
+        with progress_bar(shown=self.rank.number == 0) as bar:
+            for photo, call in bar.track(calls, total=total):
                 try:
                     found = call.result()
                 except Exception as error:

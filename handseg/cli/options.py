@@ -130,12 +130,32 @@ EdgeOption: TypeAlias = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+RayOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--ray",
+        help="Share the work among all CPUs of a Ray cluster, or of this machine where there is "
+        "none.",
+        rich_help_panel=RUN,
+    ),
+]
+AddressOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --ray: the cluster's head; by default the one in RAY_ADDRESS, else Ray is "
+        "started here.",
+        show_default=False,
+        rich_help_panel=RUN,
+    ),
+]
 MaskValueOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--mask-value",
         metavar="N|R,G,B",
-        help="folder, hub: the hands' value or colour in masks with several classes, such as 1 or "
-        "0,255,0.",
+        help="folder, hub, webdataset: the hands' value or colour in masks with several classes, "
+        "such as 1 or 0,255,0.",
     ),
 ]

@@ -53,7 +53,8 @@ def prepare(
             metavar="NAME",
             help="folder (images/ and masks/ by name), aitaca (<id>/original and <id>/no_bg), coco "
             "(a JSON file), hub (a data set of Hugging Face's libraries), freihand, ho3d, egohos, "
-            "egohands (as their archives unpack) or mix (a YAML file that lists several).",
+            "egohands (as their archives unpack), webdataset (tar files) or mix (a YAML file that "
+            "lists several).",
         ),
     ] = "folder",
     split: Annotated[

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from handseg.cli.common import load_segmenter
+from handseg.cli.common import check_cluster, join_cluster, load_segmenter
 from handseg.cli.help import RESULTS, RUN
 from handseg.cli.options import (
     AdapterOption,
+    AddressOption,
     DeviceOption,
     EdgeChoice,
     EdgeOption,
@@ -24,11 +25,12 @@ from handseg.cli.options import (
     JobsOption,
     MaxHandsOption,
     ModelOption,
+    RayOption,
     RecipeOption,
     RecursiveOption,
 )
-from handseg.errors import reason
-from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed
+from handseg.errors import ClusterError, reason
+from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed, say_stopped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,6 +113,8 @@ def segment(
         ),
     ] = False,
     jobs: JobsOption = None,
+    ray: RayOption = False,
+    address: AddressOption = None,
     recursive: RecursiveOption = False,
     model: ModelOption = "handseg-lite",
     adapter: AdapterOption = None,
@@ -140,7 +144,8 @@ def segment(
     --nproc-per-node N -m handseg segment ...`, or with `accelerate launch`: each process takes
     every N-th photo and says how its own ended; the last one writes FILE. None ends with 1 then,
     which would end the others.
-    handseg-lite uses GPUs with --device cuda.
+    handseg-lite uses GPUs with --device cuda. With --ray, processes of a Ray cluster do the photos,
+    a thread each, and this one writes FILE.
 
     Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
     run as it was given; 130 interrupted.
@@ -172,9 +177,14 @@ def segment(
         kept: list[Path] = []
         if str(output) == STANDARD and (mask or objects or overlay):
             fail("--output - writes the cut-out alone: leave out --mask, --objects and --overlay")
+        if ray and STANDARD in (str(output), *inputs):
+            fail('--ray is for files: leave out --ray or "-"')
+        if ray and jobs is not None:
+            fail("--ray takes all CPUs of the cluster: leave out --jobs")
         with to_standard_output(output) as target:
             try:
                 rank = Rank.of_this_process()
+                check_cluster(ray, address, rank)
                 photos = find_photos(inputs, target, recursive)
                 rows = None if json_file is None else JsonFile(json_file, anew=overwrite)
                 own = rank.share(photos)
@@ -188,7 +198,26 @@ def segment(
             if kept and rank.number == 0:
                 say(f"Left as it is, not written by handseg: {and_more(kept)}", "yellow")
             run = Run(rank, skipped=len(own) - len(todo))
-            if todo:
+            options = {
+                "max_hands": max_hands,
+                "finder": finder,
+                "forearm": forearm,
+                "holes": holes.value,
+                "objects": objects,
+            }
+            if todo and ray:
+                from handseg.cli.segment_on_ray import RaySegmenter, segment_on_ray
+
+                join_cluster(address)
+                made_by = RaySegmenter(model, adapter, recipe, device, options)
+                try:
+                    run.count(segment_on_ray(todo, made_by, wanted, json_file), len(todo))
+                except ClusterError as error:
+                    say_stopped(output, error)
+                    raise typer.Exit(FAILED) from error
+                finally:
+                    _end(run, output, rows, photos)
+            elif todo:
                 cores = max(1, available_cores() // rank.on_machine)
                 jobs = min(jobs or cores, len(todo))
                 if jobs > 1 or rank.on_machine > 1:
@@ -196,13 +225,6 @@ def segment(
                 if device in (None, "cuda"):
                     rank.take_gpu()
                 segmenter = load_segmenter(model, adapter, recipe, device, objects)
-                options = {
-                    "max_hands": max_hands,
-                    "finder": finder,
-                    "forearm": forearm,
-                    "holes": holes.value,
-                    "objects": objects,
-                }
                 try:
                     with ready(segmenter, jobs) as segmenters:
                         run.over(todo, segmenters, options, wanted, rows)

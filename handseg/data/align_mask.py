@@ -70,15 +70,15 @@ def read_mask(
         raise ValueError(f"{name}: {error}") from error
 
 
-def read_instances(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A file of hands' numbers for a photo of `shape` (H, W, ...), (H, W) uint8.
+def read_instances(source: Path | bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A file of hands' numbers, named `name`, for a photo of `shape` (H, W, ...), (H, W) uint8.
 
     Raises:
         ValueError: if it cannot be read or is not of this ratio of width to height.
     """
-    numbers = read_numbers(path, str(path))
+    numbers = read_numbers(source, name)
     if not fits(numbers.shape, shape):
-        raise ValueError(f"{path} is {numbers.shape}, but its photo is {shape[:2]} (H, W)")
+        raise ValueError(f"{name} is {numbers.shape}, but its photo is {shape[:2]} (H, W)")
     return fit_numbers(numbers, shape)
 
 

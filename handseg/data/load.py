@@ -21,6 +21,7 @@ from handseg.data.loaders.freihand import list_freihand
 from handseg.data.loaders.ho3d import list_ho3d
 from handseg.data.loaders.hub import list_hub, load_hub
 from handseg.data.loaders.mix import list_mix, load_mix
+from handseg.data.loaders.webdataset import list_webdataset
 from handseg.data.schema import FEATURES, Candidate, LabelledPhotos
 from handseg.data.splits import Splits
 
@@ -43,9 +44,10 @@ _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "ho3d": list_ho3d,
     "egohos": list_egohos,
     "egohands": list_egohands,
+    "webdataset": list_webdataset,
 }
 LAYOUTS = (*_LISTS, "mix")
-_OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands")
+_OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands", "webdataset")
 """Layouts that tell groups themselves."""
 
 
@@ -67,7 +69,8 @@ def load_data(
         source: a folder or file, or for layout "hub" also the id of a data set.
         layout: "folder" (`images/` and `masks/`, perhaps `object_masks/` and `instances/`, by
             stem), "aitaca" (`<id>/original` and `<id>/no_bg`), "coco", "hub", "freihand", "ho3d",
-            "egohos", "egohands", or "mix" (a YAML file that lists several).
+            "egohos", "egohands", "webdataset" (tar files), or "mix" (a YAML file that lists
+            several).
         groups: CSV file with the columns id and group; for layout "folder" `groups.csv` in the
             source is taken by default. Sets in a mix have their own.
         group_pattern: regular expression that finds a photo's group in its id.

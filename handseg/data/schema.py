@@ -16,6 +16,7 @@ from PIL import Image
 
 from handseg.data.image_mask import digest_of
 from handseg.data.mask_file import read_mask_file, read_numbers
+from handseg.data.shard_members import read_span
 from handseg.io.images import load_image
 
 FEATURES = datasets.Features(
@@ -105,15 +106,18 @@ class Candidate(ABC):
 
     def _row(self, **masks: Any) -> dict[str, Any]:
         """The row with these cells of masks, by column; those that are not given are null."""
-        photo = self.photo
         return {
-            "image": {"bytes": photo, "path": None} if isinstance(photo, bytes) else str(photo),
+            "image": self._image_cell(),
             **{name: masks.get(name) for name in MASKS},
             "id": self.id,
             "group": self.group,
             "source": self.source,
             "split": self.split,
         }
+
+    def _image_cell(self) -> dict[str, Any] | str:
+        photo = self.photo
+        return {"bytes": photo, "path": None} if isinstance(photo, bytes) else str(photo)
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -213,10 +217,11 @@ class PhotoRow:
         return digest_of(*(cell_bytes(row[name]) for name in names))
 
     def _read_photo(self, cell: dict[str, Any]) -> np.ndarray:
-        if cell["bytes"] is None:
-            return load_image(cell["path"])  # The file's name is in its errors.
+        source = _source(cell)
+        if isinstance(source, Path):
+            return load_image(source)  # The file's name is in its errors.
         try:
-            return load_image(cell["bytes"])
+            return load_image(source)
         except ValueError as error:
             raise ValueError(f"the image of {self.id}: {error}") from error
 
@@ -225,12 +230,16 @@ class PhotoRow:
 
 
 def _source(cell: Mapping[str, Any]) -> Path | bytes:
-    return Path(cell["path"]) if cell["bytes"] is None else cell["bytes"]
+    if cell["bytes"] is not None:
+        return cell["bytes"]
+    inside = read_span(cell["path"])
+    return Path(cell["path"]) if inside is None else inside
 
 
 def cell_bytes(cell: Mapping[str, Any]) -> bytes:
     """What the file holds that a cell of an undecoded picture names or contains."""
-    return Path(cell["path"]).read_bytes() if cell["bytes"] is None else cell["bytes"]
+    source = _source(cell)
+    return source.read_bytes() if isinstance(source, Path) else source
 
 
 def undecoded(dataset: datasets.Dataset) -> datasets.Dataset:

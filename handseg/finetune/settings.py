@@ -22,8 +22,8 @@ class DataSettings:
 
     Attributes:
         source: a folder, or for layout "hub" also a data set's id.
-        layout: "folder", "aitaca", "coco", "hub", "freihand", "ho3d", "egohos", "egohands" or
-            "mix".
+        layout: "folder", "aitaca", "coco", "hub", "freihand", "ho3d", "egohos", "egohands",
+            "webdataset" or "mix".
         options: further arguments of the layout's loader, see `handseg.data.load_data`.
         splits: file of a split made before, such as by `handseg prepare`; "official" takes that of
             the data set's publisher, with "val" out of "train" where it has none; None splits by

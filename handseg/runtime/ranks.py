@@ -49,9 +49,10 @@ class Rank:
             )
         return rank
 
-    def share(self, items: Sequence[T]) -> list[T]:
-        """Every `count`-th of `items`, from this process's number on: all together do each once."""
-        return list(items[self.number :: self.count])
+    def share(self, items: Sequence[T], block: int = 1) -> list[T]:
+        """Every `count`-th block of `items`, from this process's number on: all do each once."""
+        starts = range(self.number * block, len(items), self.count * block)
+        return [item for start in starts for item in items[start : start + block]]
 
     def take_gpu(self, environment: MutableMapping[str, str] = os.environ) -> None:
         """Leave this process the GPU that has its number on this machine, before CUDA starts.

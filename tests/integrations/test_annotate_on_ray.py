@@ -2,64 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from processes import tree, wait_for
-from ray_actors import kill_an_actor
+from processes import tree
+from ray_commands import finish_though_an_actor_dies, needs_ray, start
 from small_photos import BROKEN, save_small_photos
 from typer.testing import CliRunner, Result
 
 from handseg.cli import app
 
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: handseg[ray]")
 PHOTOS = 40
-
-
-def start(photos: Path, output: Path, *options: str) -> subprocess.Popen[str]:
-    home = output.with_name("home")
-    home.mkdir(exist_ok=True)
-    (home / "ray_bootstrap_config.yaml").write_text("{}")  # As the guide says.
-    return subprocess.Popen(
-        [sys.executable, "-m", "handseg", "annotate", str(photos), "--output", str(output),
-         "--device", "cpu", *options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "HOME": str(home), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
 
 
 @needs_ray
 @pytest.mark.slow
-def test_it_leaves_what_a_plain_run_leaves_though_an_actor_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "first"), [([], "masks"), (["--shard-size", "5"], "000001.tar")]
+)
+def test_it_leaves_what_a_plain_run_leaves_though_an_actor_is_killed(
+    tmp_path: Path, options: list[str], first: str
+) -> None:
     save_small_photos(tmp_path / "photos", PHOTOS)
-    plain = start(tmp_path / "photos", tmp_path / "plain")
+    plain = start("annotate", tmp_path / "photos", tmp_path / "plain", *options)
     out, err = plain.communicate(timeout=300)
     assert plain.returncode == 1, err
     expected = f"{PHOTOS - 1} done, 1 failed"
     assert expected in out
 
-    shared = start(tmp_path / "photos", tmp_path / "shared", "--ray")
-    try:
-        wait_for(tmp_path / "shared" / "masks", shared, 500)
-        kill_an_actor("AnnotateFrames")
-        out, err = shared.communicate(timeout=500)
-    finally:
-        if shared.poll() is None:
-            os.killpg(shared.pid, signal.SIGKILL)
-            shared.wait()
+    output = tmp_path / "shared"
+    shared = start("annotate", tmp_path / "photos", output, "--ray", *options)
+    out, err = finish_though_an_actor_dies(shared, output / first, "AnnotateFrames")
 
     assert shared.returncode == 1, err
     assert expected in out
     assert f"{BROKEN:06d}.jpg is not an image" in err
     assert "Traceback" not in err
-    assert tree(tmp_path / "shared") == tree(tmp_path / "plain")
-    assert len(list((tmp_path / "shared" / "masks").iterdir())) == PHOTOS - 1
+    assert tree(output) == tree(tmp_path / "plain")
 
 
 def refused(photos: Path, output: Path, *options: str) -> Result:

@@ -55,7 +55,7 @@ class FolderPhoto(Candidate):
             held, more = read_mask(self.object_path, str(self.object_path), image.shape)
             repairs += more
         if self.instances_path is not None:
-            numbers = read_instances(self.instances_path, image.shape)
+            numbers = read_instances(self.instances_path, str(self.instances_path), image.shape)
         return Labels(mask, held, repairs, instances=numbers)
 
     def row(self) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def _load_rendered(path: Path) -> tuple[np.ndarray, list[OutlinedHand]]:
     truth = json.loads(path.read_text(encoding="utf-8"))
     folder = path.parents[1]
     image = load_image(next((folder / "images").glob(f"{path.stem}.*")))
-    instances = read_instances(folder / "instances" / f"{path.stem}.png", image.shape)
+    numbered = folder / "instances" / f"{path.stem}.png"
+    instances = read_instances(numbered, str(numbered), image.shape)
     hands = []
     for number, one in enumerate(truth["hands"], start=1):
         places = cv2.findNonZero(cv2.inRange(instances, number, number))
