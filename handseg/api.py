@@ -49,7 +49,8 @@ def load_segmenter(
         recipe: how landmarks become prompts; None takes the one saved beside adapter or model.
         object_adapter: folder or hub id of an adapter that cuts out what hands hold.
         backend: "onnx" or "torch"; None takes ONNX Runtime where there are graphs and nothing above
-            asks for torch.
+            asks for torch. An adapter is exported the first time, and its graphs are kept; "torch"
+            exports nothing.
 
     Returns:
         A `HandSegmenter` or a `SemanticSegmenter`; the latter takes no adapter, recipe or object

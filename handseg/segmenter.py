@@ -100,7 +100,8 @@ class HandSegmenter:
                 hands hold, see `segment`; it is loaded when it is first needed. None takes what
                 was saved beside the model, or for handseg-lite the bundled one.
             backend: "onnx" or "torch"; None takes ONNX Runtime where the folder has graphs and
-                nothing above asks for torch.
+                nothing above asks for torch. An adapter is exported the first time, and its graphs
+                are kept; "torch" exports nothing.
 
         Raises:
             ModelError: if a model or adapter cannot be loaded or do not fit.

@@ -214,7 +214,7 @@ def test_an_adapter_on_the_hub_brings_its_recipe(
         return str(tmp_path / "hub")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    tuned = HandSegmenter.from_pretrained(adapter="someone/forearm", device="cpu")
+    tuned = HandSegmenter.from_pretrained(adapter="someone/forearm", device="cpu", backend="torch")
     assert asked == ["someone/forearm"]
     assert tuned.recipe == recipe
     with pytest.raises(ModelError, match=r"no/such: not a PEFT adapter"):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +11,7 @@ import typer
 from handseg.cli.options import AdapterOption, ModelOption
 from handseg.errors import ModelError, reason
 from handseg.runtime.extras import needing_extras
+from handseg.runtime.files import write_folder_atomic
 from handseg.runtime.terminal import FAILED, fail, running, say, say_failed
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ def _write(segmenter: Segmenter, form: Format, output: Path) -> None:
     from handseg.segmenter import HandSegmenter
 
     if form is Format.TRANSFORMERS:
-        with _whole(output) as folder:
+        with write_folder_atomic(output) as folder:
             segmenter.save_pretrained(folder)
     elif not isinstance(segmenter, HandSegmenter):
         raise ModelError(f"--format {form.value} is for models of the SAM family")
@@ -106,17 +104,6 @@ def _write(segmenter: Segmenter, form: Format, output: Path) -> None:
     else:
         from handseg.models.export.onnx import export_onnx
 
-        with _whole(output) as folder:
-            folder.mkdir()
+        with write_folder_atomic(output) as folder:
             export_onnx(segmenter.model, folder)
             segmenter.recipe.save(folder)
-
-
-@contextmanager
-def _whole(output: Path) -> Iterator[Path]:
-    """A folder that becomes `output` at the end, or is gone if something fails."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=output.parent, prefix=".exporting-") as temporary:
-        folder = Path(temporary) / output.name
-        yield folder
-        folder.rename(output)

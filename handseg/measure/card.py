@@ -10,6 +10,7 @@ import numpy as np
 
 from handseg.errors import MeasurementError
 from handseg.landmarks.anatomy import hand_size
+from handseg.measure.card_outline import is_outline
 from handseg.measure.scales import CARD_MM
 from handseg.results.hand import Hand
 
@@ -50,7 +51,8 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
     """The card that lies in the hand or beside it.
 
     Straight edges are combined to quadrangles of a card's shape and likely size. The one whose
-    sides are seen best is fitted to the edges in the photo, to a fraction of a pixel.
+    sides are seen best is fitted to the edges in the photo, to a fraction of a pixel. Those whose
+    sides run on beyond the corners, as a window's do, or converge too much are left out.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -74,7 +76,7 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
     found = []
     for quadrangle in _quadrangles(small, shortest, longest):
         card = _refine(view, (quadrangle + 0.5) / scale - 0.5)
-        if card is not None:
+        if card is not None and is_outline(view, card.corners, max(image.shape[:2])):
             found.append(card)
     if not found:
         raise MeasurementError("no card is seen, with all four sides, in the hand or beside it")

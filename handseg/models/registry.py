@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from handseg.errors import ModelError
+from handseg.models.adapter_graphs import NotKeptError, can_export, load_adapter_graphs
 from handseg.models.adapters import base_of_adapter, is_adapter
 from handseg.models.bundled import home
 from handseg.models.interface import MaskModel
@@ -15,6 +18,8 @@ from handseg.runtime.extras import needing_extras
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger(__name__)
 
 Backend: TypeAlias = Literal["onnx", "torch"]
 
@@ -29,8 +34,9 @@ def load_mask_model(
     """Load a SAM-family model for inference.
 
     A folder with the graphs that `handseg export --format onnx` writes, as the bundled model's, is
-    run by ONNX Runtime on the CPU, unless another device, a dtype or an adapter is asked for: that
-    takes torch, and the weights in the same folder.
+    run by ONNX Runtime on the CPU, unless another device or a dtype is asked for: that takes torch,
+    and the weights in the same folder. So is an adapter on top of it where there is no GPU: the
+    first time, its graphs are exported and kept, see `handseg.models.adapter_graphs`.
 
     Args:
         name_or_path: "handseg-lite", bundled with the package; id of a Hugging Face Hub repository
@@ -41,7 +47,8 @@ def load_mask_model(
         device: where to run; by default the CPU for graphs, for torch CUDA if there is one, else
             MPS, else the CPU.
         dtype: floating point type to run in, float32 by default.
-        backend: "onnx" or "torch" to settle what else follows from what is there.
+        backend: "onnx" or "torch" to settle what else follows from what is there. "torch" keeps an
+            adapter from being exported.
 
     Raises:
         ModelError: there is no such model, it is of no known family, the adapter does not fit, or
@@ -52,20 +59,24 @@ def load_mask_model(
         raise ValueError(f"backend must be 'onnx', 'torch' or None, got {backend!r}")
     name, name_or_path = name_or_path, home(name_or_path)
     path = Path(name_or_path)
-    for_torch = {"adapter": adapter, "device": None if str(device) == "cpu" else device}
-    wants_torch = [name for name, value in {**for_torch, "dtype": dtype}.items() if value]
-    if backend == "onnx" or (backend is None and has_graphs(path) and not wants_torch):
-        if wants_torch:
-            raise ModelError(
-                f"{path}: with ONNX Runtime there is no {' and no '.join(wants_torch)}"
-            )
-        return OnnxMaskModel(path)
     if is_adapter(path):
         if adapter is not None:
             raise ModelError(
                 f"{path} is an adapter itself: the adapter {str(adapter)!r} needs a base model"
             )
         return load_mask_model(base_of_adapter(path), path, device, dtype, backend)
+    for_torch = {"device": None if str(device) == "cpu" else device, "dtype": dtype}
+    wants_torch = [name for name, value in for_torch.items() if value]
+    if backend == "onnx" or (backend is None and has_graphs(path) and not wants_torch):
+        if wants_torch:
+            raise ModelError(
+                f"{path}: with ONNX Runtime there is no {' and no '.join(wants_torch)}"
+            )
+        if adapter is None:
+            return OnnxMaskModel(path)
+        graphs = _with_adapter(path, adapter, device, required=backend == "onnx")
+        if graphs is not None:
+            return graphs
     if path.is_file() or path.suffix in (".pth", ".pt"):
         if adapter is not None:
             raise ModelError(
@@ -78,6 +89,7 @@ def load_mask_model(
             return SegmentAnythingMaskModel.from_checkpoint(path, device, dtype)
 
     if has_graphs(path) and not (path / "config.json").is_file():
+        wants_torch += ["adapter"] if adapter else []
         why = f" for {' and '.join(wants_torch)}" if wants_torch else ""
         raise ModelError(
             f"{path}: torch{why} needs the model's weights, the folder has ONNX graphs alone"
@@ -86,3 +98,28 @@ def load_mask_model(
         from handseg.models.sam.transformers import TransformersMaskModel
 
         return TransformersMaskModel.from_pretrained(name_or_path, adapter, device, dtype)
+
+
+def _with_adapter(
+    base: Path,
+    adapter: str | os.PathLike[str],
+    device: str | torch.device | None,
+    required: bool,
+) -> OnnxMaskModel | None:
+    """Graphs of an adapter on a base that has graphs; None, unless `required`, is for torch."""
+    if not (base / "config.json").is_file():
+        if required:
+            raise ModelError(f"{base}: an adapter needs the model's weights in a local folder")
+        return None
+    if not required and device is None and find_spec("torch"):
+        from handseg.models.torch_common import pick_device
+
+        if pick_device(None).type != "cpu":
+            return None
+    try:
+        return load_adapter_graphs(base, adapter, export=required or can_export())
+    except NotKeptError as error:
+        if required:
+            raise ModelError(str(error)) from error
+        logger.warning("%s; it runs in torch", error)
+        return None

@@ -11,6 +11,7 @@ _EXTRAS = {
     "accelerate": ("Accelerate", "train"),
     "datasets": ("datasets", "train"),
     "fastapi": ("FastAPI", "serve"),
+    "filelock": ("filelock", "export"),
     "huggingface_hub": ("huggingface_hub", "sam"),
     "onnx": ("onnx", "export"),
     "onnxscript": ("onnxscript", "export"),

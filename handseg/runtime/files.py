@@ -10,8 +10,12 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from handseg.errors import ImageError
+
+UNFINISHED_FOLDER = ".exporting-"
+"""What the names of folders begin with that `write_folder_atomic` has not finished."""
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}(\..+)?")
 
@@ -37,6 +41,22 @@ def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    Yields an empty one, which the body fills. It is moved to `path`, which must not be there, at
+    the end, or deleted if the body raises. Missing parents are made.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=UNFINISHED_FOLDER) as temporary:
+        folder = Path(temporary) / target.name
+        folder.mkdir()
+        yield folder
+        folder.rename(target)
 
 
 def find_unfinished(folder: Path) -> list[Path]:

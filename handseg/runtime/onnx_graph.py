@@ -24,22 +24,25 @@ class Graph:
         file: of the graph.
         threads: that one call runs on; None takes the last count of
             `handseg.runtime.threads.limit_threads`, or all cores, at most `MOST_THREADS`.
+        content: of the file, to read in its place; for one that may be gone later.
 
     Raises:
         ModelError: if ONNX Runtime cannot read it.
     """
 
-    def __init__(self, file: Path, threads: int | None = None) -> None:
-        self._file, self._threads = file.absolute(), threads
+    def __init__(
+        self, file: Path, threads: int | None = None, content: bytes | None = None
+    ) -> None:
+        self._file, self._threads, self._content = file.absolute(), threads, content
         self._opening = Mutex()
-        self._session = _open(file, threads)
+        self._session = _open(file, threads, content)
         in_forked_child(self, Graph._leave)
 
     def session(self) -> Any:
         """ONNX Runtime's `InferenceSession`."""
         with self._opening:
             if self._session is None:
-                self._session = _open(self._file, self._threads)
+                self._session = _open(self._file, self._threads, self._content)
             return self._session
 
     def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -54,7 +57,7 @@ class Graph:
         self._session = None
 
 
-def _open(file: Path, threads: int | None) -> Any:
+def _open(file: Path, threads: int | None, content: bytes | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -63,7 +66,9 @@ def _open(file: Path, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         with forks_wait():
-            return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(
+                content or file, options, providers=["CPUExecutionProvider"]
+            )
     # ONNX Runtime's exceptions have no common class but this one.
     except Exception as error:
         raise ModelError(f"{file}: not a graph that ONNX Runtime can read: {error}") from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,44 @@ def test_goes_on_after_a_photo_that_cannot_be_measured(run: Run) -> None:
     assert float(table[3]["width_mm"]) == ring["width_mm"]
     assert [path.name for path in Path("handseg_out").iterdir()] == ["a_measured.jpg"]
     assert load_image("handseg_out/a_measured.jpg").shape == (900, 900, 3)
+
+
+def with_two_hands() -> HandSegmentation:
+    (hand,) = COIN.hands
+    assert hand.landmarks is not None
+    return HandSegmentation(COIN.image, (hand, replace(hand, landmarks=hand.landmarks * 0.2)))
+
+
+def with_a_coin_that_is_cut() -> HandSegmentation:
+    return draw_hand(Camera(side=600), ((-182.0, 20.0, 25.75),), height=-6)
+
+
+def with_a_coin_under_a_finger() -> HandSegmentation:
+    image = COIN.image.copy()
+    image[200:700, 476:530] = image[520, 420]  # Skin, from the coin's middle on.
+    return replace(COIN, image=image)
+
+
+@pytest.mark.parametrize(
+    ("make", "scale", "said"),
+    [
+        (with_two_hands, ("--mm-per-px", "0.4"), "2 hands are seen"),
+        (with_a_coin_that_is_cut, ("--scale", "2 euro"), "the coin is cut|no coin is seen whole"),
+        (with_a_coin_under_a_finger, ("--scale", "2 euro"), "no coin is seen whole"),
+    ],
+)
+def test_says_in_a_line_why_a_photo_cannot_be_measured(
+    make: Callable[[], HandSegmentation],
+    scale: tuple[str, str],
+    said: str,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = make()
+    monkeypatch.setattr(HandSegmenter, "segment", lambda *_, **__: scene)
+    result = run("photos/a.png", *scale)
+    assert result.exit_code == 1
+    assert re.fullmatch(f"Failed: photos/a.png: .*({said}).*\\n", result.stderr), result.stderr
 
 
 def test_a_known_scale_needs_no_coin(run: Run) -> None:

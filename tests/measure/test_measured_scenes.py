@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +135,12 @@ class TestCard:
     def test_that_is_not_there(self) -> None:
         with pytest.raises(MeasurementError, match="no card is seen"):
             measure_hand(draw_hand(Camera()), scale="card")
+
+    def test_is_no_pane_of_a_window(self, segmenter: HandSegmenter, photo_folder: Path) -> None:
+        """Its edges run on beyond the corners, and those opposite each other are not parallel."""
+        photo = photo_folder / "images" / "2_pic00174.jpg"
+        with pytest.raises(MeasurementError, match="no card is seen"):
+            segmenter.measure(photo, scale="card")
 
 
 class TestHands:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,20 +68,30 @@ class OnnxMaskModel:
         threads: that one call runs on; None takes the last count of
             `handseg.runtime.threads.limit_threads`, or all cores, at most
             `handseg.runtime.onnx_graph.MOST_THREADS`.
+        contents: of the two files, by name, for a folder that may be gone later: copies take them
+            along, and a forked process reads them.
 
     Raises:
         ModelError: if the graphs cannot be read, or `handseg export` has not written them.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        threads: int | None = None,
+        contents: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.folder = Path(folder)
-        if not has_graphs(self.folder):
+        if contents is None and not has_graphs(self.folder):
             raise ModelError(
                 f"{folder}: no {ENCODER} and {DECODER}, which `handseg export --format onnx` writes"
             )
         self._threads = threads
-        self._encoder = Graph(self.folder / ENCODER, threads)
-        self._decoder = Graph(self.folder / DECODER, threads)
+        self._contents = contents or {}
+        self._encoder, self._decoder = (
+            Graph(self.folder / name, threads, self._contents.get(name))
+            for name in (ENCODER, DECODER)
+        )
         stored = self._decoder.session().get_modelmeta().custom_metadata_map.get(METADATA)
         if stored is None:
             raise ModelError(f"{self.folder / DECODER}: not a graph that `handseg export` wrote")
@@ -91,7 +102,8 @@ class OnnxMaskModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         bundled = self.folder == LITE_FOLDER  # Elsewhere on another machine.
-        return _load, (None if bundled else self.folder.absolute(), self._threads)
+        folder = None if bundled else self.folder.absolute()
+        return _load, (folder, self._threads, self._contents or None)
 
     def encode(self, crops: np.ndarray) -> OnnxEmbeddings:
         """See `MaskModel.encode`."""
@@ -122,10 +134,14 @@ class OnnxMaskModel:
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Copy the graphs, and weights and configuration of the same model where they are there."""
+        for name, content in self._contents.items():
+            with write_atomic(Path(folder) / name) as temporary:
+                temporary.write_bytes(content)
         for pattern in _SAVED:
             for file in self.folder.glob(pattern):
-                with write_atomic(Path(folder) / file.name) as temporary:
-                    shutil.copyfile(file, temporary)
+                if file.name not in self._contents:
+                    with write_atomic(Path(folder) / file.name) as temporary:
+                        shutil.copyfile(file, temporary)
 
     def _inputs(self, prompts: PromptBatch) -> dict[str, np.ndarray]:
         """Points, box corners and padding as the family's prompt encoder lines them up."""
@@ -154,5 +170,7 @@ def has_graphs(folder: Path) -> bool:
     return (folder / ENCODER).is_file() and (folder / DECODER).is_file()
 
 
-def _load(folder: Path | None, threads: int | None) -> OnnxMaskModel:
-    return OnnxMaskModel(folder or LITE_FOLDER, threads)
+def _load(
+    folder: Path | None, threads: int | None, contents: Mapping[str, bytes] | None
+) -> OnnxMaskModel:
+    return OnnxMaskModel(folder or LITE_FOLDER, threads, contents)

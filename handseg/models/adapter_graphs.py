@@ -1,0 +1,142 @@
+"""Adapters as ONNX graphs: exported once, kept, and run by ONNX Runtime from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from handseg.errors import ModelError, reason
+from handseg.models.adapters import is_adapter, local_adapter
+from handseg.models.bundled import LITE_FOLDER
+from handseg.models.sam.onnx import DECODER, ENCODER, OnnxMaskModel, has_graphs
+from handseg.runtime.extras import needing_extras
+from handseg.runtime.files import UNFINISHED_FOLDER, content_digest, write_folder_atomic
+
+logger = logging.getLogger(__name__)
+
+GRAPHS = "onnx_cache"
+"""The folder in the adapter's where its graphs are kept."""
+
+_FORM = 1  # Raise it where the exporter's graphs change: what is kept is exported anew then.
+_WEIGHTS = ("*.safetensors", "*.bin", "*config.json")  # What the graphs are made of.
+_KEY = re.compile("[0-9a-f]{64}")
+
+
+class NotKeptError(Exception):
+    """Graphs that cannot be exported exactly, or written anywhere."""
+
+
+def can_export() -> bool:
+    """Whether the packages that exporting needs are installed."""
+    return all(find_spec(name) for name in ("torch", "transformers", "peft", "onnx", "onnxscript"))
+
+
+def load_adapter_graphs(
+    base: Path, adapter: str | os.PathLike[str], export: bool = True
+) -> OnnxMaskModel | None:
+    """The graphs of a model with an adapter merged into it.
+
+    They are kept in the adapter's folder, or in the user's cache where that cannot be written or
+    belongs to this package, under a digest of both models' weights: other weights, other graphs.
+    Processes that need the same ones wait for each other.
+
+    Args:
+        base: folder of the model, with its weights.
+        adapter: folder or hub id.
+        export: whether to export graphs that are not kept yet.
+
+    Returns:
+        None if there are no graphs and `export` is false, or the folder holds no adapter.
+
+    Raises:
+        MissingExtraError: a package that exporting needs is not installed.
+        ModelError: adapter and model cannot be read or do not fit.
+        NotKeptError: the graphs differ from torch, or neither folder can be written.
+    """
+    with needing_extras(f"the adapter {adapter}"):
+        folder = local_adapter(adapter)
+    if not is_adapter(folder):
+        return None
+    key = _digest(base, folder)
+    places = _places(folder)
+    for place in places:
+        if has_graphs(place / key):
+            return _in_memory(place / key)
+    if not export:
+        return None
+    failed = []
+    for place in places:
+        try:
+            _export(base, folder, place, key)
+        except OSError as error:
+            failed.append(f"{place}: {reason(error)}")
+        if has_graphs(place / key):  # Or by another process, where there are no locks.
+            return _in_memory(place / key)
+    raise NotKeptError(f"{adapter}: its ONNX graphs cannot be written: {'; '.join(failed)}")
+
+
+def _places(adapter: Path) -> list[Path]:
+    """Folders of kept graphs, the preferred one first."""
+    from platformdirs import user_cache_path
+
+    shared = user_cache_path("handseg", appauthor=False) / "adapters"
+    if LITE_FOLDER.parent in adapter.absolute().parents:
+        return [shared]
+    return [adapter / GRAPHS, shared]
+
+
+def _digest(base: Path, adapter: Path) -> str:
+    """SHA-256 of what the graphs are made of, in hexadecimal digits."""
+    files = [
+        sorted((file.name, content_digest(file)) for one in _WEIGHTS for file in folder.glob(one))
+        for folder in (base, adapter)
+    ]
+    return hashlib.sha256(json.dumps([_FORM, *files]).encode()).hexdigest()
+
+
+def _export(base: Path, adapter: Path, place: Path, key: str) -> None:
+    """Write graphs and merged weights into the folder `key` of `place`."""
+    with needing_extras(f"exporting the adapter {adapter}", "export"):
+        from filelock import FileLock
+
+        from handseg.models.export.onnx import export_onnx
+        from handseg.models.sam.transformers import TransformersMaskModel
+
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / ".lock"):
+            if has_graphs(place / key):  # By the process that had the lock before.
+                return
+            _remove_old(place, all_graphs=place.parent == adapter)
+            with write_folder_atomic(place / key) as folder:
+                model = TransformersMaskModel.from_pretrained(base, adapter, "cpu")
+                if _digest(base, adapter) != key:
+                    raise ModelError(f"{adapter}: has changed while it was loaded; load it again")
+                logger.warning(
+                    "Exporting the adapter %s to ONNX, once: it runs faster on the CPU from now on",
+                    adapter,
+                )
+                model.save_pretrained(folder)
+                try:
+                    export_onnx(model, folder)
+                except ModelError as error:
+                    raise NotKeptError(f"{adapter}: {error}") from error
+
+
+def _remove_old(place: Path, all_graphs: bool) -> None:
+    """Delete what killed processes left, and `all_graphs` where they are of one adapter alone."""
+    for one in place.iterdir():
+        unfinished = one.name.startswith(UNFINISHED_FOLDER)
+        if unfinished or (all_graphs and _KEY.fullmatch(one.name)):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _in_memory(folder: Path) -> OnnxMaskModel:
+    """The model of `folder`, which a later training may replace while this one is in use."""
+    contents = {name: (folder / name).read_bytes() for name in (ENCODER, DECODER)}
+    return OnnxMaskModel(folder, contents=contents)
