@@ -34,6 +34,13 @@ class LabelledPhoto(Protocol):
         """The photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool."""
 
 
+class PhotoWithObjects(LabelledPhoto, Protocol):
+    """A photo that may also have a mask of what its hands hold."""
+
+    def load_object_mask(self) -> np.ndarray | None:
+        """What the hands hold, (H, W) bool; None where that is not labelled."""
+
+
 @dataclass(frozen=True)
 class ImageMaskPair:
     """A photo and the mask of all hands in it.

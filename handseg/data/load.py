@@ -22,18 +22,7 @@ from handseg.data.loaders.ho3d import list_ho3d
 from handseg.data.loaders.hub import list_hub, load_hub
 from handseg.data.loaders.mix import list_mix, load_mix
 from handseg.data.loaders.webdataset import list_webdataset
-from handseg.data.schema import FEATURES, Candidate, LabelledPhotos
-from handseg.data.splits import Splits
-
-__all__ = [
-    "FEATURES",
-    "LAYOUTS",
-    "Candidate",
-    "LabelledPhotos",
-    "Splits",
-    "list_photos",
-    "load_data",
-]
+from handseg.data.schema import Candidate
 
 _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "folder": list_folder,

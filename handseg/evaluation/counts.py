@@ -69,25 +69,19 @@ class PixelCounts:
     @property
     def class_ious(self) -> dict[str, float]:
         """The IoU of "hand" and of "background", 0..1."""
-        wrong = self.false_positives + self.false_negatives
-        return {
-            "hand": self.iou,
-            "background": _ratio(self.true_negatives, self.true_negatives + wrong),
-        }
+        return {"hand": self.iou, "background": self._of_background.iou}
 
     @property
     def classes(self) -> dict[str, ClassScores]:
         """The scores of "hand" and of "background"."""
-        right, wrongly_hand, wrongly_background, rest = (
-            self.true_positives,
-            self.false_positives,
-            self.false_negatives,
-            self.true_negatives,
+        return {"hand": _scores(self), "background": _scores(self._of_background)}
+
+    @property
+    def _of_background(self) -> PixelCounts:
+        """The same pixels with the background's as positives."""
+        return PixelCounts(
+            self.true_negatives, self.false_negatives, self.false_positives, self.true_positives
         )
-        return {
-            "hand": _scores(right, wrongly_hand, wrongly_background),
-            "background": _scores(rest, wrongly_background, wrongly_hand),
-        }
 
     @property
     def confusion(self) -> dict[str, dict[str, int]]:
@@ -98,12 +92,13 @@ class PixelCounts:
         }
 
 
-def _scores(right: int, wrongly_called: int, left_out: int) -> ClassScores:
-    called, support = right + wrongly_called, right + left_out
+def _scores(counts: PixelCounts) -> ClassScores:
+    right = counts.true_positives
+    called, support = right + counts.false_positives, right + counts.false_negatives
     return ClassScores(
         precision=right / called if called else float(not support),
         recall=right / support if support else float(not called),
-        f1=_ratio(2 * right, called + support),
+        f1=counts.dice,
         support=support,
     )
 

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handseg.data.image_mask import PhotoWithObjects
 from handseg.evaluation.metrics import compare_masks
+from handseg.evaluation.run import told
 from handseg.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handseg.pipeline.interface import Segmenter
-
-logger = logging.getLogger(__name__)
-
-
-class PhotoWithObjects(Protocol):
-    """What is asked of a photo: `handseg.data.LabelledPhotos` holds such."""
-
-    @property
-    def id(self) -> str: ...
-
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, and the mask of all its hands, (H, W) bool."""
-        ...
-
-    def load_object_mask(self) -> np.ndarray | None:
-        """What its hands hold, (H, W) bool; None where that is not labelled."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -123,11 +107,9 @@ def evaluate_objects(
                     compare_masks(result.mask, hand).iou,
                 )
             )
+        # One photo must not cost the results of all others, whatever is wrong with it.
         except Exception as error:
-            # One photo must not cost the results of all others, whatever is wrong with it.
-            logger.debug("%s", photo.id, exc_info=True)
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            failures[photo.id] = f"{kind}{error}"
+            failures[photo.id] = told(photo.id, error)
     return ObjectEvaluation(tuple(scores), failures)
 
 

@@ -149,11 +149,9 @@ def evaluate_pairs(
             seconds = time.perf_counter() - start
             prediction = result.mask
             metrics = compare_masks(prediction, truth)
+        # One photo must not cost the results of all others, whatever is wrong with it.
         except Exception as error:
-            # One photo must not cost the results of all others, whatever is wrong with it.
-            logger.debug("%s", photo.id, exc_info=True)
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            failures[photo.id] = f"{kind}{error}"
+            failures[photo.id] = told(photo.id, error)
             continue
         expected = [hand.predicted_iou for hand in result]
         scores.append(
@@ -170,6 +168,12 @@ def evaluate_pairs(
             cases.append(draw_case(photo.id, metrics.iou, image, truth, prediction))
             cases = sorted(cases, key=lambda case: case.iou)[:worst]
     return Evaluation(tuple(scores), failures, tuple(cases), seed)
+
+
+def told(name: str, error: Exception) -> str:
+    """Why the photo of that name could not be compared; the traceback goes to the log."""
+    logger.debug("%s", name, exc_info=True)
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def segment_from_mask(

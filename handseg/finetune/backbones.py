@@ -29,6 +29,12 @@ def packaged_weights(encoder: str) -> Path:
     return Path(getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path())
 
 
+def fill_with_imagenet(backbone: torch.nn.Module, encoder: str) -> None:
+    """Give `backbone`, which is timm's `encoder`, the weights that `packaged_weights` finds."""
+    path = packaged_weights(encoder)
+    fill_in_order(backbone, torch.load(path, map_location="cpu", weights_only=True), str(path))
+
+
 def fill_in_order(backbone: torch.nn.Module, source: dict[str, torch.Tensor], name: str) -> None:
     """Give `backbone` the tensors of `source`, the first to the first, whatever they are called.
 

@@ -9,11 +9,19 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from handseg.runtime.files import write_atomic
+
 CARD = "README.md"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 Rows = Mapping[str, Mapping[str, Any]]
 """Of the table of figures: values by column, by the name of the row."""
+
+
+def write_card(card: str, folder: Path) -> None:
+    """Write a card into the folder of its model."""
+    with write_atomic(folder / CARD) as temporary:
+        temporary.write_text(card, encoding="utf-8")
 
 
 def fill_card(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, Subset, default_collate
 
 from handseg.prompts import IGNORED
 
@@ -89,20 +89,14 @@ class EpochSampler(Dataset[Item]):
     ) -> None:
         self.items, self.hands, self.views, self.seed = items, hands, views, seed
         self.weighted = weighted
-        self.first, self.last = 0, 0
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
-    def between(self, first: int, last: int) -> EpochSampler:
+    def between(self, first: int, last: int) -> Subset[Item]:
         """Samples `first` to `last` of the run, the last one not included."""
-        part = EpochSampler(self.items, self.hands, self.views, self.seed, self.weighted)
-        part.first, part.last = first, last
-        return part
-
-    def __len__(self) -> int:
-        return self.last - self.first
+        return Subset(self, range(first, last))
 
     def __getitem__(self, index: int) -> Item:
-        turn, place = divmod(self.first + index, self.hands)
+        turn, place = divmod(index, self.hands)
         if self._order[0] != turn:
             self._order = turn, self._pass(turn)
         return self.items[int(self._order[1][place])]

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handseg.finetune.sampler import EpochSampler, WeightedEpochSampler
@@ -21,6 +21,7 @@ def names(sizes: dict[str, int]) -> list[str]:
     return [name for name, size in sizes.items() for _ in range(size)]
 
 
+@settings(deadline=None)
 @given(
     small=st.integers(1, 8),
     large=st.integers(8, 60),
@@ -54,6 +55,7 @@ def test_sets_share_a_pass_by_weight_and_take_their_hands_in_turn(
         assert max(often) - min(often) <= 1
 
 
+@settings(deadline=None)
 @given(first=st.integers(0, 80), count=st.integers(1, 40), seed=st.integers(0, 9))
 def test_a_run_can_be_resumed_anywhere(first: int, count: int, seed: int) -> None:
     weighted = WeightedEpochSampler(names({"a": 3, "b": 13}), {"a": 1, "b": 2}, seed)

@@ -414,48 +414,19 @@ def test_an_unreadable_photo_is_left_out_and_said(
     assert "1 left out, as they cannot be read" in capsys.readouterr().out
 
 
-class TestCommand:
-    def test_settings_come_from_file_options_and_assignments(
-        self, settings: dict[str, Any], tmp_path: Path
-    ) -> None:
-        (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
-        result = CliRunner().invoke(
-            app,
-            ["finetune", "--config", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "run"),
-             "--epochs", "1", "--rank", "2", "--set", "lora.alpha=3", "--set", "loss.boundary=1e0"],
-        )  # fmt: skip
-        assert result.exit_code == 0, result.output
-        resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-        assert resolved["epochs"] == 1
-        assert resolved["lora"] == resolved["lora"] | {"rank": 2, "alpha": 3.0}
-        assert resolved["loss"]["boundary"] == 1.0
-        assert resolved["batch_size"] == 1
-        assert re.search(r"[\d,]+ of [\d,]+ weights are trainable \(\d+\.\d\d%\)", result.output)
-
-    @pytest.mark.parametrize(
-        ("arguments", "code", "words"),
-        [
-            (["--set", "lora.rnk=2"], 2, ["unknown keys rnk", "rank"]),
-            (["--set", "epochs"], 2, ["key=value"]),
-            (["--set", "schedule=linear"], 2, ["schedule", "cosine"]),
-            (["--set", "batch_size=many"], 2, ["batch_size", "whole number"]),
-            (["--config", "none.yaml"], 2, ["none.yaml"]),
-            (["--layout", "zip"], 1, ["layout"]),
-        ],
-    )
-    def test_wrong_usage_is_one_line(
-        self, arguments: list[str], code: int, words: list[str], photo_folder: Path, tmp_path: Path
-    ) -> None:
-        result = CliRunner().invoke(
-            app,
-            ["finetune", "--data", str(photo_folder), "--output", str(tmp_path / "r"), *arguments],
-        )
-        assert result.exit_code == code
-        assert isinstance(result.exception, SystemExit)
-        for word in words:
-            assert word in result.output
-
-    def test_data_must_be_named(self, tmp_path: Path) -> None:
-        result = CliRunner().invoke(app, ["finetune", "--output", str(tmp_path / "run")])
-        assert result.exit_code == 2
-        assert "--data" in result.output
+def test_settings_come_from_file_options_and_assignments(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    result = CliRunner().invoke(
+        app,
+        ["finetune", "--config", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "run"),
+         "--epochs", "1", "--rank", "2", "--set", "lora.alpha=3", "--set", "loss.boundary=1e0"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert resolved["epochs"] == 1
+    assert resolved["lora"] == resolved["lora"] | {"rank": 2, "alpha": 3.0}
+    assert resolved["loss"]["boundary"] == 1.0
+    assert resolved["batch_size"] == 1
+    assert re.search(r"[\d,]+ of [\d,]+ weights are trainable \(\d+\.\d\d%\)", result.output)

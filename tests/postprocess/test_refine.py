@@ -1,105 +1,35 @@
-"""Discs and fingers painted with exact edges, and logits that lie beside them."""
+"""Contours at the edges of painted photos."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from functools import cache
-from itertools import product
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from painted_shapes import (
+    GROUND,
+    SIZE,
+    Shape,
+    disc,
+    finger,
+    follow_edges,
+    logits_of,
+    offsets,
+    paint,
+    pieces,
+    samples,
+)
 
-from handseg.models.region import Region
-from handseg.postprocess import refine
-from handseg.postprocess.outline import trace
 from handseg.postprocess.refine import SOFTNESS
 
-Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""The distance to the contour, positive inside, at x, y; all in sides of the region."""
-
-Colors = tuple[tuple[int, int, int], tuple[int, int, int]]
-"""RGB inside and outside."""
-
-SKIN, GROUND = (205, 160, 140), (60, 90, 70)
 GREY = (128, 128, 128)
-SIZE = 96
-
-
-def follow_edges(logits: np.ndarray, view: np.ndarray, outline: float = 0.0) -> np.ndarray:
-    """The alpha of a photo that is the region itself, in all of it."""
-    side = len(view)
-    patch, (x, y) = refine.follow_edges(logits, view, Region(0, 0, side), outline)
-    alpha = np.zeros((side, side), np.uint8)
-    alpha[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
-    return alpha
-
-
-def disc(radius: float = 0.3, x: float = 0.503, y: float = 0.484) -> Shape:
-    return lambda columns, rows: radius - np.hypot(columns - x, rows - y)
-
-
-def finger(angle: float, width: float = 0.16, length: float = 0.46) -> Shape:
-    """A bar with round ends, `angle` degrees from the x axis."""
-    along = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-
-    def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        x, y = x - 0.503, y - 0.497
-        place = np.clip(x * along[0] + y * along[1], -length / 2, length / 2)
-        return width / 2 - np.hypot(x - place * along[0], y - place * along[1])
-
-    return distance
-
-
-def samples(shape: Shape, side: int, dx: float = 0, dy: float = 0) -> np.ndarray:
-    """Distances in px at the centres of side x side pixels moved by dx, dy px."""
-    centres = np.arange(side) + 0.5
-    return side * shape((centres[None] + dx) / side, (centres[:, None] + dy) / side)
-
-
-@cache
-def paint(
-    shape: Shape, side: int, noise: float = 6, blur: float = 0, colors: Colors = (SKIN, GROUND)
-) -> np.ndarray:
-    """The shape in its colour on the ground, 4 x 4 samples a pixel, with noise."""
-    offsets = (np.arange(4) - 1.5) / 4
-    cover = np.zeros((side, side))
-    for dx, dy in product(offsets, offsets):
-        cover += samples(shape, side, dx, dy) > 0
-    cover /= 16
-    if blur:
-        cover = cv2.GaussianBlur(cover, (0, 0), blur)
-    view = cover[..., None] * np.array(colors[0]) + (1 - cover[..., None]) * colors[1]
-    view += np.random.default_rng(0).normal(0, noise, view.shape)
-    return np.clip(view, 0, 255).round().astype(np.uint8)
-
-
-def logits_of(
-    shape: Shape, size: int = SIZE, grown: float = 0, dx: float = 0, dy: float = 0
-) -> np.ndarray:
-    """Smooth logits of `shape`, `grown` and moved by that many logits."""
-    return np.clip(3 * (samples(shape, size, -dx, -dy) + grown), -4, 4).astype(np.float32)
-
-
-def offsets(alpha: np.ndarray, shape: Shape) -> np.ndarray:
-    """px by which each vertex of the contour lies outside of the true one."""
-    places = (np.concatenate(trace(alpha)) + 0.5) / len(alpha)
-    return -len(alpha) * shape(places[:, 0], places[:, 1])
 
 
 def upsampled(logits: np.ndarray, side: int) -> np.ndarray:
     """What the logits alone say, as alpha."""
     wide = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
     return cv2.add(40 * wide, 127.5, dtype=cv2.CV_8U)
-
-
-def pieces(mask: np.ndarray) -> tuple[int, int]:
-    """How many parts the hand and the ground have."""
-    on, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    off, _ = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=8)
-    return on - 1, off - 1
 
 
 def alphas_along(alpha: np.ndarray, start: tuple[float, float], towards: float) -> np.ndarray:
@@ -374,80 +304,3 @@ class TestResult:
             assert difference.mean() < 0.1
             # A few pixels of the contour; of two that are as near either may be the nearest.
             assert ((turned >= 128) != (turn(alpha) >= 128)).sum() < 0.05 * side
-
-
-class TestOutline:
-    @given(outline=st.floats(-6, 6), angle=st.floats(-90, 90))
-    @settings(deadline=None, max_examples=20)
-    def test_moves_the_contour_by_that_many_pixels(self, outline: float, angle: float) -> None:
-        shape = finger(angle, width=0.2)
-        alpha = follow_edges(logits_of(shape, grown=0.5), paint(shape, 200), outline)
-        moved = offsets(alpha, shape)
-        assert moved.mean() == pytest.approx(outline, abs=0.5)
-        assert moved.std() < 0.35  # no steps
-        assert np.abs(moved - outline).max() < 1.2
-
-    @given(steps=st.tuples(*[st.floats(-6, 6).filter(bool)] * 2))
-    @settings(deadline=None, max_examples=12)
-    def test_further_out_holds_what_is_further_in(self, steps: tuple[float, float]) -> None:
-        shape = disc()
-        logits, view = logits_of(shape), paint(shape, 120)
-        inner, outer = (follow_edges(logits, view, step) for step in sorted(steps))
-        assert (inner <= outer).all()
-
-    @pytest.mark.parametrize("outline", [-0.05, 0.05])
-    def test_hardly_changes_anything_near_0(self, outline: float) -> None:
-        shape = finger(20)
-        logits, view = logits_of(shape), paint(shape, 300)
-        none, small = (follow_edges(logits, view, by) for by in (0.0, outline))
-        assert offsets(small, shape).mean() == pytest.approx(outline, abs=0.12)
-        assert ((none >= 128) != (small >= 128)).sum() < 0.25 * np.abs(offsets(none, shape)).size
-
-    def test_inwards_ends_a_finger_thinner_than_twice_of_it(self) -> None:
-        shape = finger(20, width=0.04)  # 8 px
-        alpha = follow_edges(logits_of(shape), paint(shape, 200), -6.0)
-        assert (alpha < 128).all()
-
-    @pytest.mark.parametrize(("outline", "parts"), [(0.0, 2), (3.0, 2), (7.0, 1)])
-    def test_outwards_closes_a_gap(self, outline: float, parts: int) -> None:
-        left, right = disc(0.15, 0.3, 0.5), disc(0.15, 0.64, 0.5)  # 12 px apart
-
-        def both(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-            return np.maximum(left(x, y), right(x, y))
-
-        alpha = follow_edges(logits_of(both), paint(both, 300), outline)
-        assert pieces(alpha >= 128)[0] == parts
-
-
-class TestRegion:
-    @pytest.mark.parametrize("side", [200, 900])
-    @pytest.mark.parametrize("corner", [(0, 0), (70, 40), (-60, 30)])
-    def test_lies_anywhere_in_or_partly_out_of_the_photo(
-        self, corner: tuple[int, int], side: int
-    ) -> None:
-        x, y = (round(value * side / 200) for value in corner)
-        shape = finger(20)
-        view = paint(shape, side)
-        photo = np.full((round(1.3 * side), round(1.5 * side), 3), GROUND, np.uint8)
-        left, top = max(0, x), max(0, y)
-        photo[top : y + side, left : x + side] = view[top - y :, left - x :]
-        patch, (column, row) = refine.follow_edges(
-            logits_of(shape, grown=0.5), photo, Region(x, y, side)
-        )
-        alpha = np.zeros(photo.shape[:2], np.uint8)
-        alpha[row : row + patch.shape[0], column : column + patch.shape[1]] = patch
-        inside = samples(shape, side) > 0
-        true = np.zeros(photo.shape[:2], bool)
-        true[top : y + side, left : x + side] = inside[top - y :, left - x :]
-        wrong = (alpha >= 128) != true
-        assert wrong.sum() < 0.012 * true.sum()
-        assert patch.size < 0.8 * side**2
-
-    def test_without_a_hand_is_empty(self) -> None:
-        logits = np.full((SIZE, SIZE), -5, np.float32)
-        photo = np.full((120, 90, 3), 99, np.uint8)
-        for region in (Region(0, 0, 80), Region(-40, -30, 150), Region(60, 80, 700)):
-            patch, (x, y) = refine.follow_edges(logits, photo, region)
-            assert not patch.any()
-            assert 0 <= x < 90
-            assert 0 <= y < 120

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from posed_hands import POSES, placed
 
 from handseg.landmarks.anatomy import JOINTS, PALM, draw_skeleton, hand_size, palm_axis
 from handseg.models.bundled import LITE_OBJECT_FOLDER
@@ -19,7 +19,11 @@ from handseg.prompts import IGNORED, NEGATIVE, POSITIVE, PromptRecipe
 from handseg.prompts.recipe import HandPrompts
 
 HEIGHT, WIDTH = 480, 640
+
+
 EVERYTHING = PromptRecipe(skeleton=True)
+
+
 OBJECT = PromptRecipe(
     positives=("beyond_tips", "grip"),
     negatives=("palm", "joints"),
@@ -27,6 +31,7 @@ OBJECT = PromptRecipe(
     skeleton=True,
     region_margin=0.4,
 )
+
 
 RECIPES = st.builds(
     PromptRecipe,
@@ -40,19 +45,6 @@ RECIPES = st.builds(
     region_margin=st.floats(0, 2),
     outline=st.floats(-0.1, 0.1),
 )
-# Any 21 points, as long as they do not all lie in a heap.
-POSES = npst.arrays(np.float32, (21, 2), elements=st.floats(-100, 700, width=32)).filter(
-    lambda points: hand_size(points) > 20
-)
-
-
-def placed(
-    hand: np.ndarray, x: float, y: float, scale: float = 1.0, angle: float = 0.0
-) -> np.ndarray:
-    """`hand` with its wrist at (x, y), turned by `angle` degrees."""
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    turned = hand @ np.array([[cos, sin], [-sin, cos]])
-    return (turned * scale + (x, y)).astype(np.float32)
 
 
 def fist(hand: np.ndarray) -> np.ndarray:
@@ -438,33 +430,3 @@ class TestEquivariance:
         assert np.linalg.norm(axis) == pytest.approx(1, abs=1e-4)
         downwards = placed(np.array([[0.0, 1.0]]), 0, 0, 1, angle)[0]
         assert axis @ downwards > np.cos(np.radians(15))
-
-
-class TestDrawSkeleton:
-    @given(POSES)
-    @settings(deadline=None)
-    def test_covers_every_landmark_in_the_mask(self, pose: np.ndarray) -> None:
-        landmarks = pose / 5
-        drawn = draw_skeleton(landmarks, 96)
-        assert drawn.shape == (96, 96)
-        assert drawn.dtype == np.float32
-        assert set(np.unique(drawn)) <= {-6, 6}
-        x, y = landmarks.round().astype(int).T
-        inside = (x >= 0) & (y >= 0) & (x < 96) & (y < 96)
-        # Lines one pixel thin may run through the neighbour of a pixel that they hardly touch.
-        near = cv2.dilate(drawn, np.ones((3, 3)))
-        assert (near[y[inside], x[inside]] > 0).all()
-
-    def test_fills_the_palm_and_leaves_the_gaps(self, open_hand: np.ndarray) -> None:
-        landmarks = placed(open_hand, 120, 220)
-        drawn = draw_skeleton(landmarks, 256)
-        x, y = landmarks[[0, 5, 9, 13, 17]].mean(axis=0).round().astype(int)
-        assert drawn[y, x] > 0
-        x, y = landmarks[[4, 8]].mean(axis=0).round().astype(int)
-        assert drawn[y, x] < 0
-
-    def test_bones_are_as_thick_as_fingers(self, open_hand: np.ndarray) -> None:
-        drawn = draw_skeleton(placed(open_hand, 120, 220), 256)
-        # The middle finger stands upright between its first two joints.
-        row = drawn[220 - 142, 120 - 12 : 120 + 12] > 0
-        assert 0.1 <= row.sum() / hand_size(open_hand) <= 0.25

@@ -15,8 +15,8 @@ import numpy as np
 from pycocotools import mask as rle
 
 from handseg.data.align_mask import fit, fit_numbers, resized
-from handseg.data.loaders.label_picture import upright_shape
-from handseg.data.schema import Candidate, Labels, cells
+from handseg.data.loaders.photo_file import PhotoFile, upright_shape
+from handseg.data.schema import Labels, cells
 from handseg.io.decode import MAX_PIXELS
 
 logger = logging.getLogger(__name__)
@@ -27,24 +27,16 @@ _UPLOAD = re.compile(r"[0-9a-f]{6,}[-_]")  # What Label Studio puts before a fil
 
 
 @dataclass(frozen=True, eq=False)
-class CocoPhoto(Candidate):
+class CocoPhoto(PhotoFile):
     """A photo with the segmentations of its hands and of what they hold.
 
     `shape` (H, W) is None where the file does not tell it: it is the photo's own then.
     """
 
-    id: str
-    group: str
-    source: str
-    image_path: Path
     annotation_path: Path
     shape: tuple[int, int] | None
     hands: tuple[Any, ...]
     objects: tuple[Any, ...]
-
-    @property
-    def photo(self) -> Path:
-        return self.image_path
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,7 +44,7 @@ class CocoPhoto(Candidate):
 
     def labels(self, image: np.ndarray) -> Labels:
         shape = image.shape[:2]
-        labels = self._drawn(self.shape or shape)
+        labels = self.drawn(self.shape or shape)
         if labels.mask.shape == shape:
             return labels
         held = None if labels.object_mask is None else fit(labels.object_mask, shape)
@@ -64,12 +56,12 @@ class CocoPhoto(Candidate):
         """See the base class; of the photo at most the head is read."""
         if not self.image_path.is_file():
             raise ValueError(f"no such file: {self.image_path}")
-        labels = self._drawn(self.shape or upright_shape(self.image_path))
+        labels = self.drawn(self.shape or upright_shape(self.image_path))
         for repair in labels.repairs:
             logger.warning("%s: %s", self.id, repair)
         return self._row(**cells(labels))
 
-    def _drawn(self, shape: tuple[int, int]) -> Labels:
+    def drawn(self, shape: tuple[int, int]) -> Labels:
         if not self.hands:
             raise ValueError(f"{self.annotation_path} has no hand in {self.id}")
         try:

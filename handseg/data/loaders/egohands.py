@@ -18,9 +18,9 @@ import numpy as np
 from pycocotools import mask as rle
 
 from handseg.data.image_mask import by_stem
-from handseg.data.loaders.label_picture import upright_shape
 from handseg.data.loaders.lazy import Candidates
-from handseg.data.schema import Candidate, Labels, cells
+from handseg.data.loaders.photo_file import PhotoFile
+from handseg.data.schema import Labels
 
 SAMPLES = "_LABELLED_SAMPLES"
 GROUPINGS = ("video", "game")
@@ -40,7 +40,7 @@ _VIDEO = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class EgohandsPhoto(Candidate):
+class EgohandsPhoto(PhotoFile):
     """A frame of a video, and its polygons.
 
     Attributes:
@@ -48,30 +48,15 @@ class EgohandsPhoto(Candidate):
         frames: how many its video has.
     """
 
-    id: str
-    group: str
-    source: str
-    image_path: Path
     place: int
     frames: int
     split: str | None
 
     @property
-    def photo(self) -> Path:
-        return self.image_path
-
-    @property
     def files(self) -> tuple[Path, ...]:
         return (self.image_path, self.image_path.parent / _FILE)
 
-    def labels(self, image: np.ndarray) -> Labels:
-        return self._drawn(image.shape[:2])
-
-    def row(self) -> dict[str, Any]:
-        """See the base class; of the photo only the head is read."""
-        return self._row(**cells(self._drawn(upright_shape(self.image_path))))
-
-    def _drawn(self, shape: tuple[int, int]) -> Labels:
+    def drawn(self, shape: tuple[int, int]) -> Labels:
         path = self.image_path.parent / _FILE
         polygons = read_polygons(path, path.stat().st_mtime_ns if path.is_file() else 0)
         if len(polygons) != self.frames:

@@ -12,15 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from handseg.data.align_mask import fit, resized
 from handseg.data.image_mask import by_stem
-from handseg.data.loaders.label_picture import read_classes, upright_shape
 from handseg.data.loaders.lazy import Candidates
-from handseg.data.schema import Candidate, Labels, cells
+from handseg.data.loaders.photo_file import PhotoFile, fitted
+from handseg.data.schema import Labels
+from handseg.io.decode import open_image
 
 TESTS = ("both", "indomain", "outdomain")
 _LEFT, _RIGHT, _HIGHEST = 1, 2, 8
@@ -29,48 +28,42 @@ _FRAME = re.compile(r"[_-]?(frame)?[_-]?\d+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
-class EgohosPhoto(Candidate):
+class EgohosPhoto(PhotoFile):
     """A photo and its picture of classes; either may be missing.
 
     Attributes:
         held: the classes of what counts as held.
     """
 
-    id: str
-    group: str
-    source: str
-    image_path: Path
     label_path: Path
     held: tuple[int, ...]
     split: str | None
 
     @property
-    def photo(self) -> Path:
-        return self.image_path
-
-    @property
     def files(self) -> tuple[Path, ...]:
         return (self.image_path, self.label_path)
 
-    def labels(self, image: np.ndarray) -> Labels:
-        return self._drawn(image.shape[:2])
-
-    def row(self) -> dict[str, Any]:
-        """See the base class; of the photo only the head is read."""
-        return self._row(**cells(self._drawn(upright_shape(self.image_path))))
-
-    def _drawn(self, shape: tuple[int, int]) -> Labels:
-        classes = read_classes(self.label_path, _HIGHEST)
-        try:
-            left, right, held = (
-                fit(np.isin(classes, ids), shape) for ids in ((_LEFT,), (_RIGHT,), self.held)
-            )
-        except ValueError as error:
-            raise ValueError(f"{self.label_path}: {error}") from error
+    def drawn(self, shape: tuple[int, int]) -> Labels:
+        classes = _read_classes(self.label_path)
+        masks = [np.isin(classes, ids) for ids in ((_LEFT,), (_RIGHT,), self.held)]
+        (left, right, held), repairs = fitted(masks, shape, self.label_path)
         if not (left | right).any():
             raise ValueError(f"{self.label_path} shows no hand")
-        repairs = () if classes.shape == shape else (resized(classes.shape, shape),)
         return Labels(left | right, held, repairs)
+
+
+def _read_classes(path: Path) -> np.ndarray:
+    """The class of each pixel, (H, W) uint8: greys, or indices into a palette, as stored."""
+    try:
+        with open_image(path) as opened:
+            if opened.image.mode not in ("L", "P"):
+                raise ValueError(f"expected one channel of class numbers, got {opened.image.mode}")
+            classes = np.array(opened.decoded())
+    except ValueError as error:
+        raise ValueError(f"cannot read {path} as a picture of classes: {error}") from error
+    if classes.max() > _HIGHEST:
+        raise ValueError(f"{path} has class {classes.max()}, expected 0 to {_HIGHEST}")
+    return classes
 
 
 def list_egohos(

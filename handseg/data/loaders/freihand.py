@@ -15,11 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from handseg.data.align_mask import read_mask
 from handseg.data.loaders.lazy import Candidates
-from handseg.data.schema import Candidate, Labels
+from handseg.data.loaders.photo_file import PhotoFile
+from handseg.data.schema import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -28,26 +27,18 @@ _PARTS = {"training": "train", "evaluation": "test"}
 
 
 @dataclass(frozen=True, eq=False)
-class FreihandPhoto(Candidate):
+class FreihandPhoto(PhotoFile):
     """A photo of a right hand and the mask of its sample; either may be missing."""
 
-    id: str
-    group: str
-    source: str
-    image_path: Path
     mask_path: Path
     split: str | None
-
-    @property
-    def photo(self) -> Path:
-        return self.image_path
 
     @property
     def files(self) -> tuple[Path, ...]:
         return (self.image_path, self.mask_path)
 
-    def labels(self, image: np.ndarray) -> Labels:
-        mask, repairs = read_mask(self.mask_path, str(self.mask_path), image.shape)
+    def drawn(self, shape: tuple[int, int]) -> Labels:
+        mask, repairs = read_mask(self.mask_path, str(self.mask_path), shape)
         return Labels(mask, repairs=repairs)
 
     def row(self) -> dict[str, Any]:

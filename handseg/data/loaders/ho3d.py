@@ -14,16 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from handseg.data.align_mask import fit, resized
 from handseg.data.image_mask import by_stem
-from handseg.data.loaders.label_picture import upright_shape
 from handseg.data.loaders.lazy import Candidates
+from handseg.data.loaders.photo_file import PhotoFile, fitted
 from handseg.data.loaders.safe_pickle import read_pickle
-from handseg.data.schema import Candidate, Labels, cells
+from handseg.data.schema import Labels
 from handseg.io.images import load_image
 from handseg.runtime.arrays import values_at
 
@@ -35,20 +33,12 @@ _UNCLEAR = 0.01  # Of the picture may be of a colour that is neither: JPEG blend
 
 
 @dataclass(frozen=True, eq=False)
-class Ho3dPhoto(Candidate):
+class Ho3dPhoto(PhotoFile):
     """A photo of a right hand with an object, and its picture of both; either may be missing."""
 
-    id: str
-    group: str
-    source: str
-    image_path: Path
     seg_path: Path
     meta_path: Path
     split: str | None
-
-    @property
-    def photo(self) -> Path:
-        return self.image_path
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -56,26 +46,18 @@ class Ho3dPhoto(Candidate):
 
     def labels(self, image: np.ndarray) -> Labels:
         """See the base class; joints that are all off hand and object are another frame's."""
-        labels = self._drawn(image.shape[:2])
+        labels = self.drawn(image.shape[:2])
         assert labels.object_mask is not None
         shown = labels.mask | labels.object_mask
         if self.meta_path.is_file() and not values_at(shown, self._joints()).any():
             raise ValueError(f"{self.seg_path} shows nothing at the joints in {self.meta_path}")
         return labels
 
-    def row(self) -> dict[str, Any]:
-        """See the base class; of the photo only the head is read."""
-        return self._row(**cells(self._drawn(upright_shape(self.image_path))))
-
-    def _drawn(self, shape: tuple[int, int]) -> Labels:
+    def drawn(self, shape: tuple[int, int]) -> Labels:
         hand, held = _colours(load_image(self.seg_path), self.seg_path)
         if not hand.any():
             raise ValueError(f"{self.seg_path} shows no hand")
-        repairs = () if hand.shape == shape else (resized(hand.shape, shape),)
-        try:
-            hand, held = fit(hand, shape), fit(held, shape)
-        except ValueError as error:
-            raise ValueError(f"{self.seg_path}: {error}") from error
+        (hand, held), repairs = fitted([hand, held], shape, self.seg_path)
         return Labels(hand, held & ~hand, repairs)
 
     def _joints(self) -> np.ndarray:

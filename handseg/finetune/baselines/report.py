@@ -16,12 +16,11 @@ from handseg.evaluation.run import NONE, Evaluation, evaluate_pairs
 from handseg.evaluation.summary import matlab_scores
 from handseg.finetune.baselines.settings import BaselineConfig
 from handseg.finetune.lora.report import REPORT
-from handseg.finetune.model_cards import CARD, fill_card
+from handseg.finetune.model_cards import fill_card, write_card
 from handseg.finetune.settings import CONFIG_FILE
 from handseg.io.files import save_image
 from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.runtime.config import to_mapping
-from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
 from handseg.runtime.versions import versions
 
@@ -62,8 +61,7 @@ def report_baseline(
         command=command,
         settings=to_mapping(config),
     )
-    with write_atomic(output / CARD) as temporary:
-        temporary.write_text(card, encoding="utf-8")
+    write_card(card, output)
 
 
 def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:

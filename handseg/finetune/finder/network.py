@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from handseg.finetune.backbones import fill_in_order, packaged_weights
+from handseg.finetune.backbones import fill_with_imagenet
 
 BACKBONE = "tf_efficientnet_lite0"
 CHANNELS = ("middle", "width", "height", "x", "y", "right", "wrist_x", "wrist_y")
@@ -46,8 +46,7 @@ class FinderNetwork(nn.Module):
         import timm
 
         whole: Any = timm.create_model(BACKBONE, pretrained=False)
-        path = packaged_weights(BACKBONE)
-        fill_in_order(whole, torch.load(path, map_location="cpu", weights_only=True), str(path))
+        fill_with_imagenet(whole, BACKBONE)
         self.stem.load_state_dict(nn.Sequential(whole.conv_stem, whole.bn1).state_dict())
         own = nn.ModuleList([*whole.blocks[:5], whole.blocks[5][:3]])
         self.blocks.load_state_dict(own.state_dict())

@@ -110,10 +110,9 @@ def _load_rendered(path: Path) -> tuple[np.ndarray, list[OutlinedHand]]:
     instances = read_instances(numbered, str(numbered), image.shape)
     hands = []
     for number, one in enumerate(truth["hands"], start=1):
-        places = cv2.findNonZero(cv2.inRange(instances, number, number))
-        if places is None:
+        hull = _hull(instances == number)
+        if hull is None:
             continue
-        hull = cv2.convexHull(places).reshape(-1, 2).astype(np.float32)
         wrist = np.array(one["landmarks"][WRIST], np.float32)
         right = float(one["handedness"] == "right")
         doubtful = one["pixels"] < _FEWEST or one["gloved"]
@@ -133,7 +132,12 @@ def _load_masked(example: Example) -> tuple[np.ndarray, list[OutlinedHand]]:
 
 
 def _outlined(hand: np.ndarray, landmarks: np.ndarray) -> OutlinedHand:
-    places = cv2.findNonZero(hand.astype(np.uint8))
-    assert places is not None
-    hull = cv2.convexHull(places).reshape(-1, 2).astype(np.float32)
+    hull = _hull(hand)
+    assert hull is not None
     return OutlinedHand(hull, wrist=landmarks[WRIST].astype(np.float32))
+
+
+def _hull(mask: np.ndarray) -> np.ndarray | None:
+    """(M, 2) float32 x, y px: the convex hull of `mask` (H, W) bool; None where it is empty."""
+    places = cv2.findNonZero(mask.astype(np.uint8))
+    return None if places is None else cv2.convexHull(places).reshape(-1, 2).astype(np.float32)

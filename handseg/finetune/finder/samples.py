@@ -94,8 +94,7 @@ class FinderSamples(Dataset[Item]):
             if rng.random() < 0.125:
                 angle = rng.uniform(-np.pi, np.pi)
         mirror = -1.0 if rng.random() < 0.5 else 1.0
-        cos, sin = np.cos(angle), np.sin(angle)
-        linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0])
+        linear = scale * effects.rotation(angle) @ np.diag([mirror, 1.0])
         stretch = np.exp(rng.normal(0, 0.06))
         linear = linear @ np.diag([stretch, 1 / stretch])
         if hands and rng.random() < 0.85:  # One of the hands somewhere in the picture.
@@ -106,13 +105,7 @@ class FinderSamples(Dataset[Item]):
             room = abs(np.array([width, height]) * scale - size) / 2
             target = size / 2 + rng.uniform(-1, 1, 2) * room
         matrix = np.column_stack([linear, target - linear @ about])
-        if scale < 0.7:  # Warping takes single pixels.
-            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            fit = matrix.copy()
-            fit[:, :2] /= np.array(small.shape[1::-1]) / (width, height)
-            image, used = small, fit
-        else:
-            used = matrix
+        (image,), used = _shrunk([image], scale, matrix)
         image = cv2.warpAffine(
             image, used, (size, size), flags=cv2.INTER_LINEAR, borderValue=(PAD, PAD, PAD)
         )
@@ -127,17 +120,10 @@ class FinderSamples(Dataset[Item]):
         scale = size * np.exp(rng.uniform(np.log(0.05), np.log(0.7))) / longest
         angle = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi)
         mirror = -1.0 if rng.random() < 0.5 else 1.0
-        cos, sin = np.cos(angle), np.sin(angle)
-        linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0])
+        linear = scale * effects.rotation(angle) @ np.diag([mirror, 1.0])
         target = rng.uniform(0.0, 1.0, 2) * size
         matrix = np.column_stack([linear, target - linear @ hand.hull.mean(0)])
-        used = matrix
-        if scale < 0.7:
-            color = cv2.resize(color, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            shape = alpha.shape[::-1]
-            alpha = cv2.resize(alpha, color.shape[1::-1], interpolation=cv2.INTER_AREA)
-            used = matrix.copy()
-            used[:, :2] /= np.array(color.shape[1::-1]) / shape
+        (color, alpha), used = _shrunk([color, alpha], scale, matrix)
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
         tone = cv2.warpAffine(
             tone, used, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -146,6 +132,24 @@ class FinderSamples(Dataset[Item]):
         if rng.random() < 0.3:
             image = effects.cast_shadow(image, cover, rng, 0.03)
         return blend(image, tone, cover), _moved(hand, matrix, mirror < 0)
+
+
+def _shrunk(
+    pictures: list[np.ndarray], scale: float, matrix: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Pictures to warp, shrunk by area before where `scale` is small, and the matrix for that.
+
+    Warping takes single pixels.
+    """
+    if scale >= 0.7:
+        return pictures, matrix
+    first, *others = pictures
+    small = cv2.resize(first, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    size = small.shape[1::-1]
+    rest = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in others]
+    fit = matrix.copy()
+    fit[:, :2] /= np.array(size) / first.shape[1::-1]
+    return [small, *rest], fit
 
 
 def _moved(hand: OutlinedHand, matrix: np.ndarray, mirrored: bool) -> OutlinedHand:

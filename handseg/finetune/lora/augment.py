@@ -102,8 +102,7 @@ def _place(
     height, width = shape
     angle = np.radians(rng.normal(0, augmentation.rotation))
     mirror = -1.0 if rng.random() < augmentation.mirror else 1.0
-    cos, sin = np.cos(angle), np.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
+    linear = effects.rotation(angle) @ np.diag(
         np.exp(rng.normal(0, augmentation.stretch, 2)) * [mirror, 1.0]
     )
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1.0]])

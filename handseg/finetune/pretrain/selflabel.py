@@ -86,9 +86,9 @@ def self_label(
             continue
         scores = {
             "votes": hand.votes / len(segmenter.landmarker.views),
-            "agreement": float(np.mean([_iou(alpha > 0.5, mask) for alpha in alphas])),
+            "agreement": float(np.mean([compare_masks(alpha > 0.5, mask).iou for alpha in alphas])),
             "predicted_iou": float(np.mean(estimates)),
-            "grabcut": _iou(grabcut(photo, mean) & (above_wrist > 0.5), mask),
+            "grabcut": compare_masks(grabcut(photo, mean) & (above_wrist > 0.5), mask).iou,
         }
         sure = all(scores[name] >= least for name, least in vars(thresholds).items())
         labelled.append((hand, mask if sure else None, scores))
@@ -133,10 +133,6 @@ def grabcut(photo: np.ndarray, probability: np.ndarray, rounds: int = 3) -> np.n
     result = np.zeros(probability.shape, bool)
     result[window] = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     return result
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    return compare_masks(one, other).iou
 
 
 def label_folder(

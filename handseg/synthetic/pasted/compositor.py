@@ -112,7 +112,7 @@ class Composer:
             image = self._paste_other_hand(image, landmarks, rng)[0]
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
         if rng.random() < 0.5:
-            tone = np.clip(tone * effects.light_gradient(size, rng), 0, 255).astype(np.uint8)
+            tone = effects.lit(tone, effects.light_gradient(size, rng))
         ending = rng.random()
         if ending < 0.45:
             skin = hand
@@ -139,7 +139,7 @@ class Composer:
         if rng.random() < 0.06:
             image = draw_coin(image, landmarks, rng)
         if rng.random() < 0.4:
-            image = np.clip(image * effects.light_gradient(size, rng, 0.7), 0, 255).astype(np.uint8)
+            image = effects.lit(image, effects.light_gradient(size, rng, 0.7))
         return image, alpha
 
     def _paste_other_hand(
@@ -182,8 +182,7 @@ def place_hand(
     flip = rng.choice([-1.0, 1.0])
     stretch = np.exp(rng.normal(0, 0.06, 2))
     shear = rng.normal(0, 0.06)
-    linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = linear @ np.array([[flip * stretch[0], shear], [0, stretch[1]]])
+    linear = effects.rotation(angle) @ np.array([[flip * stretch[0], shear], [0, stretch[1]]])
     linear *= 300 / hand_size(landmarks)
     moved = landmarks @ linear.T
     low, high = moved.min(0), moved.max(0)
@@ -229,5 +228,5 @@ def _show(
     photo = np.full(scene.hand.shape, 255, np.uint8)
     inside = cv2.warpAffine(photo, matrix, (size, size)) > 127
     if rng.random() < 0.3:
-        image = np.clip(image * effects.light_gradient(size, rng, 0.6), 0, 255).astype(np.uint8)
+        image = effects.lit(image, effects.light_gradient(size, rng, 0.6))
     return effects.vary_color(image, rng, 0.6), hand, inside

@@ -13,6 +13,17 @@ from handseg.landmarks.anatomy import hand_size
 Generator = np.random.Generator
 
 
+def rotation(angle: float) -> np.ndarray:
+    """(2, 2): a turn by `angle` radians, from x towards y."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def lit(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """`image` (H, W, 3) uint8 in the light of a `factor`, such as a `light_gradient`."""
+    return np.clip(image * factor, 0, 255).astype(np.uint8)
+
+
 def vary_color(image: np.ndarray, rng: Generator, strength: float = 1.0) -> np.ndarray:
     """Gamma, contrast, saturation and white balance, through one table a channel."""
     levels = np.arange(256, dtype=np.float32) / 255
@@ -106,7 +117,7 @@ def jitter_landmarks(landmarks: np.ndarray, rng: Generator) -> np.ndarray:
     size = hand_size(landmarks)
     centre = landmarks.mean(0)
     angle, scale = rng.normal(0, 0.03), np.exp(rng.normal(0, 0.03))
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = scale * rotation(angle)
     moved = (landmarks - centre) @ turn.T + centre + rng.normal(0, 0.02 * size, 2)
     moved = moved + rng.normal(0, 0.02 * size, (21, 2))
     if rng.random() < 0.15:

@@ -150,7 +150,7 @@ class HeldComposer:
             held = cover * (1 - fingers)
             hand = fingers + (1 - fingers) * hand * (1 - cover)
         if rng.random() < 0.4:
-            image = _lit(image, effects.light_gradient(self.size, rng, 0.7))
+            image = effects.lit(image, effects.light_gradient(self.size, rng, 0.7))
         image = effects.camera(effects.vary_color(image, rng, 0.7), rng)
         height, width = layers.shape
         image, hand, held = (part[:height, :width] for part in (image, hand, held))
@@ -166,7 +166,7 @@ class HeldComposer:
         color, skin, hand = warp(cutout, matrix, size)
         color = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
         if rng.random() < 0.5:
-            color = _lit(color, effects.light_gradient(size, rng))
+            color = effects.lit(color, effects.light_gradient(size, rng))
         ending = rng.random()
         if ending < 0.45:
             skin = hand
@@ -303,7 +303,3 @@ def _finger_area(landmarks: np.ndarray, size: int, rng: Generator) -> np.ndarray
 def _shade(image: np.ndarray, alpha: np.ndarray, rng: Generator, near: float) -> np.ndarray:
     """`image` with the shadow, now and then, of something that touches it."""
     return effects.cast_shadow(image, alpha, rng, near) if rng.random() < 0.8 else image
-
-
-def _lit(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    return np.clip(image * factor, 0, 255).astype(np.uint8)

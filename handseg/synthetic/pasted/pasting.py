@@ -48,8 +48,7 @@ def paint_background(backgrounds: Sequence[Path], rng: Generator, size: int) -> 
     if kind < 0.08 or not backgrounds:
         color = rng.integers(0, 256, 3).astype(np.uint8)
         image = np.full((size, size, 3), color, np.uint8)
-        factor = effects.light_gradient(size, rng, 1.0)
-        return np.clip(image * factor, 0, 255).astype(np.uint8)
+        return effects.lit(image, effects.light_gradient(size, rng, 1.0))
     picture = load_image(pick(backgrounds, rng))
     shortest = min(picture.shape[:2])
     side = int(shortest * rng.uniform(0.3, 1))
@@ -122,7 +121,7 @@ def draw_sleeve(
         gray = cv2.cvtColor(cloth, cv2.COLOR_RGB2GRAY).astype(np.float32)
         texture = 1 + rng.uniform(0, 0.6) * (gray / 128 - 1)
         cloth = np.clip(texture[..., None] * color, 0, 255).astype(np.uint8)
-    cloth = np.clip(cloth * effects.light_gradient(size, rng, 1.0), 0, 255).astype(np.uint8)
+    cloth = effects.lit(cloth, effects.light_gradient(size, rng, 1.0))
     cover = _polygon(outline, size)
     return blend(image, cloth, cover), cover
 

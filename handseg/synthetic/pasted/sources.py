@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,4 @@ def _landmarks_on_mask(landmarker: HandLandmarker, pair: ImageMaskPair) -> list 
 
 
 def count_by_set(examples: Iterable[Example]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for example in examples:
-        counts[example.set_name] = counts.get(example.set_name, 0) + 1
-    return counts
+    return dict(Counter(example.set_name for example in examples))

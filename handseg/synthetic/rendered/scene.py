@@ -31,7 +31,7 @@ class Mesh:
     uv: np.ndarray | None = None
     smooth: bool = True
 
-    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> Mesh:
+    def moved(self, rotation: np.ndarray, translation: np.ndarray | float = 0.0) -> Mesh:
         """The mesh turned by a (3, 3) rotation, then shifted by (3,) metres."""
         vertices = (self.vertices @ rotation.T + translation).astype(np.float32)
         return Mesh(vertices, self.faces, self.uv, self.smooth)
@@ -64,7 +64,7 @@ class Part:
     mesh: Mesh
     material: Material
 
-    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> Part:
+    def moved(self, rotation: np.ndarray, translation: np.ndarray | float = 0.0) -> Part:
         """The part turned by a (3, 3) rotation, then shifted by (3,) metres."""
         return Part(self.mesh.moved(rotation, translation), self.material)
 

@@ -122,6 +122,11 @@ class Union:
         return torch.stack([solid.distance(points) for solid in self.solids]).amin(0)
 
 
+def shifted(solid: Solid, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Placed:
+    """A solid shifted by metres."""
+    return Placed(solid, np.eye(3), np.array([x, y, z]))
+
+
 @dataclass(frozen=True, eq=False)
 class Placed:
     """A solid turned by a (3, 3) rotation, then shifted by (3,) metres; both may need gradients."""

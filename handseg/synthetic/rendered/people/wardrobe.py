@@ -208,15 +208,3 @@ class Wardrobe:
             body.vertices, self.faces, field, thickness,
             loose=loose, folds=folds, seed=seed, places=self.template,
         )  # fmt: skip
-
-    def outfit(
-        self, body: BodyShape, sleeves: tuple[float, float] = (1.0, 1.0), *, hem: float = 0.6,
-        neck: float = 0.0, length: float = 0.05, thickness: float = 0.008, seed: int = 0,
-    ) -> tuple[Mesh, Mesh]:  # fmt: skip
-        """A top and trousers that reach a little under it; see `top` and `trousers`."""
-        top = self.shell(body, self.top(sleeves, hem, neck), thickness, seed=seed)
-        below = self.trousers(length, hem + 0.02)
-        return top, self.shell(body, below, min(0.004, thickness / 2), folds=0.003, seed=seed + 1)
-
-
-__all__ = ["BodyShape", "Field", "Wardrobe", "shell"]

@@ -8,9 +8,9 @@ from handseg.synthetic.rendered.meshes import ellipsoid, merge, rounded_box, tub
 from handseg.synthetic.rendered.props import faces, materials, textures, worn
 from handseg.synthetic.rendered.props.prop import FACE_FRONT, FACE_UP, ON_SIDE, Prop, assemble
 from handseg.synthetic.rendered.props.shapes import extruded, rounded_rectangle
-from handseg.synthetic.rendered.props.stationery import NO_SHIFT, at, rod
+from handseg.synthetic.rendered.props.stationery import at, rod
 from handseg.synthetic.rendered.scene import Color, Material, Mesh, Part
-from handseg.synthetic.rendered.solids import Box, Ellipsoid, Placed, Union
+from handseg.synthetic.rendered.solids import Box, Ellipsoid, Union, shifted
 
 
 def _bytes(color: Color) -> textures.Rgb:
@@ -40,7 +40,7 @@ def phone(rng: np.random.Generator) -> Prop:
         (corner, case),
         (back, black),
     ]
-    parts = [Part(mesh.moved(FACE_FRONT, NO_SHIFT), material) for mesh, material in plates]
+    parts = [Part(mesh.moved(FACE_FRONT), material) for mesh, material in plates]
     box = Box((width / 2, thickness / 2, height / 2), 0.0022)
     hold = (0, 0, -0.15 * height)
     return assemble("phone", parts, box, ["power", "flat", "pinch"], FACE_UP, hold)
@@ -54,7 +54,7 @@ def remote(rng: np.random.Generator) -> Prop:
     body = rounded_box((width, thickness, height), 0.006)
     front = extruded(rounded_rectangle(width - 0.008, height - 0.012, 0.005), 0.0008, 0.0002)
     art = Material(texture=faces.buttons(rng, _bytes(shade.color)), roughness=0.5)
-    plate = at(front, z=thickness / 2).moved(FACE_FRONT, NO_SHIFT)
+    plate = at(front, z=thickness / 2).moved(FACE_FRONT)
     keys = [
         at(rounded_box((0.006, 0.002, 0.004), 0.0008, 2), x * width, -thickness / 2, z * height)
         for x in (-0.25, 0.0, 0.25)
@@ -78,8 +78,8 @@ def mouse(rng: np.random.Generator) -> Prop:
     x, y = x * broad, y * broad
     high = np.sign(z) * np.abs(z / thick) ** 0.65 * thick * (1 - 0.25 * y / height)
     vertices = np.stack([x, y, np.clip(high, -0.12 * thick, None)], -1).astype(np.float32)
-    body = Mesh(vertices, shape.faces, shape.uv).moved(FACE_FRONT, NO_SHIFT)
-    wheel = rod([(0.007, -0.004), (0.007, 0.004)], 0.001).moved(ON_SIDE, NO_SHIFT)
+    body = Mesh(vertices, shape.faces, shape.uv).moved(FACE_FRONT)
+    wheel = rod([(0.007, -0.004), (0.007, 0.004)], 0.001).moved(ON_SIDE)
     wheel = at(wheel, 0, -0.66 * thick, 0.27 * height)
     line = np.linspace(0.32, 0.9, 24) * np.pi / 2
     rise = -0.99 * thick * np.cos(line) ** 0.65
@@ -93,7 +93,7 @@ def mouse(rng: np.random.Generator) -> Prop:
     ]
     dome = Ellipsoid((1.1 * width / 2, 1.12 * thick, 1.05 * height / 2))
     base = Box((0.46 * width, 0.35 * thick, 0.47 * height), 0.2 * width)
-    solid = Union((dome, Placed(base, np.eye(3), np.array([0, -0.3 * thick, 0]))))
+    solid = Union((dome, shifted(base, 0, -0.3 * thick, 0)))
     return assemble("mouse", parts, solid, ["palm"], FACE_UP, (0, 0, 0))
 
 
@@ -123,23 +123,17 @@ def keyboard(rng: np.random.Generator) -> Prop:
             column += wide
     case = materials.plastic(rng, None if rng.random() < 0.3 else (0.75, 0.75, 0.76))
     parts = [Part(body, case), Part(merge(keys), Material(texture=sheet, roughness=0.5))]
-    parts = [part.moved(FACE_FRONT, NO_SHIFT) for part in parts]
-    box = Placed(Box((width / 2, 0.009, height / 2)), np.eye(3), np.array([0, -0.002, 0]))
+    parts = [part.moved(FACE_FRONT) for part in parts]
+    box = shifted(Box((width / 2, 0.009, height / 2)), 0, -0.002, 0)
     return assemble("keyboard", parts, box, [], FACE_UP)
 
 
 def spectacles(rng: np.random.Generator) -> Prop:
     """Spectacles that are not worn: their width along z, temples towards +x, top at +y."""
     width = rng.uniform(0.125, 0.145)
-    parts = [part.moved(ON_SIDE.T, NO_SHIFT) for part in worn.glasses(rng, width)]
-    front = Placed(Box((0.008, 0.026, width / 2 + 0.003)), np.eye(3), np.array([0.0, -0.014, 0]))
-    sides = [
-        Placed(Box((0.075, 0.006, 0.004)), np.eye(3), np.array([0.07, 0.0, s * width / 2]))
-        for s in (-1, 1)
-    ]
-    ends = [
-        Placed(Box((0.026, 0.024, 0.006)), np.eye(3), np.array([0.12, -0.017, s * width / 2]))
-        for s in (-1, 1)
-    ]
+    parts = [part.moved(ON_SIDE.T) for part in worn.glasses(rng, width)]
+    front = shifted(Box((0.008, 0.026, width / 2 + 0.003)), 0.0, -0.014, 0)
+    sides = [shifted(Box((0.075, 0.006, 0.004)), 0.07, 0.0, s * width / 2) for s in (-1, 1)]
+    ends = [shifted(Box((0.026, 0.024, 0.006)), 0.12, -0.017, s * width / 2) for s in (-1, 1)]
     solid = Union((front, *sides, *ends))
     return assemble("spectacles", parts, solid, ["pinch"], ON_SIDE, (0, 0, -0.4 * width))

@@ -9,7 +9,15 @@ from handseg.synthetic.rendered.props import faces, materials, textures
 from handseg.synthetic.rendered.props.prop import ON_SIDE, Prop, assemble
 from handseg.synthetic.rendered.props.shapes import extruded, smooth_path
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
-from handseg.synthetic.rendered.solids import Capsule, Ellipsoid, Placed, Revolved, Solid, Union
+from handseg.synthetic.rendered.solids import (
+    Capsule,
+    Ellipsoid,
+    Placed,
+    Revolved,
+    Solid,
+    Union,
+    shifted,
+)
 
 _ROUND = {
     "apple": (0.034, 0.044),
@@ -105,7 +113,7 @@ def fruit(rng: np.random.Generator) -> Prop:
         parts.append(Part(tube(stalk, 0.0013, 8), Material(green, roughness=0.8)))
     solid: Solid = Revolved(outline[1:-1:2])
     if len(parts) > 1:
-        stem = Placed(Capsule(0.002, 0.01), np.eye(3), np.array([0, 0, outline[-1, 1] + 0.006]))
+        stem = shifted(Capsule(0.002, 0.01), 0, 0, outline[-1, 1] + 0.006)
         solid = Union((solid, stem))
     return assemble("fruit", parts, solid, ["power", "palm", "pinch"])
 

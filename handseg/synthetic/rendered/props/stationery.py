@@ -15,9 +15,7 @@ from handseg.synthetic.rendered.props.prop import (
 )
 from handseg.synthetic.rendered.props.shapes import extruded, rounded_rectangle, turned
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
-from handseg.synthetic.rendered.solids import Box, Placed, Revolved, Solid, Union
-
-NO_SHIFT = np.zeros(3)
+from handseg.synthetic.rendered.solids import Box, Placed, Revolved, Solid, Union, shifted
 
 
 def at(mesh: Mesh, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
@@ -117,8 +115,8 @@ def brush(rng: np.random.Generator) -> Prop:
             Part(at(rounded_box((width + 0.002, thick + 0.002, 0.035), 0.002), z=0.07), steel),
             Part(at(rounded_box((width, thick, 0.055), 0.002), z=0.027), hair),
         ]
-        head = Placed(Box((width / 2, thick / 2, 0.056)), np.eye(3), np.array([0, 0, 0.056]))
-        grip = Placed(Box((0.011, thick / 2, 0.07), 0.003), np.eye(3), np.array([0, 0, 0.147]))
+        head = shifted(Box((width / 2, thick / 2, 0.056)), 0, 0, 0.056)
+        grip = shifted(Box((0.011, thick / 2, 0.07), 0.003), 0, 0, 0.147)
         solid: Solid = Union((head, grip))
         return assemble("brush", parts, solid, ["power", "pinch"], FACE_UP, (0, 0, 0.14))
     radius, length = rng.uniform(0.002, 0.006), rng.uniform(0.12, 0.19)
@@ -134,8 +132,8 @@ def brush(rng: np.random.Generator) -> Prop:
 
 def faced(outline: np.ndarray, thickness: float, front: Material, back: Material) -> list[Part]:
     """A plate standing in x and z: its body with the back's look, and its front at -y, metres."""
-    body = extruded(outline, thickness, 0.0002).moved(FACE_FRONT, NO_SHIFT)
-    skin = at(extruded(outline, 0.00004, 0.00001), z=thickness / 2).moved(FACE_FRONT, NO_SHIFT)
+    body = extruded(outline, thickness, 0.0002).moved(FACE_FRONT)
+    skin = at(extruded(outline, 0.00004, 0.00001), z=thickness / 2).moved(FACE_FRONT)
     return [Part(body, back), Part(skin, front)]
 
 
@@ -181,8 +179,8 @@ def notebook(rng: np.random.Generator) -> Prop:
     cover = materials.printed(rng, textures.cover(rng))
     sheet = cover if rng.random() < 0.6 else materials.printed(rng, textures.page(rng), False)
     outline = rounded_rectangle(width, height, 0.004)
-    paper = extruded(outline, thickness - 0.002).moved(FACE_FRONT, NO_SHIFT)
-    lid = extruded(outline, 0.001).moved(FACE_FRONT, NO_SHIFT)
+    paper = extruded(outline, thickness - 0.002).moved(FACE_FRONT)
+    lid = extruded(outline, 0.001).moved(FACE_FRONT)
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     radius = thickness / 2 + 0.002
     loop = radius * np.stack([0 * angle, np.cos(angle), np.sin(angle)], -1)
@@ -195,11 +193,7 @@ def notebook(rng: np.random.Generator) -> Prop:
         Part(paper, Material((0.93, 0.92, 0.88), roughness=0.9)),
         Part(spiral, materials.metal(rng)),
     ]
-    rings = Placed(
-        Box((width / 2, radius + 0.001, radius + 0.001)),
-        np.eye(3),
-        np.array([0, 0, height / 2 - 0.002]),
-    )
+    rings = shifted(Box((width / 2, radius + 0.001, radius + 0.001)), 0, 0, height / 2 - 0.002)
     box = Union((Box((width / 2, thickness / 2, height / 2)), rings))
     hold = (0.2 * width, 0, -0.25 * height)
     return assemble("notebook", parts, box, ["flat", "pinch", "palm"], FACE_UP, hold)
@@ -214,7 +208,7 @@ def paper(rng: np.random.Generator) -> Prop:
     heights = 0.0015 * np.sin(rng.uniform(1, 4) * bend + rng.uniform(0, 6))[:, None]
     sheet = grid(width, height, n, np.repeat(heights, n, 1), -curl)
     look = materials.printed(rng, textures.page(rng), gloss=False)
-    parts = [Part(sheet.moved(FACE_FRONT, NO_SHIFT), look)]
+    parts = [Part(sheet.moved(FACE_FRONT), look)]
     strips = []
     for k in range(6):
         turn = curl * ((k + 0.5) / 6 - 0.5)

@@ -8,16 +8,12 @@ from handseg.synthetic.rendered.meshes import lathe, merge, rounded_box, tube
 from handseg.synthetic.rendered.props import materials, textures
 from handseg.synthetic.rendered.props.prop import FACE_FRONT, FACE_UP, ON_SIDE, Prop, assemble
 from handseg.synthetic.rendered.props.shapes import extruded, fillet, smooth_path
-from handseg.synthetic.rendered.props.stationery import NO_SHIFT, at, rod
+from handseg.synthetic.rendered.props.stationery import at, rod
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
-from handseg.synthetic.rendered.solids import Box, Cylinder, Placed, Revolved, Solid, Union
+from handseg.synthetic.rendered.solids import Box, Cylinder, Revolved, Union, shifted
 
 STEEL = (0.8, 0.8, 0.79)
 QUARTER = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
-
-
-def _placed(solid: Solid, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Placed:
-    return Placed(solid, np.eye(3), np.array([x, y, z]))
 
 
 def _grip(widths: list[float], depths: list[float], low: float, high: float) -> Mesh:
@@ -67,21 +63,21 @@ def hammer(rng: np.random.Generator) -> Prop:
     grip = _grip([0.8 * radius, 0.75 * radius, radius, 1.1 * radius], [radius] * 4, 0, length)
     face = rod([(0.85 * head, -0.012), (head, -0.009), (head, 0.009), (0.85 * head, 0.012)], 0.002)
     wedge = np.array([(-head, -0.0), (-0.002, -reach), (0.002, -reach), (head, 0.0)])
-    claw = extruded(wedge, 2 * head, 0.001).moved(QUARTER, NO_SHIFT)
+    claw = extruded(wedge, 2 * head, 0.001).moved(QUARTER)
     block = rounded_box((2 * head + 0.006, 2 * head + 0.002, 2 * head + 0.002), 0.003)
-    neck = rod([(0.75 * head, -0.02), (0.75 * head, 0.02)]).moved(ON_SIDE, NO_SHIFT)
+    neck = rod([(0.75 * head, -0.02), (0.75 * head, 0.02)]).moved(ON_SIDE)
     metal = merge(
         [
             block,
             at(neck, head + 0.01),
-            at(face.moved(ON_SIDE, NO_SHIFT), reach - 0.012),
+            at(face.moved(ON_SIDE), reach - 0.012),
             at(claw, -head),
         ]
     )
     solid = Union(
         (
-            _placed(Box((1.1 * radius, 1.05 * radius, length / 2 + 0.01), 0.004), z=length / 2),
-            _placed(Box((reach + 0.5 * head, 1.1 * head, 1.1 * head), 0.002), x=-head / 2),
+            shifted(Box((1.1 * radius, 1.05 * radius, length / 2 + 0.01), 0.004), z=length / 2),
+            shifted(Box((reach + 0.5 * head, 1.1 * head, 1.1 * head), 0.002), x=-head / 2),
         )
     )
     parts = [Part(grip, look), Part(metal, steel)]
@@ -111,13 +107,13 @@ def scissors(rng: np.random.Generator) -> Prop:
     screw = rod([(0.004, -0.0025), (0.004, 0.0025)], 0.0005)
     steel = materials.metal(rng, STEEL)
     meshes = ((merge(handles), materials.plastic(rng)), (merge([*blades, screw]), steel))
-    parts = [Part(mesh.moved(FACE_FRONT, NO_SHIFT), look) for mesh, look in meshes]
+    parts = [Part(mesh.moved(FACE_FRONT), look) for mesh, look in meshes]
     spread = 0.016 + 2 * wide + np.sin(opening) * (0.055 + 2 * tall)
     reach = 0.008 + np.sin(opening) * length
     solid = Union(
         (
-            _placed(Box((spread, 0.005, tall + 0.012)), z=0.05 + tall),
-            _placed(Box((reach, 0.003, (length + 0.045) / 2)), z=(0.045 - length) / 2),
+            shifted(Box((spread, 0.005, tall + 0.012)), z=0.05 + tall),
+            shifted(Box((reach, 0.003, (length + 0.045) / 2)), z=(0.045 - length) / 2),
         )
     )
     hold = (0, 0, 0.05 + tall)
@@ -150,11 +146,11 @@ def spoon(rng: np.random.Generator) -> Prop:
     outer[0, 0] = inner[-1, 0] = 0
     bowl = lathe(np.concatenate([outer, inner]), 40)
     bowl = Mesh((bowl.vertices * half).astype(np.float32), bowl.faces, bowl.uv)
-    bowl = at(bowl.moved(FACE_FRONT, NO_SHIFT), z=-0.97 * half[1])
+    bowl = at(bowl.moved(FACE_FRONT), z=-0.97 * half[1])
     look = _look(rng)
     parts = [Part(_handle(rng, length), look), Part(bowl, look)]
-    scoop = _placed(Box((half[0], half[2] / 2, half[1])), y=half[2] / 2, z=-half[1])
-    solid = Union((_placed(Box((0.007, 0.0035, length / 2)), y=0.002, z=length / 2), scoop))
+    scoop = shifted(Box((half[0], half[2] / 2, half[1])), y=half[2] / 2, z=-half[1])
+    solid = Union((shifted(Box((0.007, 0.0035, length / 2)), y=0.002, z=length / 2), scoop))
     hold = (0, 0.002, 0.5 * length)
     return assemble("spoon", parts, solid, ["tripod", "pinch", "power"], FACE_UP, hold)
 
@@ -176,8 +172,8 @@ def fork(rng: np.random.Generator) -> Prop:
     root = tube(path, np.stack([palm, np.full(14, 0.0011)], -1), 16, up=(0, 1, 0), power=3)
     look = _look(rng)
     parts = [Part(_handle(rng, length), look), Part(merge([root, *tines]), look)]
-    head = _placed(Box((0.013, 0.003, 0.034)), y=0.001, z=-0.03)
-    solid = Union((_placed(Box((0.007, 0.0035, length / 2)), y=0.002, z=length / 2), head))
+    head = shifted(Box((0.013, 0.003, 0.034)), y=0.001, z=-0.03)
+    solid = Union((shifted(Box((0.007, 0.0035, length / 2)), y=0.002, z=length / 2), head))
     hold = (0, 0.002, 0.5 * length)
     return assemble("fork", parts, solid, ["tripod", "pinch", "power"], FACE_UP, hold)
 
@@ -188,14 +184,14 @@ def knife(rng: np.random.Generator) -> Prop:
     wide, thick = rng.uniform(0.008, 0.02), rng.uniform(0.0045, 0.008)
     outline = [(-0.007, 0.012), (-0.007, -0.01), (-wide, -0.03), (-0.9 * wide, -0.7 * blade)]
     outline += [(0.004, -blade), (0.007, -0.75 * blade), (0.007, 0.012)]
-    plate = extruded(np.array(outline), 0.0016, 0.0006).moved(FACE_FRONT, NO_SHIFT)
+    plate = extruded(np.array(outline), 0.0016, 0.0006).moved(FACE_FRONT)
     look = [materials.wood, materials.plastic, materials.metal][rng.integers(3)](rng)
     grip = _grip([0.008, 0.0095, 0.009, 0.011], [thick] * 4, 0.003, length)
     parts = [Part(grip, look), Part(plate, materials.metal(rng, STEEL))]
     solid = Union(
         (
-            _placed(Box((0.0105, thick, length / 2 + 0.004), 0.003), z=length / 2 + 0.001),
-            _placed(Box((wide / 2 + 0.004, 0.0012, blade / 2)), x=-wide / 2 + 0.0035, z=-blade / 2),
+            shifted(Box((0.0105, thick, length / 2 + 0.004), 0.003), z=length / 2 + 0.001),
+            shifted(Box((wide / 2 + 0.004, 0.0012, blade / 2)), x=-wide / 2 + 0.0035, z=-blade / 2),
         )
     )
     hold = (0, 0, 0.55 * length)
@@ -209,7 +205,7 @@ def toothbrush(rng: np.random.Generator) -> Prop:
     widths = [0.006, 0.0045, 0.0032, 0.006, 0.0065, 0.0055, 0.006]
     handle = _grip(widths, [0.0028, 0.003, 0.003, 0.0045, 0.005, 0.0045, 0.0035], 0.0, length)
     tufts = [
-        at(rod([(0.0011, 0.0), (0.0011, 0.012)], 0.0003, 8).moved(FACE_FRONT, NO_SHIFT), x, 0, z)
+        at(rod([(0.0011, 0.0), (0.0011, 0.012)], 0.0003, 8).moved(FACE_FRONT), x, 0, z)
         for x in np.linspace(-0.004, 0.004, 4)
         for z in np.linspace(-0.001, 0.026, 11)
     ]
@@ -217,8 +213,8 @@ def toothbrush(rng: np.random.Generator) -> Prop:
     parts = [Part(handle, body), Part(merge(tufts), white)]
     rubber = tube(np.array([(0, -0.004, z) for z in np.linspace(0.45, 0.8, 8) * length]), 0.002, 10)
     parts.append(Part(rubber, materials.rubber(rng)))
-    head = _placed(Box((0.007, 0.0085, 0.0165)), y=-0.0045, z=0.0125)
-    solid = Union((_placed(Box((0.006, 0.0045, length / 2 + 0.003), 0.003), z=length / 2), head))
+    head = shifted(Box((0.007, 0.0085, 0.0165)), y=-0.0045, z=0.0125)
+    solid = Union((shifted(Box((0.006, 0.0045, length / 2 + 0.003), 0.003), z=length / 2), head))
     grips = ["power", "pinch", "tripod"]
     return assemble("toothbrush", parts, solid, grips, FACE_UP, (0, 0, 0.65 * length))
 
@@ -255,13 +251,13 @@ def squeeze_tube(rng: np.random.Generator) -> Prop:
     art = materials.printed(rng, textures.label(rng, 256, 256), gloss=True)
     parts = [Part(body, art), Part(lid, materials.plastic(rng))]
     slices = [
-        _placed(
+        shifted(
             Box((radius * (1 + 0.45 * s), radius * (1 - s) + 0.001, length / 10), 0.0005),
             z=s * length,
         )
         for s in (0.1, 0.3, 0.5, 0.7, 0.9)
     ]
-    solid = Union((_placed(Cylinder(0.85 * radius, 0.012), z=-0.01), *slices))
+    solid = Union((shifted(Cylinder(0.85 * radius, 0.012), z=-0.01), *slices))
     return assemble("tube", parts, solid, ["power", "pinch", "palm"], FACE_UP)
 
 
@@ -287,11 +283,11 @@ def key(rng: np.random.Generator) -> Prop:
         (at(ring, y=bow), materials.plastic(rng) if covered else steel),
         (extruded(fillet(np.array(blade), 0.0004, 2, closed=True), 0.0022, 0.0002), steel),
     ]
-    parts = [Part(mesh.moved(FACE_FRONT, NO_SHIFT), look) for mesh, look in meshes]
+    parts = [Part(mesh.moved(FACE_FRONT), look) for mesh, look in meshes]
     solid = Union(
         (
-            _placed(Box((bow, half[0, 1], bow)), z=bow),
-            _placed(Box((0.004, 0.0012, length / 2)), z=-length / 2 + 0.002),
+            shifted(Box((bow, half[0, 1], bow)), z=bow),
+            shifted(Box((0.004, 0.0012, length / 2)), z=-length / 2 + 0.002),
         )
     )
     return assemble("key", parts, solid, ["pinch"], FACE_UP, (0, 0, bow))

@@ -15,9 +15,7 @@ from handseg.synthetic.rendered.props.shapes import (
     turned,
 )
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
-from handseg.synthetic.rendered.solids import Box, Placed, Revolved, Solid, Union
-
-NO_SHIFT = np.zeros(3)
+from handseg.synthetic.rendered.solids import Box, Placed, Revolved, Solid, Union, shifted
 
 
 def sleeve(radius: float, low: float, high: float, thickness: float = 0.0002) -> Mesh:
@@ -147,7 +145,7 @@ def mug(rng: np.random.Generator) -> Prop:
     if rng.random() < 0.4:
         parts[0] = Part(body, materials.printed(rng, textures.label(rng, 256, 256), gloss=True))
     half = (reach / 2 + 0.003, 0.006, (high - low) / 2 + 0.008)
-    side: Solid = Placed(Box(half), np.eye(3), np.array([radius + reach / 2, 0, (high + low) / 2]))
+    side: Solid = shifted(Box(half), radius + reach / 2, 0, (high + low) / 2)
     return assemble("mug", parts, Union((_outer(bottom, radius, height), side)), ["power"])
 
 
@@ -177,9 +175,9 @@ def plate(rng: np.random.Generator) -> Prop:
     foot, thick = 0.62 * radius, 0.004
     outline = [(0.0, 0.0), (foot, 0.0), (radius, height), (radius, height + 0.002)]
     outline += [(foot, thick), (0.0, thick)]
-    mesh = turned(outline, 0.003, 64).moved(FACE_FRONT, NO_SHIFT)
+    mesh = turned(outline, 0.003, 64).moved(FACE_FRONT)
     parts = [Part(mesh, materials.plastic(rng, (0.93, 0.92, 0.89) if rng.random() < 0.6 else None))]
-    solid = Placed(Revolved(np.array(outline[1:5])), FACE_FRONT, NO_SHIFT)
+    solid = Placed(Revolved(np.array(outline[1:5])), FACE_FRONT, np.zeros(3))
     return assemble(
         "plate", parts, solid, ["pinch", "flat"], FACE_UP, (0, -0.8 * height, -0.9 * radius)
     )
@@ -219,7 +217,7 @@ def block(rng: np.random.Generator) -> Prop:
         color = materials.plastic(rng)
         parts = [Part(brick, color), Part(merge(studs), color)]
         half = (size[0] / 2, size[1] / 2 + 0.11 * pitch, size[2] / 2)
-        solid: Solid = Placed(Box(half), np.eye(3), np.array([0, -0.11 * pitch, 0]))
+        solid: Solid = shifted(Box(half), 0, -0.11 * pitch, 0)
         return assemble("block", parts, solid, ["pinch", "flat"], FACE_UP)
     size = np.sort(rng.uniform(0.02, 0.06, 3))
     look = materials.wood(rng) if rng.random() < 0.6 else materials.plastic(rng)

@@ -16,8 +16,6 @@ from handseg.synthetic.rendered.props.shapes import (
 )
 from handseg.synthetic.rendered.scene import Material, Mesh, Part
 
-NO_SHIFT = np.zeros(3)
-
 _COPPER, _GOLD, _SILVER = (196, 122, 84), (212, 178, 104), (202, 200, 196)
 
 COINS: dict[str, tuple[float, float, tuple[int, int, int], tuple[int, int, int] | None, str]] = {
@@ -112,16 +110,8 @@ def ring(inner_radius: float, rng: np.random.Generator) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _both(radius: float | tuple[float, float]) -> tuple[float, float]:
-    return radius if isinstance(radius, tuple) else (radius, radius)
-
-
-def bracelet(radius: float | tuple[float, float], rng: np.random.Generator) -> tuple[Part, ...]:
-    """A bangle, cord, bead string or chain around z.
-
-    `radius` is the wrist's, or its half widths in x and y, metres.
-    """
-    radii = _both(radius)
+def bracelet(radii: tuple[float, float], rng: np.random.Generator) -> tuple[Part, ...]:
+    """A bangle, cord, bead string or chain around z, on a wrist of half widths in x and y, m."""
     kind = rng.choice(["bangle", "cord", "beads", "chain"])
     if kind == "bangle":
         half = (rng.uniform(0.0008, 0.002), rng.uniform(0.002, 0.007))
@@ -153,12 +143,11 @@ def bracelet(radius: float | tuple[float, float], rng: np.random.Generator) -> t
     return (Part(merge(meshes), look),)
 
 
-def watch(radius: float | tuple[float, float], rng: np.random.Generator) -> tuple[Part, ...]:
+def watch(radii: tuple[float, float], rng: np.random.Generator) -> tuple[Part, ...]:
     """A wrist watch around z, its dial towards -y and its 12 towards +z.
 
-    `radius` is the wrist's, or its half widths in x and y, metres.
+    `radii` are the wrist's half widths in x and y, metres.
     """
-    radii = _both(radius)
     size, thick = rng.uniform(0.014, 0.022), rng.uniform(0.006, 0.011)
     strap = [materials.skin_like, materials.rubber, materials.metal][rng.integers(3)](rng)
     band = _band(radii, (0.0013, size * rng.uniform(0.45, 0.6)), 5)

@@ -16,8 +16,6 @@ from handseg.synthetic.rendered.scenes._common import (
 )
 from handseg.synthetic.rendered.take import HandTruth, Item, Take
 
-MOST_PEOPLE = 3
-
 
 def draw(rng: np.random.Generator, cast: Cast) -> Take:
     """See `scenes.SCENES`."""

@@ -152,7 +152,7 @@ def test_same_input_same_output():
     figure = body("child", bent=True)
     for make in (
         lambda clothes: clothes.dress("male_worksuit01", figure).mesh,
-        lambda clothes: clothes.outfit(figure, (0.4, 1.0), seed=3)[0],
+        lambda clothes: clothes.shell(figure, clothes.top((0.4, 1.0)), 0.008, seed=3),
         lambda clothes: clothes.eyes("green_eye", figure).mesh,
     ):
         first, second = make(wardrobe()), make(Wardrobe())
@@ -239,7 +239,8 @@ def clothes_level(length: float) -> np.ndarray:
 def test_shells_lie_outside_the_skin(phenotype: str):
     figure = body(phenotype, bent=True)
     for mesh in (
-        *wardrobe().outfit(figure, (0.9, 0.4), thickness=0.008),
+        wardrobe().shell(figure, wardrobe().top((0.9, 0.4)), 0.008),
+        wardrobe().shell(figure, wardrobe().trousers(0.05, 0.62), 0.004, folds=0.003, seed=1),
         wardrobe().shell(figure, wardrobe().glove("left"), 0.003, loose=2, folds=0.001),
     ):
         away = distances(mesh.vertices, figure.vertices)

@@ -1,0 +1,12 @@
+"""Hands as the landmark stage finds them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handseg.landmarks.anatomy import hand_size
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean distance of the landmarks, in hand sizes."""
+    return float(np.linalg.norm(one - other, axis=1).mean() / hand_size(other))
