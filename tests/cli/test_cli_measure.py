@@ -102,7 +102,7 @@ def test_a_loose_ring_and_a_calibration_change_the_sizes(run: Run) -> None:
     ("options", "said"),
     [
         (["--scale", "2 eurp"], "--scale '2 eurp' is not a known coin; did you mean '2 euro'"),
-        ([], "give --scale"),
+        ([], "give either --scale"),
         (["--scale", "card", "--mm-per-px", "1"], "give either --scale"),
         (["--mm-per-px", "-1"], "--mm-per-px must be a positive number, got -1"),
         (["--scale", "card", "--calibrate", "none.csv"], "--calibrate"),

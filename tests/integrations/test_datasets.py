@@ -204,7 +204,7 @@ def test_wrong_arguments_are_refused_at_once(
 
 
 def test_a_segmenter_that_is_there_takes_no_device(red: HandSegmenter) -> None:
-    with pytest.raises(ValueError, match="device is for a segmenter"):
+    with pytest.raises(ValueError, match="device needs a segmenter"):
         SegmentRows(red, device="cuda")
 
 
