@@ -41,7 +41,7 @@ def run_once(photos: Path, jobs: int, options: list[str]) -> Measured:
         assert process.stdout
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
-    found = re.search(r"([\d.]+) photos a second", printed)
+    found = re.search(r"([\d.]+) photos per second", printed)
     assert status == 0, printed
     assert found, printed
     cpu = (usage.ru_utime + usage.ru_stime) / len(list(photos.iterdir()))

@@ -1,4 +1,4 @@
-"""`segment`: the whole job in one function; `load_segmenter`: a segmenter of any model."""
+"""`segment` does everything in one call; `load_segmenter` loads a segmenter for any model."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ def load_segmenter(
     object_adapter: str | Path | None = None,
     backend: Backend | None = None,
 ) -> Segmenter:
-    """Load a segmenter of any model, as its files say.
+    """Load a segmenter for any kind of model, which is detected from its files.
 
     Args:
-        name_or_path: what `HandSegmenter.from_pretrained` takes, which loads it then; or the folder
-            of a network that labels whole photos, as `handseg finetune` trains them: that becomes
-            a `SemanticSegmenter`.
-        adapter: folder or hub id of a PEFT adapter to put on top of a SAM-family model.
-        device: such as "cuda"; None takes the CPU for a model with ONNX graphs, as the bundled one,
-            and for others a GPU where there is one.
-        dtype: of the weights, such as "bfloat16"; None keeps float32.
-        recipe: how landmarks become prompts; None takes the one saved beside adapter or model.
-        object_adapter: folder or hub id of an adapter that cuts out what hands hold.
-        backend: "onnx" or "torch"; None takes ONNX Runtime where there are graphs and nothing above
-            asks for torch. An adapter is exported the first time, and its graphs are kept; "torch"
-            exports nothing.
+        name_or_path: anything that `HandSegmenter.from_pretrained` takes, or the folder of a
+            semantic segmentation network trained by `handseg finetune`, which gives a
+            `SemanticSegmenter`.
+        adapter: folder or hub id of a PEFT adapter for a SAM-family model.
+        device: such as "cuda". None selects the CPU for a model with ONNX graphs, such as the
+            bundled one, and for all others a GPU if there is one.
+        dtype: type of the weights, such as "bfloat16"; None keeps float32.
+        recipe: how landmarks become prompts; None uses the one saved with the adapter or model.
+        object_adapter: folder or hub id of an adapter that segments held objects.
+        backend: "onnx" or "torch"; None selects ONNX Runtime if there are graphs and no other
+            argument needs torch. The graphs of an adapter are exported when it is first loaded,
+            and kept; "torch" exports nothing.
 
     Returns:
         A `HandSegmenter` or a `SemanticSegmenter`; the latter takes no adapter, recipe or object
         adapter, and has no ONNX graphs.
 
     Raises:
-        ModelError: if a model or adapter cannot be loaded or do not fit.
+        ModelError: if a model or adapter cannot be loaded, or they do not match.
         ValueError: if the recipe cannot be read.
     """
     folder = home(name_or_path)
@@ -83,7 +83,7 @@ def load_segmenter(
 
 @functools.cache
 def default_segmenter() -> HandSegmenter:
-    """The bundled model on the CPU, made at the first call."""
+    """Segmenter with the bundled model on the CPU, created at the first call."""
     return HandSegmenter.from_pretrained()
 
 
@@ -91,10 +91,9 @@ def default_segmenter() -> HandSegmenter:
 def segment(image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmentation:
     """Cut the hands out of a photo with the bundled model.
 
-    With no prompts, MediaPipe finds the hands. Boxes, points or landmarks of your own take its
-    place: one hand for each box, each set of points or each set of landmarks. For another
-    model, or several photos at a time, make a segmenter of your own with
-    `HandSegmenter.from_pretrained` or `load_segmenter`.
+    Without prompts, MediaPipe finds the hands. Your own boxes, points or landmarks replace it: one
+    hand for each box, each set of points or each set of landmarks. For another model, or several
+    photos at a time, create a segmenter with `HandSegmenter.from_pretrained` or `load_segmenter`.
 
     Examples:
         >>> result = segment("photo.jpg")
@@ -108,13 +107,13 @@ def segment(image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmen
         **options: see `SegmentOptions`.
 
     Returns:
-        The hands with their masks, in px of the upright photo; none if there is none to be found.
+        The hands with their masks, in px of the upright photo; empty if no hand is found.
 
     Raises:
         ImageError: if the image cannot be read.
-        ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo, or
-            there are no landmarks for `objects`.
-        TypeError: if there is no such option.
+        ValueError: if prompts have wrong shapes, are not finite or lie outside the photo, or
+            `objects` lacks landmarks.
+        TypeError: if an option is unknown.
     """
     with _making:  # Threads may be first at the same time.
         segmenter = default_segmenter()

@@ -1,4 +1,4 @@
-"""The errors that callers may want to tell apart from a plain `ValueError`, and errors in words."""
+"""Exceptions of the package, and errors as one-line messages."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ class ModelError(HandsegError, ValueError):
 
 
 class MissingExtraError(ModelError):
-    """A package is missing that only some uses need; the message says what to install.
+    """An optional package is missing; the message says what to install.
 
     Attributes:
-        package: by the name that is imported.
+        package: name of the module that could not be imported.
     """
 
     package: str = ""
 
 
 class TrainingError(HandsegError, ValueError):
-    """A training run cannot start or go on."""
+    """A training run cannot start or continue."""
 
 
 class RunMismatch(HandsegError, ValueError):
-    """A folder holds a run with other settings, or files that are of no run."""
+    """A folder holds a run with other settings, or files that do not belong to a run."""
 
 
 class RenderingError(HandsegError, ValueError):
-    """Pictures cannot be rendered as asked for."""
+    """Pictures cannot be rendered as requested."""
 
 
 class ClusterError(HandsegError, ValueError):
-    """A cluster does not answer, cannot be started, or gives up."""
+    """A cluster does not answer, cannot be started, or fails."""
 
 
 class MeasurementError(HandsegError, ValueError):
-    """A hand or a coin cannot be measured on this photo."""
+    """A hand or a coin cannot be measured in this photo."""
 
 
 def reason(error: Exception) -> str:
-    """`error` in one line; those that nobody planned for get their type in front."""
+    """One-line message for `error`; unexpected errors are prefixed with their type."""
     text = " ".join(str(error).split())
     if isinstance(error, ValueError):
         return text
@@ -59,5 +59,5 @@ def reason(error: Exception) -> str:
 
 
 def nothing_can_be_written(error: Exception) -> bool:
-    """Whether the next file would fail as this one did: the disk is full or read-only."""
+    """Whether the next file would fail, too, because the disk is full or read-only."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

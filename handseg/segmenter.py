@@ -1,4 +1,4 @@
-"""`HandSegmenter`: landmarks, prompts, a SAM-family model and the refined result, in one call."""
+"""`HandSegmenter`: combines landmarks, prompts, a SAM-family model and refinement."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 
 
 class HandSegmenter:
-    """Cuts hands out of photos. `from_pretrained` makes one.
+    """Cuts hands out of photos; create one with `from_pretrained`.
 
-    Threads that share one wait for each other while hands are looked for: `share` gives each
-    MediaPipe graphs of its own. It may be pickled and copied, which loads models anew from where
-    they were loaded or takes their weights along, and used on in a forked process. Close it, or
-    use it in a `with` block.
+    Threads that use the same segmenter wait for each other while MediaPipe runs; `share` gives each
+    thread its own MediaPipe graphs. A segmenter can be pickled and copied (models are loaded again
+    from their files, or their weights are copied), and keeps working in a forked process. Close
+    it, or use it in a `with` block.
 
     Args:
-        model: predicts masks of square regions, from prompts.
-        recipe: makes prompts of landmarks.
-        landmarker: finds hands, stays its owner's to close; None makes the default one when it is
+        model: predicts masks of square regions from prompts.
+        recipe: how landmarks become prompts.
+        landmarker: finds hands; the caller has to close it. None creates the default one when it is
             first needed.
-        load_objects: loads the stage that cuts out what hands hold, when it is first needed.
+        load_objects: loads the stage for held objects when it is first needed.
     """
 
     def __init__(
@@ -90,28 +90,28 @@ class HandSegmenter:
         Args:
             name_or_path: "handseg-lite" (bundled with the package), a hub id or local folder of any
                 SAM-family model, an original `segment-anything` `.pth`, or an adapter folder.
-            adapter: folder or hub id of a PEFT adapter to put on top of the model.
-            device: None takes the CPU for a model with ONNX graphs, as the bundled one, and for
-                others a GPU where there is one. "cuda" takes torch and the GPU.
-            dtype: of the weights, such as "bfloat16"; None keeps float32.
-            recipe: None takes the one saved beside the adapter or the model, else the default.
-            landmarker: None takes the default one.
-            object_adapter: folder or hub id of an adapter for the same model that cuts out what
-                hands hold, see `segment`; it is loaded when it is first needed. None takes what
-                was saved beside the model, or for handseg-lite the bundled one.
-            backend: "onnx" or "torch"; None takes ONNX Runtime where the folder has graphs and
-                nothing above asks for torch. An adapter is exported the first time, and its graphs
-                are kept; "torch" exports nothing.
+            adapter: folder or hub id of a PEFT adapter for the model.
+            device: None selects the CPU for a model with ONNX graphs, such as the bundled one, and
+                for all others a GPU if there is one. "cuda" selects torch and the GPU.
+            dtype: type of the weights, such as "bfloat16"; None keeps float32.
+            recipe: None uses the one saved with the adapter or the model, or the default.
+            landmarker: None uses the default one.
+            object_adapter: folder or hub id of an adapter for the same model that segments held
+                objects, loaded when it is first needed. None uses the one saved with the model,
+                or for handseg-lite the bundled one.
+            backend: "onnx" or "torch"; None selects ONNX Runtime if the folder has graphs and no
+                other argument needs torch. The graphs of an adapter are exported when it is first
+                loaded, and kept; "torch" exports nothing.
 
         Raises:
-            ModelError: if a model or adapter cannot be loaded or do not fit.
+            ModelError: if a model or adapter cannot be loaded, or they do not match.
             ValueError: if the recipe cannot be read.
         """
         folder = home(name_or_path)
         if is_semantic(folder):
             raise ModelError(
-                f"{folder}: a network that labels whole photos, not a SAM-family model; "
-                "handseg.load_segmenter loads either"
+                f"{folder}: a semantic segmentation network, not a SAM-family model; "
+                "use handseg.load_segmenter, which loads either"
             )
         if adapter is None and is_adapter(Path(folder)):
             adapter, folder = folder, home(base_of_adapter(Path(folder)))
@@ -120,7 +120,7 @@ class HandSegmenter:
                 adapter = local_adapter(adapter)
             if find_recipe(adapter).is_for_objects:
                 raise ModelError(
-                    f"adapter: {adapter} is for what hands hold, give it as object_adapter"
+                    f"adapter: {adapter} is for held objects, pass it as object_adapter"
                 )
         model = load_mask_model(folder, adapter, device, dtype, backend)
         if recipe is None:
@@ -132,9 +132,9 @@ class HandSegmenter:
         return cls(model, recipe, landmarker, load_objects)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write model (with its adapter merged) and recipe; `from_pretrained` reads them back.
+        """Save the model (with its adapter merged) and the recipe for `from_pretrained`.
 
-        The object stage is written, too, if it has been used or `object_stage` been asked for.
+        The object stage is saved, too, if it has been loaded.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
@@ -154,7 +154,7 @@ class HandSegmenter:
         self.close()
 
     def close(self) -> None:
-        """Leave MediaPipe's graphs to the next segmenter. Used again, this one takes some again."""
+        """Release MediaPipe's graphs for reuse. The segmenter can still be used afterwards."""
         if self._landmarker is not None and self._owns_landmarker:
             self._landmarker.close()
             self._landmarker = None
@@ -169,7 +169,7 @@ class HandSegmenter:
 
     @property
     def landmarker(self) -> HandLandmarker:
-        """The landmark stage, made when it is first needed."""
+        """The landmark stage, created when it is first needed."""
         with self._loading:
             if self._landmarker is None:
                 self._landmarker = HandLandmarker(finder=HandFinder())
@@ -180,9 +180,9 @@ class HandSegmenter:
         self.landmarker  # noqa: B018 - made when it is first asked for
 
     def share(self) -> HandSegmenter:
-        """Another segmenter, for another thread. Close it, too.
+        """Create another segmenter, for another thread. Close it, too.
 
-        It shares model, recipe and object stage with this one and makes a landmarker of its own.
+        It shares model, recipe and object stage with this one, and has its own landmarker.
         """
         load_objects = (
             None if self._load_objects is None else partial(getattr, self, "object_stage")
@@ -190,16 +190,16 @@ class HandSegmenter:
         return HandSegmenter(self.model, self.recipe, load_objects=load_objects)
 
     def check_objects(self) -> None:
-        """Make sure that `objects=True` will do, and load what it needs.
+        """Check that `objects=True` is supported, and load what it needs.
 
         Raises:
-            ModelError: if there is nothing for this model that cuts out what hands hold.
+            ModelError: if there is no object adapter for this model.
         """
         self.object_stage  # noqa: B018 - loaded when it is first asked for
 
     @property
     def object_stage(self) -> ObjectStage:
-        """What cuts out held objects, loaded when it is first needed.
+        """The stage for held objects, loaded when it is first needed.
 
         Raises:
             ModelError: if it cannot be loaded, or there is none for this model.
@@ -218,25 +218,25 @@ class HandSegmenter:
     def segment(self, image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmentation:
         """Cut the hands out of one photo.
 
-        With no prompts, MediaPipe finds the hands. Boxes, points or landmarks of your own take its
-        place: one hand for each box, each set of points or each set of landmarks.
+        Without prompts, MediaPipe finds the hands. Your own boxes, points or landmarks replace it:
+        one hand for each box, each set of points or each set of landmarks.
 
         Args:
-            image: a path, bytes, file object, PIL image, RGB array or tensor; see `load_image`. In
-                a JPEG over 2,560 px, given by path or bytes, hands are looked for on a reduced copy
-                while it is decoded: landmarks may lie elsewhere than in its array's, by 0.004 hand
-                sizes in the median and 0.025 in one of 20 hands measured.
+            image: a path, bytes, file object, PIL image, RGB array or tensor; see `load_image`. For
+                a JPEG over 2,560 px, given as path or bytes, MediaPipe searches a reduced copy
+                during decoding. Landmarks then differ slightly from those of the decoded array: by
+                0.004 hand sizes in the median, and 0.025 for one of 20 hands measured.
             **options: see `SegmentOptions`.
 
         Returns:
-            The hands, none if there is none to be found.
+            The hands; empty if no hand is found.
 
         Raises:
             ImageError: if the image cannot be read.
-            ValueError: if prompts have wrong shapes, are not finite or lie outside of the photo, or
-                there are no landmarks for `objects`.
+            ValueError: if prompts have wrong shapes, are not finite or lie outside the photo, or
+                `objects` lacks landmarks.
             ModelError: if there is no object adapter for `objects`.
-            TypeError: if there is no such option.
+            TypeError: if an option is unknown.
         """
         options = complete(options)
         photo = (
@@ -257,27 +257,27 @@ class HandSegmenter:
 
         Args:
             image: as `segment` takes it.
-            index: of the hand, in the order of `segment`; None for the only one, or the one that a
-                coin lies on.
-            scale: what lies on the palm or beside the hand: a coin by name ("2 euro") or diameter
-                in mm, two coins, or "card".
-            mm_per_px: the scale at the fingers, in place of `scale`. With neither, all is in px
-                alone.
+            index: index of the hand in the result of `segment`; None for the only one, or the one
+                with a coin on it.
+            scale: object on the palm or beside the hand: a coin by name ("2 euro") or diameter in
+                mm, two coins, or "card".
+            mm_per_px: the scale at the fingers, instead of `scale`. With neither, results are only
+                in px.
             **options: see `SegmentOptions`.
 
         Returns:
-            Five fingers from the thumb on. One that cannot be measured says why.
+            Five fingers, starting with the thumb. A finger that cannot be measured says why.
 
         Raises:
-            MeasurementError: if there is no such hand, it has no landmarks, or no coin or card is
-                found, or it is seen too much aslant.
+            MeasurementError: if there is no such hand, it has no landmarks, or the coin or card is
+                not found or tilted too much.
             ImageError, ValueError, ModelError, TypeError: as `segment` and `measure_hand` do.
         """
         result = self.segment(image, **options)
         return measure_hand(result, index, scale=scale, mm_per_px=mm_per_px)
 
     def embed(self, image: ImageSource) -> EmbeddedPhoto:
-        """Take a photo in for any number of prompts, where `segment` is for one set of them.
+        """Prepare a photo for any number of prompts; `segment` is for a single set.
 
         Raises:
             ImageError: if the image cannot be read.
@@ -298,16 +298,16 @@ class HandSegmenter:
     def segment_batch(
         self, images: Iterable[ImageSource], **options: Unpack[BatchOptions]
     ) -> list[HandSegmentation]:
-        """Cut the hands out of several photos; all regions go through the model in batches.
+        """Cut the hands out of several photos, running the model on all regions in batches.
 
-        The photos are held in memory together: for a folder, call it on a few at a time.
+        All photos are held in memory: for a folder, call it on a few at a time.
 
         Args:
             images: each as `segment` takes it.
             **options: see `BatchOptions`.
 
         Returns:
-            One result a photo, in their order.
+            One result per photo, in the same order.
 
         Raises:
             As `segment` does.

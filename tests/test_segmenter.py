@@ -69,7 +69,9 @@ class TestFoundHands:
         landmarker.max_hands = 2
         segmenter = HandSegmenter(StubModel(), None, landmarker)
         assert len(segmenter.segment(photo, max_hands=2)) == 1
-        with pytest.raises(ValueError, match="max_hands is 3, but the landmarker finds 2"):
+        with pytest.raises(
+            ValueError, match="max_hands must be at most 2 for this landmarker, got 3"
+        ):
             segmenter.segment(photo, max_hands=3)
 
     def test_hand_outside_of_the_photo_is_passed_over(self, make: Any) -> None:

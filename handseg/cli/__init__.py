@@ -1,6 +1,6 @@
-"""The `handseg` command: one module a subcommand.
+"""The `handseg` command: one module per subcommand.
 
-None of them imports an image or model library before it runs, so that `--help` answers at once.
+None of them imports an image or model library before it runs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -61,4 +61,4 @@ def _handseg(
         ),
     ] = False,
 ) -> None:
-    """Cut hands out of photos: MediaPipe landmarks prompt a SAM-family model."""
+    """Cut hands out of photos, with MediaPipe landmarks and a SAM-family model."""

@@ -1,4 +1,4 @@
-"""`handseg app`: the page, served from this machine."""
+"""`handseg app`: the page in the browser, served from this machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def app(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="Model to choose from, as `segment` takes it; give it several times for several.",
+            help="Model to offer, as for `segment`; repeat it to offer several.",
         ),
     ] = None,
     adapter: Annotated[
         str | None,
-        typer.Option("--adapter", metavar="DIR", help="PEFT adapter to put on top of the models."),
+        typer.Option("--adapter", metavar="DIR", help="PEFT adapter for the models."),
     ] = None,
     recipe: RecipeOption = None,
     device: DeviceOption = None,
@@ -34,27 +34,27 @@ def app(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            help="Address to listen at; 0.0.0.0 lets the whole network in. Beyond this machine "
-            "visitors may only choose among the models given here.",
+            help="Address to listen on; 0.0.0.0 opens the page to the whole network. Visitors from "
+            "other machines can only choose among the models given here.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="Port to listen at.")
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
     ] = 8501,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
     max_photos: Annotated[
-        int, typer.Option("--max-photos", min=1, help="The most photos that a visitor may bring.")
+        int, typer.Option("--max-photos", min=1, help="Maximum number of photos per visitor.")
     ] = 50,
     max_megabytes: Annotated[
-        int, typer.Option("--max-megabytes", min=1, help="The largest file that is taken.")
+        int, typer.Option("--max-megabytes", min=1, help="Maximum size of a file.")
     ] = 50,
 ) -> None:
-    """Open a page on which photos are dropped and hands come out.
+    """Open a page in the browser to cut out hands.
 
-    Shows what was found, mask, cut-out, and before and after; takes clicks where the mask is wrong,
-    and a true mask to compare with. Photos stay in memory. Ends with Ctrl-C.
+    Drop photos to see landmarks, masks and cut-outs. Correct masks with clicks, or compare them
+    with a true mask. Photos stay in memory. Ctrl-C stops the page.
     """
     with running("app"):
         if not find_spec("streamlit"):
@@ -76,13 +76,13 @@ def app(
             max_megabytes=max_megabytes,
         )
         if not page.own_models:
-            say(f"Whoever can reach {host}, port {port}, can use this page.", "yellow")
+            say(f"Anyone who can reach {host}, port {port}, can use this page.", "yellow")
         os.environ |= page.to_environment()
         # Streamlit would ask a host of Amazon's for the address that the world sees, to print it
         # and to let in pages from there; visitors who come by it are let in anyway.
         net_util.get_external_ip = lambda: None
         # Streamlit calls it once visitors can come, and would welcome users to Streamlit.
-        ready = f"The page is at {url(host, port)}. Ctrl-C ends it."
+        ready = f"The page is at {url(host, port)}. Press Ctrl-C to stop."
         bootstrap._print_url = lambda is_running_hello: say(ready)
         script = Path(launch.__file__).with_name("page.py")
         options = {

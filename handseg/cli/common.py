@@ -1,4 +1,4 @@
-"""What the commands share: a segmenter that is ready to run, and where servers listen."""
+"""Shared by the commands: loading a segmenter, and the addresses of servers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def load_segmenter(
     device: str | None,
     objects: bool = False,
 ) -> Segmenter:
-    """Make the segmenter that the options ask for, or end the command.
+    """Load the segmenter for these options, or end the command.
 
-    With `objects`, it is one that cuts out what hands hold, too.
+    With `objects`, it can also segment held objects.
     """
     if messages.is_terminal:
         say(f"Loading {model}", "dim")
@@ -73,7 +73,7 @@ def join_cluster(address: str | None) -> None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether nobody else can reach what listens at `host`."""
+    """Whether only this machine can reach a server that listens on `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -81,5 +81,5 @@ def is_this_machine(host: str) -> bool:
 
 
 def url(host: str, port: int) -> str:
-    """Where a browser finds what listens there; an IPv6 address goes into brackets."""
+    """Address of a server for the browser; an IPv6 address goes into brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

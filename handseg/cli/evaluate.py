@@ -46,9 +46,9 @@ def evaluate(
         str,
         typer.Argument(
             metavar="DATA",
-            help="Folder with images/ and masks/: a mask has its photo's name and size and is "
-            "white, or of one other value or colour, on all hands; groups.csv beside them, if it "
-            "is there, says who belongs together. With --layout, what that layout expects.",
+            help="Folder with images/ and masks/. A mask has the name and size of its photo; all "
+            "hands are white, or have one other value or colour. An optional groups.csv lists "
+            "photos of one person. With --layout, whatever that layout expects.",
             show_default=False,
         ),
     ],
@@ -62,8 +62,8 @@ def evaluate(
             metavar="NAME",
             help='"handseg-lite" (bundled with the package, the default), a Hugging Face id or '
             "folder of a SAM-family model, an original segment-anything .pth, an adapter that "
-            "names its model, or a baseline of `handseg finetune`. Give it again for another "
-            "model: the report shows all side by side, and how each compares with the first.",
+            "names its model, or a baseline trained by `handseg finetune`. Repeat it to compare "
+            "several models with the first.",
             show_default=False,
         ),
     ] = None,
@@ -72,7 +72,7 @@ def evaluate(
         Prompts,
         typer.Option(
             "--prompts",
-            help="Whose prompts: MediaPipe's, those drawn from the true mask, or both in turn.",
+            help="Source of the prompts: MediaPipe, the true mask, or both in turn.",
         ),
     ] = Prompts.both,
     layout: Annotated[
@@ -80,9 +80,8 @@ def evaluate(
         typer.Option(
             "--layout",
             metavar="NAME",
-            help="How DATA holds photos and masks: folder, aitaca, coco, hub, freihand, ho3d, "
-            "egohos, egohands, webdataset or mix. What needs more words to be read becomes a "
-            "folder with `handseg prepare`.",
+            help="Layout of DATA: folder, aitaca, coco, hub, freihand, ho3d, egohos, egohands, "
+            "webdataset or mix. If a layout needs more options, convert it with `handseg prepare`.",
         ),
     ] = "folder",
     splits: Annotated[
@@ -90,57 +89,56 @@ def evaluate(
         typer.Option(
             "--splits",
             metavar="FILE|official",
-            help="File that divides DATA into parts, as `handseg prepare --split` writes it, or "
-            "official: the split of the data set's publisher.",
+            help="File written by `handseg prepare --split`, or official: the split of the data "
+            "set's publisher.",
         ),
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option("--part", metavar="NAME", help="The part of --splits to measure on."),
+        typer.Option("--part", metavar="NAME", help="Part of --splits to evaluate on."),
     ] = None,
     group_pattern: Annotated[
         str | None,
         typer.Option(
             "--group-pattern",
             metavar="REGEX",
-            help="What in a photo's id names the person or burst, in brackets, such as "
-            '"(id\\d+)": intervals then do not take photos of one person for independent.',
+            help="Pattern with the person or burst in an id in brackets, such as "
+            '"(id\\d+)". Intervals then treat photos of one person as one group.',
         ),
     ] = None,
     mask_value: MaskValueOption = None,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Of the intervals' bootstrap.")
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the bootstrap intervals.")
     ] = 0,
     recipe: RecipeOption = None,
     device: DeviceOption = None,
     max_hands: MaxHandsOption = 4,
     finder: FinderOption = True,
 ) -> None:
-    """Measure models on photos with masks.
+    """Evaluate models on photos with masks.
 
     Examples:
         handseg evaluate data/ --output report
         handseg evaluate data/ --model handseg-lite --model runs/mine --output report
 
-    Prints a table and writes report.html (plots and the worst photos in one file that needs no
-    network), summary.json, per_photo.csv and worst.jpg. All hands found in a photo are compared
-    with its mask together. A photo in which no hand is found has an IoU of 0, and each of its
-    distances is the photo's diagonal; the column "hits only" leaves these photos out. Distances
-    are between contours, in pixels and in per mille of the diagonal; the signed one is positive
-    where the prediction is too large. Mean IoU with background is there to compare with papers
-    that report it: it is mostly background.
+    Prints a table and writes report.html (plots and the worst photos in one self-contained file),
+    summary.json, per_photo.csv and worst.jpg. All hands in a photo are compared with its mask
+    together. If no hand is found, IoU is 0 and each distance is the photo's diagonal; the column
+    "hits only" leaves these photos out. Distances are between contours, in pixels and in per mille
+    of the diagonal; the signed distance is positive where the prediction is too large. Mean IoU
+    with background is only for comparison with papers; the background dominates it.
 
-    Exit codes: 0 all photos are compared; 1 some could not be, or no true mask shows a hand; 2 the
-    command cannot run as it was given; 130 interrupted.
+    Exit codes: 0 all photos evaluated; 1 some failed, or no true mask shows a hand; 2 wrong command
+    line; 130 interrupted.
     """
     with running("evaluate"):
         names = models or ["handseg-lite"]
         if adapter is not None and len(names) > 1:
-            fail("--adapter goes with one --model, got several")
+            fail("--adapter needs a single --model, got several")
         if len(set(names)) < len(names):
             fail("--model names the same model twice")
         if (splits is None) != (part is None):
-            fail("--splits and --part go together")
+            fail("--splits and --part must be given together")
         from handseg.evaluation.report import check_place, write_report
 
         try:

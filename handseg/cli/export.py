@@ -1,4 +1,4 @@
-"""`handseg export`: a model, with its adapter merged into it, for other programs."""
+"""`handseg export`: write a model, with its adapter merged, for other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Format(str, Enum):
-    """What is written; `segment-anything` is the original package."""
+    """Format of the exported model; `segment-anything` is the original package."""
 
     ONNX = "onnx"
     TRANSFORMERS = "transformers"
@@ -33,14 +33,14 @@ def export(
             "--output",
             "-o",
             metavar="PATH",
-            help="Folder to write, or .pth file for segment-anything; must not be there yet.",
+            help="Folder to write, or .pth file for segment-anything; must not exist yet.",
             show_default=False,
         ),
     ],
     model: ModelOption = "handseg-lite",
     adapter: AdapterOption = None,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Add the adapter's weights to the model's.")
+        bool, typer.Option("--merge", help="Merge the adapter into the model.")
     ] = False,
     form: Annotated[
         Format,
@@ -48,31 +48,30 @@ def export(
             "--format",
             help="transformers: a folder with config, safetensors, image processor and prompt "
             "recipe. onnx: a folder with encoder.onnx, decoder.onnx and prompt recipe, for ONNX "
-            "Runtime. segment-anything: a .pth that the original package loads, of SAM 1 only.",
+            "Runtime. segment-anything: a .pth for the original package, only for SAM 1.",
         ),
     ] = Format.TRANSFORMERS,
 ) -> None:
-    """Write a model, with its adapter merged into it, for other programs.
+    """Export a model, with its adapter merged, for other programs.
 
     Examples:
         handseg export --adapter runs/mine --format onnx --output mine_onnx
 
-    The weights are written in float32. The folder can be a --model again, with the adapter's
-    prompt recipe. Nothing that is there already is overwritten.
+    Weights are written in float32. The folder works as a --model, with the adapter's prompt recipe.
+    Existing files are never overwritten.
 
-    Exit codes: 0 written; 1 it could not be written; 2 the command cannot run as it was given;
-    130 interrupted.
+    Exit codes: 0 done; 1 writing failed; 2 wrong command line; 130 interrupted.
     """
     with running("export"):
         from handseg.api import load_segmenter
         from handseg.models.adapters import is_adapter
 
         if (adapter is not None or is_adapter(Path(model))) and not merge:
-            fail("an adapter is exported with its model only: add --merge")
+            fail("an adapter can only be exported merged into its model: add --merge")
         if form is Format.SEGMENT_ANYTHING and output.suffix != ".pth":
             fail(f"--output must be a .pth file for segment-anything, got {output}")
         if output.exists():
-            fail(f"--output {output}: is there already")
+            fail(f"--output {output}: already exists")
         try:
             extra = "export" if form is Format.ONNX else "sam"
             with needing_extras("handseg export", extra):

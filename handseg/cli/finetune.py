@@ -1,4 +1,4 @@
-"""`handseg finetune`: tune a model to a folder of hand masks."""
+"""`handseg finetune`: fine-tune a model on a folder of hand masks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ def finetune(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder of the run. It becomes the adapter; an interrupted run continues from it.",
+            help="Folder of the run, which becomes the adapter. Interrupted runs resume from it.",
             show_default=False,
         ),
     ],
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="YAML, such as finetune/aitaca.yaml."),
+        typer.Option(
+            "--config", metavar="FILE", help="Settings in YAML, such as finetune/aitaca.yaml."
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DIR", help="Photos and masks, as --layout says."),
+        typer.Option("--data", metavar="DIR", help="Photos and masks in the given --layout."),
     ] = None,
     layout: Annotated[
         str | None,
@@ -44,7 +46,7 @@ def finetune(
         typer.Option(
             "--splits",
             metavar="FILE|official",
-            help="A split that `handseg prepare` made, or that of the data set's publisher.",
+            help="File written by `handseg prepare --split`, or official: the publisher's split.",
         ),
     ] = None,
     model: Annotated[
@@ -52,19 +54,22 @@ def finetune(
         typer.Option(
             "--model",
             metavar="NAME",
-            help='"handseg-lite", a Hugging Face id or folder of a SAM-family model.',
+            help='"handseg-lite", or a Hugging Face id or folder of a SAM-family model.',
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", min=1)] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", metavar="N", min=1, help="On each device.")
+        int | None,
+        typer.Option("--batch-size", metavar="N", min=1, help="Batch size on each device."),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", metavar="X")] = None,
-    rank: Annotated[int | None, typer.Option("--rank", metavar="N", min=1, help="Of LoRA.")] = None,
+    rank: Annotated[
+        int | None, typer.Option("--rank", metavar="N", min=1, help="Rank of LoRA.")
+    ] = None,
     cache: Annotated[
         bool | None,
         typer.Option(
-            "--cache/--no-cache", help="Keep the frozen encoder's features on disk, or not."
+            "--cache/--no-cache", help="Whether to keep the frozen encoder's features on disk."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0)] = None,
@@ -73,7 +78,7 @@ def finetune(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any other setting, such as lora.placement=all; may be repeated. "
+            help="Any other setting, such as lora.placement=all; can be repeated. "
             "finetune/README.md lists them.",
         ),
     ] = None,
@@ -82,18 +87,18 @@ def finetune(
         typer.Option("--push-to-hub", metavar="USER/NAME", help="Upload the adapter at the end."),
     ] = None,
 ) -> None:
-    """Tune a model's mask decoder with LoRA to photos with hand masks.
+    """Fine-tune a model on photos with hand masks, with LoRA.
 
     Examples:
         handseg finetune --data data/ --output runs/mine
         handseg finetune --config finetune/aitaca.yaml --set lora.rank=16 --output runs/aitaca
 
-    The output folder becomes an adapter for `handseg segment --adapter`. Beside it are the settings
-    of the run, the split, a report of base and adapter side by side, TensorBoard logs, and a
-    checkpoint: the same command continues where the run was stopped. On several devices, start it
-    with `accelerate launch -m handseg.finetune` in place of `handseg finetune`.
+    The output folder becomes an adapter for `handseg segment --adapter`. It also holds the
+    settings, the split, a report that compares base and adapter, TensorBoard logs and a checkpoint:
+    to resume an interrupted run, give the same command again. On several devices, use
+    `accelerate launch -m handseg.finetune` instead of `handseg finetune`.
 
-    Exit codes: 0 done; 1 the run failed; 2 the command cannot run as it was given; 130 interrupted.
+    Exit codes: 0 done; 1 the run failed; 2 wrong command line; 130 interrupted.
     """
     options = {
         "data.source": data,
@@ -117,7 +122,7 @@ def finetune(
             values = {} if config is None else read_yaml(config)
             values = assign(values, given | parse_assignments(assignments or []))
             if not isinstance(values.get("data"), dict) or "source" not in values["data"]:
-                fail("say what to learn from: --data DIR, or data.source in --config")
+                fail("no training data: give --data DIR, or data.source in --config")
             settings = parse_settings(values, str(config or "settings"))
         except ValueError as error:
             fail(reason(error))

@@ -1,4 +1,4 @@
-"""Many photos through `handseg segment`: worked on side by side, written, counted."""
+"""Process many photos in parallel, write their results and count them."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ class Run:
             parts.append(f"{self.failed} failed")
         if self.done:
             each = self.seconds / (self.done + self.failed)
-            parts.append(f"{each:.{2 if each >= 0.1 else 3}f} s a photo")
+            parts.append(f"{each:.{2 if each >= 0.1 else 3}f} s per photo")
             if self.done + self.failed > 1:
-                parts.append(f"{1 / each:.1f} photos a second")
+                parts.append(f"{1 / each:.1f} photos per second")
         process = f"Process {self.rank.number + 1} of {self.rank.count}: "
         return (process if self.rank.count > 1 else "") + ", ".join(parts) + "."

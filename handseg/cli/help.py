@@ -1,4 +1,4 @@
-"""What the commands say of themselves: `--help`, and a few lines where nothing was given."""
+"""Help texts of the commands: `--help`, and a short usage without arguments."""
 
 from __future__ import annotations
 

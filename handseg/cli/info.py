@@ -1,4 +1,4 @@
-"""`handseg info`: what is installed, what it runs on, which weights are bundled."""
+"""`handseg info`: installed versions, devices and bundled weights."""
 
 from __future__ import annotations
 

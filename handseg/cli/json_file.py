@@ -1,4 +1,4 @@
-"""`handseg segment --json FILE`: a list with an entry a photo."""
+"""`handseg segment --json FILE`: a list with one entry per photo."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _file_rows(file: Path) -> Iterator[tuple[str, str]]:
                 yield _key(row["file"]), json.dumps(row)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"--json {file} exists and is not a list of photos that this command wrote"
+            f"--json {file} exists and is not a list of photos written by this command"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""`handseg measure`: fingers in millimetres and their ring sizes, by a coin or a card."""
+"""`handseg measure`: finger sizes in mm and ring sizes, with a coin or card as the scale."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def measure(
         typer.Option(
             "--scale",
             metavar="COIN|MM|card",
-            help='What lies on the palm or beside the hand: a coin by name ("2 euro", "US '
-            'quarter") or diameter ("23.25mm"), or "card" (ID-1, as bank cards are). Twice for two '
+            help='Object on the palm or beside the hand: a coin by name ("2 euro", "US quarter") '
+            'or diameter ("23.25mm"), or "card" (bank card size, ID-1). Give it twice for two '
             "coins, which are checked against each other.",
             show_default=False,
             rich_help_panel=_SCALE,
@@ -55,7 +55,7 @@ def measure(
         typer.Option(
             "--mm-per-px",
             metavar="N",
-            help="The scale at the fingers, in place of --scale.",
+            help="Scale at the fingers, instead of --scale.",
             show_default=False,
             rich_help_panel=_SCALE,
         ),
@@ -64,7 +64,7 @@ def measure(
         FitChoice,
         typer.Option(
             "--fit",
-            help="How a ring is to sit; loose adds 0.4 mm to its diameter.",
+            help="How the ring should fit; loose adds 0.4 mm to its diameter.",
             rich_help_panel=_SCALE,
         ),
     ] = FitChoice.fitted,
@@ -73,8 +73,8 @@ def measure(
         typer.Option(
             "--calibrate",
             metavar="FILE",
-            help="CSV of your own pairs, width_mm,diameter_mm: a finger's width as measured here "
-            "and the inner diameter of the ring that fits it. Three at least.",
+            help="CSV with at least three pairs width_mm,diameter_mm: a finger's width as measured "
+            "here and the inner diameter of a ring that fits.",
             rich_help_panel=_SCALE,
         ),
     ] = None,
@@ -83,8 +83,8 @@ def measure(
         typer.Option(
             "--json",
             metavar="FILE",
-            help="Write what was measured: a list with an entry a photo. Entries that the file "
-            "holds of other photos stay.",
+            help="Write the measurements as a list with one entry per photo. Entries for other "
+            "photos in an existing file are kept.",
             rich_help_panel=RESULTS,
         ),
     ] = None,
@@ -93,7 +93,7 @@ def measure(
         typer.Option(
             "--csv",
             metavar="FILE",
-            help="Write a table with a line a finger.",
+            help="Write a table with one row per finger.",
             rich_help_panel=RESULTS,
         ),
     ] = None,
@@ -101,7 +101,7 @@ def measure(
         bool,
         typer.Option(
             "--overlay",
-            help="Write NAME_measured.jpg: scale, sections and widths on the photo.",
+            help="Write NAME_measured.jpg: the photo with scale, sections and widths.",
             rich_help_panel=RESULTS,
         ),
     ] = False,
@@ -111,7 +111,7 @@ def measure(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the pictures of --overlay.",
+            help="Folder for the images of --overlay.",
             rich_help_panel=RESULTS,
         ),
     ] = Path("handseg_out"),
@@ -127,16 +127,15 @@ def measure(
         handseg measure photo.jpg --scale "2 euro"
         handseg measure photos/ --scale card --csv sizes.csv
 
-    Prints a table for every photo, with the width where a ring sits, the width at the middle joint,
-    the length and the ring's size. A width comes with the interval that holds it in 95 of 100
-    cases. A finger that is bent, hidden, out of focus or touches its neighbour is named with the
-    reason.
+    Prints a table for each photo: the width where a ring sits, the width at the middle joint, the
+    length and the ring size. Each width has a 95 % interval. If a finger is bent, hidden, out of
+    focus or touches its neighbour, the table says so instead.
 
-    Hold the camera straight above a flat hand with its fingers apart. Up to 30 degrees aslant are
-    corrected. A photo without a hand or without the coin or card is named and left out.
+    Hold the camera straight above a flat hand with the fingers apart. A tilt of up to 30 degrees is
+    corrected. A photo without a hand, or without the coin or card, is reported and skipped.
 
-    Exit codes: 0 all photos are measured; 1 some could not be; 2 the command cannot run as it was
-    given; 130 interrupted.
+    Exit codes: 0 all photos measured; 1 some could not be measured; 2 wrong command line; 130
+    interrupted.
     """
     with running("measure"):
         from handseg.cli.folder import Run
@@ -153,7 +152,7 @@ def measure(
         from handseg.runtime.ranks import Rank
 
         if bool(scale) == (mm_per_px is not None):
-            fail('give --scale ("2 euro", "23.25mm", "card") or --mm-per-px, one of them')
+            fail('give either --scale ("2 euro", "23.25mm", "card") or --mm-per-px')
         if mm_per_px is not None and not 0 < mm_per_px < float("inf"):
             fail(f"--mm-per-px must be a positive number, got {mm_per_px}")
         try:
@@ -174,8 +173,8 @@ def measure(
                 pictures = [photo.measured for photo in photos]
                 if foreign := foreign_files(pictures, writing=False):
                     raise ValueError(
-                        f"{and_more(foreign)}: there already, and not written by handseg; choose "
-                        "another --output"
+                        f"{and_more(foreign)}: already exists, and was not written by handseg; "
+                        "choose another --output"
                     )
                 output_folder(output).mkdir(parents=True, exist_ok=True)
             if csv_file is not None:

@@ -1,4 +1,4 @@
-"""What `handseg measure` does with each photo: measure, print, draw, keep the rows."""
+"""Measure, print, draw and record each photo of `handseg measure`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Measuring:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None:
-        """Measure the photo's hand, and say it.
+        """Measure the photo's hand, and print and write the results.
 
         Raises:
             MeasurementError: if it cannot be measured.
@@ -61,16 +61,16 @@ class Measuring:
         """Make sure that a table can be written to `path`.
 
         Raises:
-            ValueError: if its folder is missing, or a file is there that is no such table.
+            ValueError: if the folder is missing, or the file exists and is not such a table.
         """
         if not path.absolute().parent.is_dir():
-            raise ValueError(f"--csv {path}: there is no such folder")
+            raise ValueError(f"--csv {path}: the folder does not exist")
         if path.exists():
             with path.open(encoding="utf-8", errors="replace", newline="") as file:
                 if next(csv.reader(file), []) != list(COLUMNS):
                     raise ValueError(
-                        f"--csv {path}: there already, and not written by handseg measure; choose "
-                        "another name"
+                        f"--csv {path}: already exists, and was not written by handseg measure; "
+                        "choose another name"
                     )
 
     def write_csv(self, path: Path) -> None:

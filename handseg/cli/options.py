@@ -27,12 +27,12 @@ InputsArgument: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help='Photos, folders of photos, patterns ("**" too); "-" is standard input.',
+        help='Photos, folders or patterns (including "**"); "-" is standard input.',
         show_default=False,
     ),
 ]
 RecursiveOption: TypeAlias = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Take subfolders, too.", rich_help_panel=RUN)
+    bool, typer.Option("--recursive", "-r", help="Include subfolders.", rich_help_panel=RUN)
 ]
 ModelOption: TypeAlias = Annotated[
     str,
@@ -41,7 +41,7 @@ ModelOption: TypeAlias = Annotated[
         metavar="NAME",
         help='"handseg-lite" (bundled with the package), a Hugging Face id or folder of a '
         "SAM-family model, an original segment-anything .pth, an adapter that names its model, or "
-        "a baseline that `handseg finetune` trained.",
+        "a baseline trained by `handseg finetune`.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -50,7 +50,7 @@ AdapterOption: TypeAlias = Annotated[
     typer.Option(
         "--adapter",
         metavar="DIR",
-        help="PEFT adapter to put on top of the model.",
+        help="PEFT adapter for the model.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -59,7 +59,7 @@ RecipeOption: TypeAlias = Annotated[
     typer.Option(
         "--recipe",
         metavar="FILE",
-        help="Prompt recipe, YAML or JSON, in place of the one saved with the model.",
+        help="Prompt recipe (YAML or JSON) to use instead of the one saved with the model.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -68,8 +68,8 @@ DeviceOption: TypeAlias = Annotated[
     typer.Option(
         "--device",
         metavar="NAME",
-        help="cpu, cuda, cuda:1, mps; by default the CPU for handseg-lite and other models with "
-        "ONNX graphs, and for the rest a GPU if there is one.",
+        help="cpu, cuda, cuda:1 or mps. Default: the CPU for handseg-lite and other models with "
+        "ONNX graphs; for all others a GPU if there is one.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -80,7 +80,7 @@ JobsOption: TypeAlias = Annotated[
         "-j",
         metavar="N",
         min=1,
-        help="Photos that are worked on at the same time; by default as many as there are cores.",
+        help="Number of photos to process at the same time. Default: one per core.",
         show_default=False,
         rich_help_panel=RUN,
     ),
@@ -92,7 +92,7 @@ MaxHandsOption: TypeAlias = Annotated[
         metavar="N",
         min=1,
         max=10,
-        help="The most hands in a photo.",
+        help="Maximum number of hands per photo.",
         rich_help_panel=HANDS,
     ),
 ]
@@ -100,7 +100,7 @@ FinderOption: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--finder/--no-finder",
-        help="Look again where the hand finder sees a hand and MediaPipe does not.",
+        help="Use the hand finder to look again for hands that MediaPipe misses.",
         rich_help_panel=HANDS,
     ),
 ]
@@ -108,7 +108,7 @@ ForearmOption: TypeAlias = Annotated[
     bool | None,
     typer.Option(
         "--forearm/--no-forearm",
-        help="Take in a bare forearm, or end at the wrist; by default as the model's recipe says.",
+        help="Include a bare forearm, or end at the wrist. Default: as in the model's recipe.",
         show_default=False,
         rich_help_panel=HANDS,
     ),
@@ -117,7 +117,7 @@ HolesOption: TypeAlias = Annotated[
     HolesChoice,
     typer.Option(
         "--holes",
-        help="fill: coins, rings and watches on the hand belong to it; gaps between fingers stay.",
+        help="fill: include coins, rings and watches on the hand; gaps between fingers stay open.",
         rich_help_panel=HANDS,
     ),
 ]
@@ -125,8 +125,8 @@ EdgeOption: TypeAlias = Annotated[
     EdgeChoice,
     typer.Option(
         "--edge",
-        help="Of cut-outs and composites: soft, hard (each pixel in or out), or matte (as soft "
-        "as the photo).",
+        help="Edge of cut-outs and composites: soft, hard (each pixel in or out), or matte (as "
+        "soft as in the photo).",
         rich_help_panel=RESULTS,
     ),
 ]
@@ -155,7 +155,7 @@ MaskValueOption: TypeAlias = Annotated[
     typer.Option(
         "--mask-value",
         metavar="N|R,G,B",
-        help="folder, hub, webdataset: the hands' value or colour in masks with several classes, "
-        "such as 1 or 0,255,0.",
+        help="folder, hub, webdataset: value or colour of the hands in masks with several "
+        "classes, such as 1 or 0,255,0.",
     ),
 ]

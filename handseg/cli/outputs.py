@@ -84,7 +84,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     root = os.path.commonpath([_root(entry) for entry in inputs])
     beside = follow(target) == follow(root) and any(entry != STANDARD for entry in inputs)
     if beside and not file:
-        raise ValueError(f"--output {output} is where the photos are, choose another folder")
+        raise ValueError(f"--output {output} is the folder of the photos; choose another one")
     found: dict[str, Path] = {}
     for entry in inputs:
         if entry == STANDARD:
@@ -97,7 +97,9 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
                 path for path in paths if not f"{follow(path.parent)}{os.sep}".startswith(below)
             ]
             if not paths:
-                raise ImageError(f"{entry} holds no image but those in the output folder {output}")
+                raise ImageError(
+                    f"{entry} holds no images except those in the output folder {output}"
+                )
         for path in paths:
             found.setdefault(_absolute(path), path)
 
@@ -131,7 +133,7 @@ def _refuse_what_is_no_photo(entry: str) -> None:
     """Tell who gives a video or an address what to do with it."""
     if re.match(r"(https?|ftp)://", entry):
         raise ImageError(
-            f"{entry} is an address, and nothing is fetched from the network; pipe it: "
+            f"{entry} is a web address, and handseg does not download; use a pipe: "
             f"curl -s '{entry}' | handseg segment -"
         )
     if is_video(entry) and Path(entry).is_file():
@@ -151,8 +153,8 @@ def foreign_files(files: Iterable[Path], writing: bool) -> list[Path]:
     foreign = [file for file in there if not is_marked(file)]
     if writing and foreign and len(foreign) == len(there):
         raise ValueError(
-            f"{and_more(foreign)}: there already, and not written by handseg; choose another "
-            "--output, or --overwrite to replace what is there"
+            f"{and_more(foreign)}: already exists, and was not written by handseg; choose another "
+            "--output, or replace existing files with --overwrite"
         )
     return foreign
 
@@ -173,7 +175,7 @@ def _names_a_file(output: Path) -> bool:
     if suffix not in IMAGE_SUFFIXES or output.is_dir():
         return False
     if suffix != ".png":
-        raise ValueError(f"--output {output}: a cut-out is a .png, or give a folder")
+        raise ValueError(f"--output {output}: must be a .png file or a folder")
     return True
 
 

@@ -1,4 +1,4 @@
-"""`handseg prepare`: check and clean photos with masks before a model is tuned on them."""
+"""`handseg prepare`: check and clean photos with masks before fine-tuning."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ def prepare(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="Folder or file; for hub also an id.", show_default=False
+            metavar="DATA",
+            help="Folder or file; for hub also an id on the Hub.",
+            show_default=False,
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder to write: new, or one to go on with."
+            "--output", "-o", metavar="DIR", help="Folder to write: a new one, or one to resume."
         ),
     ],
     layout: Annotated[
@@ -52,9 +54,8 @@ def prepare(
             "--layout",
             metavar="NAME",
             help="folder (images/ and masks/ by name), aitaca (<id>/original and <id>/no_bg), coco "
-            "(a JSON file), hub (a data set of Hugging Face's libraries), freihand, ho3d, egohos, "
-            "egohands (as their archives unpack), webdataset (tar files) or mix (a YAML file that "
-            "lists several).",
+            "(a JSON file), hub (a Hugging Face data set), freihand, ho3d, egohos, egohands (as "
+            "their archives unpack), webdataset (tar files) or mix (a YAML file that lists several).",
         ),
     ] = "folder",
     split: Annotated[
@@ -62,76 +63,83 @@ def prepare(
         typer.Option(
             "--split",
             metavar="A/B[/C]",
-            help="Write splits.json: train, val and test of these percentages, such as 60/20/20, "
-            "no group in two of them.",
+            help="Write splits.json with these percentages for train, val and test, such as "
+            "60/20/20. Groups stay together.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the split.")] = 0,
     landmarks: Annotated[
         bool,
         typer.Option(
             "--landmarks/--no-landmarks",
-            help="Look for the hand on each mask; without, only the mask itself is checked.",
+            help="Also check each mask against hand landmarks.",
         ),
     ] = True,
     groups: Annotated[
         Path | None,
-        _data("groups", "FILE", "CSV: id, group. Layout folder: by default groups.csv in DATA."),
+        _data("groups", "FILE", "CSV: id, group. Default for layout folder: groups.csv in DATA."),
     ] = None,
     group_pattern: Annotated[
         str | None,
-        _data("group-pattern", "REGEX", 'Finds the group in an id: "(id\\d+)" for a_id07_2.'),
+        _data(
+            "group-pattern",
+            "REGEX",
+            'Pattern of the group in an id, such as "(id\\d+)" for a_id07_2.',
+        ),
     ] = None,
     mask_value: MaskValueOption = None,
     images: Annotated[Path | None, _data("images", "DIR", "coco: folder of the photos.")] = None,
     category: Annotated[
-        list[str] | None, _data("category", "NAME", "coco: a category that is a hand.")
+        list[str] | None, _data("category", "NAME", "coco: a category of hands.")
     ] = None,
     object_category: Annotated[
-        list[str] | None, _data("object-category", "NAME", "coco: a category that is held.")
+        list[str] | None, _data("object-category", "NAME", "coco: a category of held objects.")
     ] = None,
-    hub_split: Annotated[
-        str | None, _data("hub-split", "NAME", "hub: which of the data set's own splits.")
+    hub_split: Annotated[str | None, _data("hub-split", "NAME", "hub: the split to read.")] = None,
+    image_column: Annotated[
+        _Column, _data("image-column", "NAME", "hub: column of the photos.")
     ] = None,
-    image_column: Annotated[_Column, _data("image-column", "NAME", "hub: the photos.")] = None,
-    mask_column: Annotated[_Column, _data("mask-column", "NAME", "hub: the masks.")] = None,
+    mask_column: Annotated[
+        _Column, _data("mask-column", "NAME", "hub: column of the masks.")
+    ] = None,
     object_mask_column: Annotated[
-        _Column, _data("object-mask-column", "NAME", "hub: masks of what is held.")
+        _Column, _data("object-mask-column", "NAME", "hub: masks of held objects.")
     ] = None,
     id_column: Annotated[_Column, _data("id-column", "NAME", "hub: names of the photos.")] = None,
     group_column: Annotated[
-        _Column, _data("group-column", "NAME", "hub: persons, bursts, ....")
+        _Column, _data("group-column", "NAME", "hub: groups, such as people or bursts.")
     ] = None,
     assignments: Annotated[
         list[str] | None,
         _data("option", "KEY=VALUE", "Another option of the layout, such as second_order=true."),
     ] = None,
     min_coverage: Annotated[
-        float, _limit("min-coverage", "Least share of the frame that a mask covers.")
+        float, _limit("min-coverage", "Smallest share of the photo that a mask may cover.")
     ] = Thresholds.min_coverage,
     max_coverage: Annotated[
-        float, _limit("max-coverage", "Largest share of the frame that a mask covers.")
+        float, _limit("max-coverage", "Largest share of the photo that a mask may cover.")
     ] = Thresholds.max_coverage,
     max_difference: Annotated[
-        float, _limit("max-difference", "Mean difference (0..255) of a cut-out from its photo.")
+        float,
+        _limit("max-difference", "Largest mean difference (0..255) of a cut-out from its photo."),
     ] = Thresholds.max_difference,
     speck: Annotated[
-        float, _limit("speck", "Islands below this share of the largest one are dropped.")
+        float, _limit("speck", "Remove islands smaller than this share of the largest one.")
     ] = Thresholds.speck,
     pinhole: Annotated[
-        float, _limit("pinhole", "Holes below this share of the mask are filled.")
+        float, _limit("pinhole", "Fill holes smaller than this share of the mask.")
     ] = Thresholds.pinhole,
     min_landmarks: Annotated[
-        float, _limit("min-landmarks", "Share of a hand's landmarks that is on the mask.")
+        float, _limit("min-landmarks", "Smallest share of a hand's landmarks on the mask.")
     ] = Thresholds.min_landmarks,
     max_outside: Annotated[
-        float, _limit("max-outside", "Share of the mask beyond the reach of hand and forearm.")
+        float, _limit("max-outside", "Largest share of the mask beyond hand and forearm.")
     ] = Thresholds.max_outside,
     min_filled: Annotated[
-        float, _limit("min-filled", "Share of the hand's shape that the mask covers.")
+        float, _limit("min-filled", "Smallest share of the hand's shape that the mask covers.")
     ] = Thresholds.min_filled,
     max_surplus: Annotated[
-        float, _limit("max-surplus", "Mask beside that shape, as a share of it.")
+        float, _limit("max-surplus", "Largest area of mask outside that shape, as a share of it.")
     ] = Thresholds.max_surplus,
 ) -> None:
     """Check and clean photos with masks.
@@ -139,12 +147,12 @@ def prepare(
     Examples:
         handseg prepare photos_and_masks/ --output data
 
-    Writes a folder of images/ and masks/ to train on, with report.csv (every pair: kept, repaired
-    or rejected, and why), report.jpg (those repaired or rejected), groups.csv and, with --split,
-    splits.json. DATA is only read. The same command continues a run that was interrupted.
+    Writes images/ and masks/ for training, report.csv (whether each pair was kept, repaired or
+    rejected, and why), report.jpg (the repaired and rejected pairs), groups.csv and, with --split,
+    splits.json. DATA is not changed. To resume an interrupted run, give the same command again.
 
-    Exit codes: 0 done, whatever was rejected; 1 nothing is left, or it could not be written; 2 the
-    command cannot run as it was given; 130 interrupted.
+    Exit codes: 0 done, even if pairs were rejected; 1 no pair is left, or writing failed; 2 wrong
+    command line; 130 interrupted.
     """
     with running("prepare", "train"):
         from handseg.data.splits import parse_ratios

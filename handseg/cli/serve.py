@@ -1,4 +1,4 @@
-"""`handseg serve`: photos over HTTP, answered from this machine."""
+"""`handseg serve`: an HTTP server for photos on this machine."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def serve(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            help="Address to listen at; 0.0.0.0 lets the whole network in.",
+            help="Address to listen on; 0.0.0.0 opens the server to the whole network.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 takes a free one."),
+        typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 picks a free one."),
     ] = 8000,
     jobs: JobsOption = None,
     queue: Annotated[
@@ -49,13 +49,13 @@ def serve(
             "--queue",
             metavar="N",
             min=0,
-            help="Requests that may wait meanwhile; more are answered with 503 and Retry-After.",
+            help="Maximum number of waiting requests; more get 503 with Retry-After.",
         ),
     ] = 16,
     max_megabytes: Annotated[
         float,
         typer.Option(
-            "--max-megabytes", metavar="N", help="The largest request; more is answered with 413."
+            "--max-megabytes", metavar="N", help="Maximum size of a request; larger ones get 413."
         ),
     ] = 20,
     max_megapixels: Annotated[
@@ -64,7 +64,7 @@ def serve(
             "--max-megapixels",
             metavar="N",
             max=200,
-            help="The largest photo; more is answered with 413, before it is decoded.",
+            help="Maximum size of a photo; larger ones get 413 before they are decoded.",
         ),
     ] = 50,
     timeout: Annotated[
@@ -72,13 +72,13 @@ def serve(
         typer.Option(
             "--timeout",
             metavar="SECONDS",
-            help="How long a request may take, with its upload and its wait; then it is answered "
-            "with 408 or 503.",
+            help="Time limit per request, including upload and waiting; after that it gets 408 or "
+            "503.",
         ),
     ] = 30,
     objects: Annotated[
         bool,
-        typer.Option("--objects", help="Let requests ask for what the hands hold, too."),
+        typer.Option("--objects", help="Allow requests for held objects."),
     ] = False,
     model: ModelOption = "handseg-lite",
     adapter: AdapterOption = None,
@@ -88,13 +88,13 @@ def serve(
     """Serve cut-outs, masks and numbers over HTTP.
 
     POST a photo as the form field "photo" to /cutout, /mask or /hands; options are query
-    parameters. /docs explains them, /health says that the server is ready.
+    parameters. /docs documents them, /health tells whether the server is ready.
 
         curl -F photo=@photo.jpg http://127.0.0.1:8000/cutout -o hand.png
 
-    Photos stay in memory. Ends with Ctrl-C or SIGTERM: requests get 5 seconds to end in.
+    Photos stay in memory. Ctrl-C or SIGTERM stops the server; requests get 5 seconds to finish.
 
-    Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 the command cannot run as it was given.
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM; 2 wrong command line.
     """
     with running("serve", "serve"), _until_told():
         import python_multipart  # noqa: F401 - looked for when a form comes
@@ -133,9 +133,9 @@ def serve(
                 # What it says of itself is said here; errors and the log of requests stay.
                 logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
                 port = _listen(listener, host, port)
-                say(f"Serving at {url(host, port)}, explained at /docs. Ctrl-C ends it.")
+                say(f"Serving at {url(host, port)}, documented at /docs. Press Ctrl-C to stop.")
                 if not is_this_machine(host):
-                    say(f"Whoever can reach {host}, port {port}, can use this server.", "yellow")
+                    say(f"Anyone who can reach {host}, port {port}, can use this server.", "yellow")
                 try:
                     uvicorn.Server(config).run([listener])
                 finally:
@@ -192,6 +192,6 @@ def _told(host: str, port: int) -> Iterator[None]:
 def _leave() -> None:
     """End the process at once: a thread cannot be stopped, and Python would wait for it."""
     try:
-        say("Stopped; a photo was not done.")
+        say("Stopped; a photo was not finished.")
     finally:
         os._exit(0)

@@ -1,1 +1,1 @@
-"""handseg on engines for large data: Hugging Face datasets and Ray."""
+"""Support for large data: Hugging Face datasets and Ray."""

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 class SegmentRows(HandColumns):
     """A function for `datasets.Dataset.map` that adds columns with the hands.
 
-    A photo that cannot be read, or fails otherwise, comes back with why in `error`. `map` keeps its
-    results in its cache as for any function: they are made anew for another version of handseg,
-    other options or other weights.
+    If a photo cannot be read, or fails otherwise, `error` says why. `map` caches results as for any
+    function; they are computed again for another version of handseg, other options or other
+    weights.
 
     Examples:
         >>> rows = SegmentRows("handseg-lite", threads=1)
         >>> found = photos.map(rows, batched=True, batch_size=32, num_proc=8)
         >>> found.filter(lambda row: row["error"] is not None)
 
-    `map` gives back all columns: take those that are not wanted away before or afterwards, its
-    `remove_columns` has no effect. Pass it `features=rows.features(photos.features)` where
-    batches come as Python objects: of a streamed data set, or after `with_format`.
+    `map` returns all columns: remove unwanted ones before or afterwards, because its own
+    `remove_columns` has no effect. Pass `features=rows.features(photos.features)` if batches are
+    Python objects: for a streamed data set, or after `with_format`.
     """
 
     def features(self, before: Mapping[str, Any] | None = None) -> datasets.Features:
@@ -43,7 +43,7 @@ class SegmentRows(HandColumns):
         """A batch with the new columns, as `map` takes it.
 
         Raises:
-            ValueError: if the photos' column is missing, a column that is added is there already,
+            ValueError: if the photos' column is missing, an added column already exists,
                 or `batch` is a single row.
             ModelError: if the segmenter cannot be loaded.
         """

@@ -29,22 +29,22 @@ _ANSWER = 10  # Seconds that a cluster has to answer.
 def connect(address: str | None = None, cpus: int | None = None) -> None:
     """Start Ray on this machine, or join a cluster, without Ray's usage statistics.
 
-    `ray.init` does as well. This one gives up at once where nothing answers, where Ray itself
-    tries for a quarter of an hour.
+    `ray.init` works, too, but retries for a quarter of an hour if nothing answers; this function
+    fails at once.
 
     Args:
-        address: HOST:PORT of a cluster's head, "auto" for the cluster that runs on this machine,
-            or ray://HOST:PORT; None takes the variable RAY_ADDRESS, or starts Ray here.
-        cpus: that Ray takes where it is started here; None takes all.
+        address: HOST:PORT of a cluster's head, "auto" for the cluster running on this machine, or
+            ray://HOST:PORT; None uses the variable RAY_ADDRESS, or starts Ray here.
+        cpus: number of CPUs for Ray if it is started here; None uses all.
 
     Raises:
         MissingExtraError: if Ray is not installed.
-        ClusterError: if nothing answers there, Ray cannot start, or this process has it already.
+        ClusterError: if nothing answers, Ray cannot start, or this process is already connected.
     """
     with needing_extras("handseg.integrations.ray"):
         import ray
     if ray.is_initialized():
-        raise ClusterError("this process is connected to Ray already")
+        raise ClusterError("this process is already connected to Ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")
     if address not in (None, "auto", "local"):
@@ -71,8 +71,8 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
     except (OSError, OverflowError) as error:
         raise ClusterError(
-            f"no Ray cluster answers at {address}: {reason(error)}; `ray start --head` prints the "
-            "address of one"
+            f"no Ray cluster answers at {address}: {reason(error)}; `ray start --head` starts one "
+            "and prints its address"
         ) from error
 
 
@@ -89,11 +89,11 @@ def segment_dataset(
     batch_size: int = 16,
     **options: Unpack[BatchOptions],
 ) -> ray.data.Dataset:
-    """Add columns with the hands to a data set of Ray Data, which does the work when it is read.
+    """Add columns with the hands to a Ray data set; evaluated lazily, when the data is read.
 
-    See `HandColumns` for the columns. A photo that cannot be read, or fails otherwise, comes back
-    with why in `error`; so does one that has ended its process `handseg.integrations.deaths.MOST`
-    times. Where an actor or its machine dies, Ray gives its block of photos to another.
+    See `HandColumns` for the columns. If a photo cannot be read, or fails otherwise, `error` says
+    why; this includes photos that killed their process `handseg.integrations.deaths.MOST` times. If
+    an actor or its machine dies, Ray gives its block of photos to another one.
 
     Examples:
         >>> photos = ray.data.read_binary_files("s3://bucket/photos", include_paths=True)
@@ -102,16 +102,16 @@ def segment_dataset(
 
     Args:
         ds: the photos.
-        segmenter: what `handseg.load_segmenter` takes, which all machines must find; or a
+        segmenter: a name or path for `handseg.load_segmenter`, available on all machines; or a
             segmenter, which is rebuilt in each actor.
-        column: with the photos: paths, URIs, bytes of files, or arrays (H, W, 3) uint8 RGB.
+        column: column of the photos: paths, URIs, bytes of files, or arrays (H, W, 3) uint8 RGB.
         masks: "rle" (COCO) or "png" (the bytes of a file).
-        device: for a segmenter that is loaded by its name, such as "cuda".
-        actors: processes with a segmenter each, at most; None lets Ray start as many as there is
-            room for. It begins with one, so that the photos can be read, too.
-        cpus: of an actor; its segmenter takes as many threads.
-        gpus: of an actor, may be a fraction.
-        batch_size: photos that an actor takes at a time.
+        device: such as "cuda"; only with a name or path.
+        actors: maximum number of processes, each with its own segmenter; None lets Ray start as
+            many as fit. It begins with one, which leaves room for reading the photos.
+        cpus: CPUs per actor; its segmenter uses as many threads.
+        gpus: GPUs per actor, may be a fraction.
+        batch_size: number of photos that an actor takes at a time.
         **options: see `BatchOptions`; the same for all photos.
 
     Returns:
@@ -119,9 +119,9 @@ def segment_dataset(
 
     Raises:
         MissingExtraError: if Ray is not installed.
-        ValueError: if there is no such column, one that is added is there already, or an argument
-            has a value that it cannot have.
-        TypeError: if there is no such option.
+        ValueError: if the column is missing, an added column already exists, or an argument has an
+            invalid value.
+        TypeError: if an option is unknown.
     """
     for name, number in {"cpus": cpus, "batch_size": batch_size, "actors": actors}.items():
         if number is not None and number < 1:

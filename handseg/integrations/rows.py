@@ -1,4 +1,4 @@
-"""Photos in tables, whatever engine holds them: what is added to each row, and how."""
+"""Columns with the hands for tables of photos, independent of the engine."""
 
 from __future__ import annotations
 
@@ -38,33 +38,34 @@ _OBJECTS = "object_masks"
 class HandColumns:
     """Adds columns with the hands to batches of photos.
 
-    Each cell is a list with an entry a hand, or null where the photo failed:
+    Each cell is a list with one entry per hand, or null if the photo failed:
 
     - `masks`: COCO RLE (`size` height, width; `counts`), or the bytes of a PNG, 255 on the hand.
-    - `object_masks`, with `objects=True`: as `masks`, null where the hand holds nothing.
+    - `object_masks`, with `objects=True`: like `masks`, null if the hand holds nothing.
     - `boxes`: x0, y0, x1, y1 px, see `Hand.box`.
-    - `landmarks`: 21 pairs of x, y px; null where the hand has none.
-    - `handedness`: "left" or "right"; null where the hand has no landmarks.
-    - `handedness_scores`, `detection_scores`, `predicted_ious`: as the fields of `Hand`.
+    - `landmarks`: 21 pairs of x, y px; null if the hand has none.
+    - `handedness`: "left" or "right"; null if the hand has no landmarks.
+    - `handedness_scores`, `detection_scores`, `predicted_ious`: as in `Hand`.
 
-    `error` says in a line why a photo failed, and is null where it did not.
+    `error` says in one line why a photo failed, or is null.
 
-    It is pickled without the loaded model, which each process loads anew.
+    It is pickled without the loaded model; each process loads its own.
 
     Args:
-        segmenter: what `handseg.load_segmenter` takes, loaded in each process when it is first
-            needed; or a segmenter, which is rebuilt in other processes.
-        column: with the photos: paths, URIs, bytes of files, arrays (H, W, 3) uint8 RGB and what
-            else `handseg.load_image` takes, or `{"bytes": ..., "path": ...}` as `datasets` has it.
+        segmenter: a name or path for `handseg.load_segmenter`, loaded in each process when it is
+            first needed; or a segmenter, which is rebuilt in other processes.
+        column: column of the photos: paths, URIs, bytes of files, arrays (H, W, 3) uint8 RGB,
+            anything else that `handseg.load_image` takes, or `{"bytes": ..., "path": ...}` as in
+            `datasets`.
         masks: "rle" or "png".
-        device: for the segmenter that is loaded, such as "cuda".
-        threads: that the work on one photo may take in each process; None takes all cores.
+        device: such as "cuda"; only with a name or path.
+        threads: number of threads per photo in each process; None uses all cores.
         **options: see `BatchOptions`; the same for all photos.
 
     Raises:
-        ValueError: if an argument has a value that it cannot have.
-        ModelError: if `segmenter` is one that finds no held objects, where they are asked for.
-        TypeError: if there is no such option.
+        ValueError: if an argument has an invalid value.
+        ModelError: if held objects are requested and `segmenter` does not support them.
+        TypeError: if an option is unknown.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class HandColumns:
             weights: str | Path | None = home(segmenter)
         else:
             if device is not None:
-                raise ValueError("device is for a segmenter that is loaded by its name")
+                raise ValueError("device needs a segmenter that is given by name or path")
             self._source, self._loaded = pickle.dumps(segmenter), segmenter
             self._check(segmenter)
             weights = _folder(segmenter)
@@ -133,25 +134,25 @@ class HandColumns:
         return pa.schema([*lists, ("error", text)])
 
     def check(self, columns: Iterable[str]) -> None:
-        """Make sure that data with these columns can be worked on.
+        """Check that data with these columns can be processed.
 
         Raises:
-            ValueError: if the photos' column is missing, or one that is added is there already.
+            ValueError: if the photos' column is missing, or an added column already exists.
         """
         columns = list(columns)
         if self.column not in columns:
             there = ", ".join(columns) or "no column"
-            raise ValueError(f"column: there is no {self.column!r}, the data has {there}")
+            raise ValueError(f"column: {self.column!r} does not exist, the data has {there}")
         if taken := [name for name in self.names if name in columns]:
             raise ValueError(
-                f"the data has {', '.join(taken)} already: rename or remove what has these names"
+                f"the data already has {', '.join(taken)}: rename or remove these columns"
             )
 
     def load(self) -> Segmenter:
         """The segmenter, loaded when it is first needed.
 
         Raises:
-            ModelError: if it cannot be loaded, or finds no held objects where they are asked for.
+            ModelError: if it cannot be loaded, or does not support requested held objects.
         """
         if self._loaded is None:
             if self._threads is not None:
@@ -233,7 +234,7 @@ def _source(cell: Any) -> ImageSource:
         content = cell.get("bytes")
         cell = cell.get("path") if content is None else content
     if cell is None:
-        raise ImageError("there is no image in this row")
+        raise ImageError("this row has no image")
     if isinstance(cell, str) and "://" in cell:
         return _read_uri(cell)
     return np.asarray(cell) if isinstance(cell, list) else cell

@@ -1,4 +1,4 @@
-"""Hands found in a photo: 21 landmarks each, and what is known of a hand's anatomy."""
+"""Finds hands in a photo, with 21 landmarks each, and defines a hand's anatomy."""
 
 from handseg.landmarks.finder import HandFinder
 from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks

@@ -1,6 +1,6 @@
-"""Where hands are in a whole photo: a small network that sees them where MediaPipe does not.
+"""A small network that detects hands in a whole photo, also those that MediaPipe misses.
 
-It knows hands on tables, from behind, small ones and those that the frame cuts.
+It finds hands on tables, from behind, small hands and those cut by the frame.
 `handseg.finetune.finder` trains it.
 """
 
@@ -30,11 +30,11 @@ _OVERLAP = 0.45  # IoU of two boxes from which on the less sure one is the same 
 class HandFinder:
     """Finds hands in whole photos, on the CPU.
 
-    Threads may share one. It may be copied and pickled, and used on in a forked process.
+    Threads can share one. It can be copied and pickled, and keeps working in a forked process.
 
     Args:
-        graph: file that `handseg.finetune.finder` wrote; None takes the bundled one.
-        threads: that one call runs on; None takes all cores, or what workers are limited to.
+        graph: file written by `handseg.finetune.finder`; None uses the bundled one.
+        threads: threads per call; None uses all cores, or the limit for workers.
 
     Raises:
         ModelError: if `graph` cannot be read.
@@ -50,7 +50,7 @@ class HandFinder:
         return HandFinder, (self._file, self._threads)
 
     def find(self, image: np.ndarray, least: float = 0.3) -> list[HandBox]:
-        """The hands in `image`, (H, W, 3) uint8 RGB, the surest first; scores from `least` on."""
+        """Find hands in `image`, (H, W, 3) uint8 RGB, by falling score, from `least` on."""
         pixels, scale = fit(image)
         (maps,) = self._graph.run({"pixels": pixels[None]})
         return [hand.resized(1 / scale) for hand in decode(maps[0], least)]

@@ -1,4 +1,4 @@
-"""What was found of a hand in a photo: its landmarks, or no more than where it is."""
+"""A hand detected in a photo: its landmarks, or only its box."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class HandLandmarks:
 
     Attributes:
         points: (21, 2) float32, x, y in pixels of the photo, in MediaPipe's order (0 the wrist,
-            then four joints a finger from thumb to little finger). May lie outside of the photo.
+            then four joints per finger from thumb to little finger). May lie outside the photo.
         handedness: "left" or "right", the anatomical hand in a photo that is not mirrored.
         score: MediaPipe's confidence in the handedness, 0..1.
-        votes: how many of the views taken found this hand.
-        detection_score: how sure the hand finder is that there is a hand, 0..1; None where it was
-            not asked.
+        votes: number of views that show this hand.
+        detection_score: the hand finder's confidence that there is a hand, 0..1; None if it was not
+            used.
     """
 
     points: np.ndarray
@@ -30,7 +30,7 @@ class HandLandmarks:
 
     @property
     def box(self) -> np.ndarray:
-        """(4,) float32 xyxy px, the tight box of the points."""
+        """(4,) float32 xyxy px, the tight box around the points."""
         return np.concatenate([self.points.min(0), self.points.max(0)])
 
     def resized(self, factor: float | np.ndarray) -> HandLandmarks:
@@ -44,10 +44,10 @@ class HandBox:
     """A place where the hand finder sees a hand.
 
     Attributes:
-        box: (4,) float32 xyxy px, around the hand to its wrist; may reach out of the photo.
-        detection_score: how sure it is, 0..1.
-        right: how surely it is a right hand, 0..1, in a photo that is not mirrored.
-        wrist: (2,) float32 unit vector, x, y, from the box' middle to the wrist.
+        box: (4,) float32 xyxy px, around the hand up to the wrist; may extend beyond the photo.
+        detection_score: confidence that there is a hand, 0..1.
+        right: confidence that it is a right hand, 0..1, in a photo that is not mirrored.
+        wrist: (2,) float32 unit vector, x, y, from the centre of the box to the wrist.
     """
 
     box: np.ndarray
@@ -57,12 +57,12 @@ class HandBox:
 
     @property
     def handedness(self) -> str:
-        """The likelier of "left" and "right"."""
+        """The more likely one of "left" and "right"."""
         return "right" if self.right >= 0.5 else "left"
 
     @property
     def score(self) -> float:
-        """How sure the finder is of `handedness`, 0..1."""
+        """The finder's confidence in `handedness`, 0..1."""
         return max(self.right, 1 - self.right)
 
     def resized(self, factor: float | np.ndarray) -> HandBox:

@@ -1,4 +1,4 @@
-"""Hand landmarks: MediaPipe run on several views of a photo, one hand kept once."""
+"""Hand landmarks from MediaPipe, run on several views of a photo and merged."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ GRAPHS = 2
 class HandLandmarker:
     """Finds hands in photos with MediaPipe Tasks.
 
-    Close it, or use it in a `with` block. Threads that share one wait for each other. It may be
-    copied and pickled, and used on in a forked process, which makes graphs of its own.
+    Close it, or use it in a `with` block. Threads that use the same one wait for each other. It can
+    be copied and pickled, and keeps working in a forked process, with its own graphs.
 
     Args:
-        task: a `hand_landmarker.task` bundle; None takes the bundled one.
-        max_hands: the most hands a photo can have.
+        task: a `hand_landmarker.task` bundle; None uses the bundled one.
+        max_hands: maximum number of hands per photo.
         min_confidence: detection and presence threshold of MediaPipe, 0..1.
-        views: the looks at a photo; the more, the higher recall and time.
-        hard_views: the looks taken when `views` find nothing.
-        all_views: take all of `views` at every photo. Else the first two are enough where both
-            see the same hands, each within `AGREEMENT_TOLERANCE`, and of `MIN_HAND_FRACTION` or
-            larger.
-        finder: says where MediaPipe should look again, and which of its findings are none; None
-            leaves it to MediaPipe.
+        views: views of a photo; more views find more hands and take more time.
+        hard_views: further views, used if `views` show no hand.
+        all_views: use all of `views` for every photo. Otherwise the first two are enough if both
+            show the same hands, each within `AGREEMENT_TOLERANCE` and at least
+            `MIN_HAND_FRACTION` large.
+        finder: shows where MediaPipe should look again, and which of its detections are wrong; None
+            uses only MediaPipe.
 
     Raises:
-        ModelError: if `task` is no such bundle.
+        ModelError: if `task` is not such a bundle.
         ValueError: if `max_hands` or `min_confidence` are out of range.
     """
 
@@ -80,7 +80,7 @@ class HandLandmarker:
             raise ValueError(f"min_confidence must be in 0..1, got {min_confidence}")
         self._task = None if task is None else Path(task).absolute()
         if task is not None and not Path(task).is_file():
-            raise ModelError(f"task must be a hand_landmarker.task bundle, no such file: {task}")
+            raise ModelError(f"task must be a hand_landmarker.task bundle, file not found: {task}")
         self.max_hands = max_hands
         self.min_confidence = min_confidence
         self.views = tuple(views)
@@ -129,14 +129,14 @@ class HandLandmarker:
         self.close()
 
     def close(self) -> None:
-        """Leave MediaPipe's graphs to the next landmarker."""
+        """Release MediaPipe's graphs for the next landmarker."""
         with self._busy:
             self._closed = True
             if self._graphs is not None:
                 self._graphs.close()
 
     def detect(self, image: np.ndarray) -> list[HandLandmarks]:
-        """Find the hands in `image`, (H, W, 3) uint8 RGB, the surest first.
+        """Find the hands in `image`, (H, W, 3) uint8 RGB, most confident first.
 
         Raises:
             ValueError: if the landmarker is closed, or the image has no pixels.
@@ -144,9 +144,9 @@ class HandLandmarker:
         return [hand for hand in self.find(image) if isinstance(hand, HandLandmarks)]
 
     def find(self, image: np.ndarray, finder: bool = True) -> list[FoundHand]:
-        """As `detect`, but hands that only the finder sees are among them, without landmarks.
+        """Like `detect`, but include hands that only the finder sees, without landmarks.
 
-        With `finder` False, MediaPipe looks alone.
+        With `finder` False, only MediaPipe is used.
         """
         if not image.size:
             raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
@@ -156,7 +156,7 @@ class HandLandmarker:
             return self._find(image, self.finder if finder else None)
 
     def suspect(self, image: np.ndarray) -> list[HandBox]:
-        """Where the finder sees a hand, the surest first, however unsure; none without a finder."""
+        """All detections of the finder, most confident first; empty without a finder."""
         small, factor = shrink(image)
         if self.finder is None or min(small.shape[:2]) < LEAST_SIDE:
             return []

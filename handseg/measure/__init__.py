@@ -1,4 +1,4 @@
-"""Fingers measured on a mask, in px or millimetres, and their ring sizes."""
+"""Measures fingers on a mask, in px or mm, and finds ring sizes."""
 
 from handseg.measure.card import Card, find_card
 from handseg.measure.coin import find_coin

@@ -1,4 +1,4 @@
-"""A bank or identity card in the hand or beside it, found by its four straight sides."""
+"""Finds a bank or identity card in or beside the hand by its four straight sides."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ class Card:
     """A card in a photo.
 
     Attributes:
-        corners: (4, 2) float64 x, y px where the sides meet, a long side first, clockwise as one
-            sees it.
-        support: share of the sides that is seen, 0..1.
-        deviation: root mean square of the sides' edges from straight lines, px.
+        corners: (4, 2) float64 x, y px, clockwise in the photo, starting with a long side.
+        support: visible share of the sides, 0..1.
+        deviation: root mean square distance of edge points from the straight sides, px.
     """
 
     corners: np.ndarray
@@ -48,21 +47,21 @@ class Card:
 
 
 def find_card(image: np.ndarray, hand: Hand) -> Card:
-    """The card that lies in the hand or beside it.
+    """Find the card in or beside the hand.
 
-    Straight edges are combined to quadrangles of a card's shape and likely size. The one whose
-    sides are seen best is fitted to the edges in the photo, to a fraction of a pixel. Those whose
+    Straight edges are combined to quadrangles with the shape and plausible size of a card. The one
+    whose sides are clearest is fitted to the edges in the photo with subpixel accuracy. Those whose
     sides run on beyond the corners, as a window's do, or converge too much are left out.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        hand: of that photo, with landmarks: they tell how large a card may look.
+        hand: a hand in this photo, with landmarks, which limit the size of the card.
 
     Raises:
-        MeasurementError: if none is found, all four sides in the photo.
+        MeasurementError: if no card with all four sides is found.
     """
     if hand.landmarks is None:
-        raise MeasurementError("the hand has no landmarks, which say how large a card may look")
+        raise MeasurementError("the hand has no landmarks, which are needed to find a card")
     points = hand.landmarks.astype(float)
     size = hand_size(points)
     corner = np.maximum(np.floor(points.min(0) - 1.5 * size), 0).astype(int)
@@ -79,7 +78,7 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
         if card is not None and is_outline(view, card.corners, max(image.shape[:2])):
             found.append(card)
     if not found:
-        raise MeasurementError("no card is seen, with all four sides, in the hand or beside it")
+        raise MeasurementError("no card with all four sides is found in or beside the hand")
     best = max(
         (one for one in found if one.support > 0.9 * max(other.support for other in found)),
         key=lambda one: cv2.contourArea(one.corners.astype(np.float32)),

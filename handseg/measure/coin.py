@@ -1,4 +1,4 @@
-"""A coin on the hand or beside it, found as the scale of a photo."""
+"""Finds a coin on or beside the hand, the scale of a photo."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _MAYBE = 0.4  # That support in the first, coarse look.
 
 
 def find_coin(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) -> Coin:
-    """The coin that lies on the hand or beside it, its rim to a fraction of a pixel.
+    """Find the coin on or beside the hand, with subpixel accuracy.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        hand: of that photo, with landmarks: they tell how large a coin may look.
-        diameter_mm: of the coin; None for any that is in use.
+        hand: a hand in this photo, with landmarks, which limit the size of the coin.
+        diameter_mm: diameter of the coin; None for any coin in use.
 
     Raises:
-        MeasurementError: if no coin is found, or it is cut, too small or too much aslant.
+        MeasurementError: if no coin is found, or it is cut off, too small or tilted too much.
     """
     return find_coins(image, hand, diameter_mm)[0]
 
 
 def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) -> list[Coin]:
-    """All that look like coins, the surest first, those on the hand before those beside it.
+    """Find all possible coins, most certain first, those on the hand before those beside it.
 
     Raises:
-        MeasurementError: as `find_coin` does.
+        MeasurementError: as for `find_coin`.
     """
     sizes = _COIN_MM if diameter_mm is None else (diameter_mm, diameter_mm)
     size = hand_size(_landmarks(hand))
@@ -69,19 +69,19 @@ def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) 
             if np.linalg.norm(one.centre - found[-1].centre) > found[-1].diameter / 2
         ]
     if not found:
-        raise MeasurementError("no coin is seen whole on the hand or beside it")
+        raise MeasurementError("no complete coin is found on or beside the hand")
     best = found[0]
     edge = np.array(image.shape[1::-1]) - 1
     if (best.outline() < 0.5).any() or (best.outline() > edge - 0.5).any():
-        raise MeasurementError("the coin is cut by the photo's edge")
+        raise MeasurementError("the coin is cut off by the photo's edge")
     if best.diameter < SMALLEST:
         raise MeasurementError(
             f"the coin is {best.diameter:.0f} px wide, at least {SMALLEST:.0f} are needed; "
-            "take a larger photo, or one from nearer"
+            "take a larger photo, or move closer"
         )
     if best.ratio < FLATTEST:
         raise MeasurementError(
-            f"the coin is seen aslant: its axes have a ratio of {best.ratio:.2f}, at least "
+            f"the coin is tilted too much: its axes have a ratio of {best.ratio:.2f}, at least "
             f"{FLATTEST} (30 degrees) is needed; hold the camera straight above the hand"
         )
     return found
@@ -89,7 +89,7 @@ def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) 
 
 def _landmarks(hand: Hand) -> np.ndarray:
     if hand.landmarks is None:
-        raise MeasurementError("the hand has no landmarks, which say how large a coin may look")
+        raise MeasurementError("the hand has no landmarks, which are needed to find a coin")
     return hand.landmarks.astype(float)
 
 

@@ -1,4 +1,4 @@
-"""Fingers measured on a mask: widths where a ring sits and at the joint, lengths, px and mm."""
+"""Measures fingers on a mask: widths where a ring sits and at the joint, and lengths."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _NOWHERE = (np.nan, np.nan)
 
 @dataclass(frozen=True, eq=False)
 class FingerMeasurement:
-    """One finger. Where `reason` says why it cannot be measured, all else is NaN or empty.
+    """One finger. If `reason` says why it cannot be measured, all values are NaN or empty.
 
     Attributes:
         name: "thumb" to "little".
-        width_px: across the finger where a ring sits: the median of sections in `RING_PLACE`.
-        length_px: from the knuckle's landmark along the bones to the contour at the tip.
-        width_line: (2, 2) float64 x, y px, the section in the middle.
+        width_px: width where a ring sits: the median of the sections in `RING_PLACE`.
+        length_px: length from the knuckle's landmark along the bones to the contour at the tip.
+        width_line: (2, 2) float64 x, y px, the middle section.
         length_line: (N, 2) float64 x, y px.
-        width_mm: NaN without a scale; likewise all that is in mm.
-        length_mm: see above.
-        joint_px: width at the middle joint, NaN where it touches a neighbour.
-        joint_line: (2, 2) float64 x, y px, empty where it touches.
-        joint_mm: see above.
-        width_range: mm, the least and greatest that the width may have: a 95 % interval.
-        joint_range: likewise.
+        width_mm: width in mm; like all values in mm, NaN without a scale.
+        length_mm: length in mm.
+        joint_px: width at the middle joint, NaN if the finger touches a neighbour there.
+        joint_line: (2, 2) float64 x, y px, empty if the finger touches a neighbour there.
+        joint_mm: width at the middle joint in mm.
+        width_range: 95 % interval of `width_mm`, lower and upper end.
+        joint_range: 95 % interval of `joint_mm`, lower and upper end.
         reason: "" if the finger was measured.
     """
 
@@ -68,15 +68,15 @@ class FingerMeasurement:
 
 @dataclass(frozen=True, eq=False)
 class HandMeasurement:
-    """The fingers of a hand, from the thumb on.
+    """The fingers of a hand, starting with the thumb.
 
     Attributes:
-        result: the photo and the hands that were cut out of it.
-        fingers: five of them.
-        mm_per_px: the scale of the coin or card, NaN if there is none.
-        coins: what it came from, none if it was given; likewise `card`.
-        card: see above.
-        tilt: degrees between the plane of coin or card and the photo's.
+        result: the photo and its segmented hands.
+        fingers: the five fingers.
+        mm_per_px: the scale at the coin or card, NaN if there is none.
+        coins: the coins used as the scale; empty if there are none.
+        card: the card used as the scale, or None.
+        tilt: angle in degrees between the plane of the coin or card and the photo.
     """
 
     result: HandSegmentation
@@ -93,7 +93,7 @@ class HandMeasurement:
         return self.fingers[list(FINGERS).index(name)]
 
     def overlay(self) -> Image.Image:
-        """The overlay of `result`, RGB, with what was measured drawn on it."""
+        """Draw the measured lines and the scale on the overlay of `result`, RGB."""
         picture = self.result.overlay()
         width = max(1, round((picture.width * picture.height) ** 0.5 / 350))
         pen, font = ImageDraw.Draw(picture), ImageFont.load_default(max(10, 7 * width))
@@ -125,24 +125,25 @@ def measure_hand(
 ) -> HandMeasurement:
     """Measure the fingers of one hand.
 
-    The contour is where alpha passes one half, to a fraction of a pixel. The hand must lie flat.
-    Coin and card lie on its palm, or beside it on the same ground. Their shape tells how far the
-    camera is tilted. Widths need no correction for that, as a finger is about as thick as it is
-    wide; lengths get it. A coin or card on the palm is nearer to the camera than the fingers, one
-    beside the hand farther away: widths and lengths are corrected by the mean of that, and
-    `width_range` has the rest. See `handseg.measure.plane` for the model.
+    The contour runs where alpha crosses one half, with subpixel accuracy. The hand must lie flat,
+    with the coin or card on its palm or beside it on the same surface. Their shape shows how far
+    the camera is tilted. Lengths are corrected for this; widths do not need it, because a finger is
+    about as thick as it is wide. A coin or card on the palm is closer to the camera than the
+    fingers, one beside the hand is farther away: widths and lengths are corrected for the mean
+    difference, and `width_range` includes its variation. See `handseg.measure.plane`.
 
     Args:
-        result: with landmarks.
-        index: of the hand in `result`; None for the only one, or the one that a coin lies on.
-        scale: a coin by name ("2 euro", see `coins`) or diameter in mm, two of them, which are
+        result: a result with landmarks.
+        index: index of the hand in `result`; None for the only one, or the one with a coin on it.
+        scale: a coin by name ("2 euro", see `coins`) or diameter in mm, two coins, which are
             checked against each other, or "card" for a bank or identity card.
-        mm_per_px: the scale at the fingers, in place of `scale`. With neither, all is in px alone.
+        mm_per_px: the scale at the fingers, instead of `scale`. With neither, results are only in
+            px.
 
     Raises:
-        ValueError: if `scale` is not known, `mm_per_px` is no positive number, or both are given.
-        MeasurementError: if there is no such hand, it has no landmarks, or no coin or card is
-            found, or it is seen too much aslant.
+        ValueError: if `scale` is unknown, `mm_per_px` is not a positive number, or both are given.
+        MeasurementError: if there is no such hand, it has no landmarks, or the coin or card is not
+            found or tilted too much.
     """
     if scale is not None and mm_per_px is not None:
         raise ValueError(f"give scale or mm_per_px, not both: got {scale!r} and {mm_per_px}")
@@ -164,7 +165,7 @@ def measure_hand(
             measured.append(found)
     if len(measured) != 1:
         raise MeasurementError(
-            f"{len(hands)} hands are seen: photograph one, or lay the coin on its palm"
+            f"{len(hands)} hands are found: photograph only one, or lay the coin on its palm"
         )
     return measured[0]
 
@@ -181,7 +182,7 @@ def _on(
     result: HandSegmentation, hand: Hand, mm_per_px: float | None, scale: Scale | None
 ) -> HandMeasurement:
     if hand.landmarks is None:
-        raise MeasurementError("the hand has no landmarks, which say where the fingers are")
+        raise MeasurementError("the hand has no landmarks, which are needed to measure fingers")
     plane = None if scale is None else find_plane(result.image, hand, scale)
     if mm_per_px is not None:
         plane = known_plane(mm_per_px)

@@ -1,4 +1,4 @@
-"""How px become mm where the fingers are: scale, tilt, and what is not known of both."""
+"""Converts px to mm at the fingers: scale, tilt and their uncertainty."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def find_plane(image: np.ndarray, hand: Hand, scale: Scale) -> Plane:
         for other in others:
             both = best.on_hand and other.on_hand and min(best.support, other.support) > _SURE
             if both and abs(np.log(best.diameter / other.diameter)) > 2 * _AGREE:
-                raise MeasurementError("two coins of different size are seen: name both as scales")
+                raise MeasurementError("two coins of different size are found: name both as scales")
         return _of_coin(best, wanted[0], image.shape)
     return _of_two(image, hand, max(wanted), min(wanted))
 
@@ -148,7 +148,7 @@ def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Pla
             if np.linalg.norm(one.centre - other.centre) > one.diameter / 2:
                 pairs.append((one, other))
     if not pairs:
-        raise MeasurementError("two coins were named, but only one is seen")
+        raise MeasurementError("two coins were named, but only one is found")
     first, second = max(pairs, key=lambda pair: min(coin.support for coin in pair))
     planes = _of_coin(first, larger, image.shape), _of_coin(second, smaller, image.shape)
     # As large as they are where the fingers are, whichever lies on the hand.
@@ -161,8 +161,8 @@ def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Pla
         unsure = float(np.hypot(unsure, ON_HAND[1] / planes[0].distance))
     if abs(np.log(scales[0] / scales[1])) > _AGREE + 2 * unsure:
         raise MeasurementError(
-            f"the two coins disagree: {scales[0]:.4f} and {scales[1]:.4f} mm a pixel; are they "
-            "those that were named?"
+            f"the two coins disagree: {scales[0]:.4f} and {scales[1]:.4f} mm per pixel; are these "
+            "the coins that were named?"
         )
     factor = float(np.sqrt(scales[1] / scales[0]))
     matrix = np.diag([factor, factor, 1.0]) @ planes[0].matrix
@@ -179,7 +179,7 @@ def _of_card(card: Card, hand: Hand) -> Plane:
     tilt = float(np.degrees(np.arccos(min(1.0, scales[1] / scales[0]))))
     if tilt > STEEPEST + 2:
         raise MeasurementError(
-            f"the card is seen aslant, by {tilt:.0f} degrees, at most {STEEPEST:.0f} are measured; "
+            f"the card is tilted by {tilt:.0f} degrees, at most {STEEPEST:.0f} are allowed; "
             "hold the camera straight above the hand"
         )
     side = float(np.linalg.norm(card.corners[0] - card.corners[3]))

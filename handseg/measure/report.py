@@ -1,4 +1,4 @@
-"""Measurements as rows: for JSON and CSV files, and for tables."""
+"""Measurements as rows for JSON, CSV and tables."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ HEADS = ("finger", "width mm", "joint mm", "length mm", "ring mm", "EU", "US", "
 def finger_row(
     finger: FingerMeasurement, relation: RingFit | None = None, fit: str = "fitted"
 ) -> dict[str, Any]:
-    """A finger's measures and its ring's size, None where there is none; mm to 0.01.
+    """Return a finger's measures and ring size as a row, None for missing values; mm to 0.01.
 
-    The low and high values are the ends of 95 % intervals. Those of the ring's inner diameter hold
-    what the pairs of a calibration differed by, too.
+    The low and high values are the ends of 95 % intervals. Those of the ring's inner diameter
+    include the scatter of the calibration pairs.
 
     Args:
-        finger: measured in mm.
-        relation: of width and ring; None for the usual one.
+        finger: a finger measured in mm.
+        relation: relation between width and ring; None for the default one.
         fit: "fitted" or "loose".
     """
     relation = relation or RingFit()
@@ -73,7 +73,7 @@ def finger_row(
 def hand_dict(
     measured: HandMeasurement, relation: RingFit | None = None, fit: str = "fitted"
 ) -> dict[str, Any]:
-    """A hand as a JSON object: scale, coins, card and a `finger_row` for each finger."""
+    """Return a hand as a JSON object: scale, coins, card and a `finger_row` for each finger."""
     return {
         "mm_per_px": measured.mm_per_px if math.isfinite(measured.mm_per_px) else None,
         "tilt_degrees": round(measured.tilt, 1),
@@ -92,7 +92,7 @@ def hand_dict(
 
 
 def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
-    """Write a table with a line a finger to a file that was opened with `newline=""`.
+    """Write a table with one line per finger to a file opened with `newline=""`.
 
     Args:
         rows: of `finger_row`, each with the photo's name as "file".

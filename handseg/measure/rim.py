@@ -1,4 +1,4 @@
-"""The rim of a coin: circles that edges point at, and the ellipse that fits them."""
+"""Finds the rim of a coin: circles suggested by edges, and the ellipse that fits them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Coin:
 
     Attributes:
         centre: (2,) float64 x, y px.
-        diameter: of the rim along the longer axis of its ellipse, px; a slant leaves that as it is.
-        ratio: of the shorter axis to the longer one.
-        support: share of the rim that is seen, 0..1.
-        turn: degrees from the x axis to the longer axis, clockwise as one sees it.
-        deviation: root mean square of the rim's distance from the ellipse, px.
-        clearness: the mean difference of colour across the rim, over how much that varies along it.
-        on_hand: whether it lies on the hand and not beside it.
+        diameter: length of the longer axis of the rim's ellipse, px, which tilt does not change.
+        ratio: ratio of the shorter axis to the longer one.
+        support: visible share of the rim, 0..1.
+        turn: degrees from the x axis to the longer axis, clockwise in the photo.
+        deviation: root mean square distance of the rim from the ellipse, px.
+        clearness: mean colour difference across the rim, divided by its variation along the rim.
+        on_hand: whether the coin lies on the hand and not beside it.
     """
 
     centre: np.ndarray

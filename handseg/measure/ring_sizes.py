@@ -1,4 +1,4 @@
-"""From a finger's width to a ring's inner diameter, and to the sizes that jewellers name.
+"""From a finger's width to a ring's inner diameter and the sizes that jewellers use.
 
 Sizes by the inner diameter d and circumference c = pi d, mm:
 
@@ -37,12 +37,12 @@ _LEAST_RANGE = 1.0  # mm between the thinnest and the thickest finger of a calib
 
 @dataclass(frozen=True)
 class RingFit:
-    """The relation of a finger's width to a ring's inner diameter, mm.
+    """The relation between a finger's width and a ring's inner diameter, mm.
 
     Attributes:
-        slope: mm of diameter a mm of width.
-        shift: mm, of the diameter.
-        deviation: standard deviation of pairs from it, mm; 0 if it was not fitted.
+        slope: mm of diameter per mm of width.
+        shift: mm added to the diameter.
+        deviation: standard deviation of the pairs from the line, mm; 0 if it was not fitted.
     """
 
     slope: float = GIRTH / math.pi
@@ -50,7 +50,7 @@ class RingFit:
     deviation: float = 0.0
 
     def diameter(self, width_mm: float, fit: str = "fitted") -> float:
-        """Inner diameter, mm, of a ring for a finger of that width; `fit` is a key of `FITS`."""
+        """Return the inner diameter, mm, of a ring for this width; `fit` is a key of `FITS`."""
         if fit not in FITS:
             raise ValueError(f"fit must be {' or '.join(FITS)}, got {fit!r}")
         return self.slope * width_mm + self.shift + FITS[fit]
@@ -58,15 +58,15 @@ class RingFit:
 
 @dataclass(frozen=True)
 class RingSize:
-    """A ring's size in the systems that are usual.
+    """A ring's size in the common systems.
 
     Attributes:
-        diameter_mm: inner.
-        circumference_mm: inner; the size of ISO 8653.
-        eu: that in whole mm.
-        us: of the US and Canada, to a quarter.
-        uk: letter of the UK and Australia, to a half.
-        japan: whole.
+        diameter_mm: inner diameter.
+        circumference_mm: inner circumference; the size in ISO 8653.
+        eu: the circumference in whole mm.
+        us: size in the US and Canada, in quarters.
+        uk: letter in the UK and Australia, in halves.
+        japan: whole size in Japan.
     """
 
     diameter_mm: float
@@ -78,7 +78,7 @@ class RingSize:
 
 
 def ring_size(diameter_mm: float) -> RingSize:
-    """The nearest sizes of a ring of that inner diameter.
+    """Find the nearest sizes for an inner diameter.
 
     Raises:
         ValueError: unless it is 8 to 35 mm.
@@ -113,13 +113,13 @@ def _letter(halves: int) -> str:
 
 
 def fit_rings(pairs: Sequence[tuple[float, float]]) -> RingFit:
-    """The line through pairs of a finger's measured width and the inner diameter of its ring, mm.
+    """Fit a line through pairs of measured width and inner diameter of the ring, mm.
 
     Raises:
-        ValueError: if there are fewer than 3, or they cannot be right.
+        ValueError: if there are fewer than 3, or they are implausible.
     """
     if len(pairs) < _LEAST_PAIRS:
-        raise ValueError(f"a calibration needs {_LEAST_PAIRS} pairs at least, got {len(pairs)}")
+        raise ValueError(f"a calibration needs at least {_LEAST_PAIRS} pairs, got {len(pairs)}")
     values = np.array(pairs, float)
     for width, diameter in values:
         for what, value in (("width", width), ("inner diameter", diameter)):
@@ -128,29 +128,29 @@ def fit_rings(pairs: Sequence[tuple[float, float]]) -> RingFit:
     widths, diameters = values.T
     if np.ptp(widths) < _LEAST_RANGE:
         raise ValueError(
-            f"the widths must differ by {_LEAST_RANGE} mm at least, they do by {np.ptp(widths):.2f}"
+            f"the widths must differ by at least {_LEAST_RANGE} mm, got {np.ptp(widths):.2f} mm"
         )
     slope, shift = np.polyfit(widths, diameters, 1)
     off = diameters - slope * widths - shift
     if not _SLOPES[0] <= slope <= _SLOPES[1]:
         raise ValueError(
-            f"rings grow by {slope:.2f} mm a mm of width, {_SLOPES[0]} to {_SLOPES[1]} can be: "
+            f"rings grow by {slope:.2f} mm per mm of width, expected {_SLOPES[0]} to {_SLOPES[1]}: "
             "are the columns width, inner diameter?"
         )
     if np.abs(off).max() > _OFF:
         worst = int(np.abs(off).argmax())
         raise ValueError(
             f"the pair {widths[worst]:g}, {diameters[worst]:g} is {abs(off[worst]):.1f} mm off the "
-            f"line through all, at most {_OFF} can be"
+            f"line through all pairs, expected at most {_OFF}"
         )
     return RingFit(float(slope), float(shift), float(np.sqrt((off**2).sum() / (len(off) - 2))))
 
 
 def read_pairs(path: str | Path) -> list[tuple[float, float]]:
-    """Pairs of a CSV file with the columns width_mm and diameter_mm; a first line may name them.
+    """Read pairs from a CSV file with the columns width_mm and diameter_mm; a header is optional.
 
     Raises:
-        ValueError: if a line is not two numbers; it names file and line.
+        ValueError: if a line is not two numbers; the message names file and line.
         OSError: if the file cannot be read.
     """
     pairs = []

@@ -1,4 +1,4 @@
-"""What gives a photo its scale: coins by name, a diameter, or a card."""
+"""Scales for a photo: coins by name, a diameter, or a card."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIAMETERS = (10.0, 60.0)
 
 @cache
 def coins() -> dict[str, float]:
-    """Diameters in mm of the coins that have a name; `coins.yaml` has them with their sources."""
+    """Diameters in mm of all named coins; `coins.yaml` lists them with their sources."""
     text = Path(__file__).with_name("coins.yaml").read_text(encoding="utf-8")
     return {
         name: float(diameter)
@@ -36,20 +36,20 @@ def coins() -> dict[str, float]:
 
 
 def parse_scale(scale: Scale) -> tuple[float, ...] | Literal["card"]:
-    """Diameters in mm of one or two coins, or "card".
+    """Parse a scale: diameters in mm of one or two coins, or "card".
 
-    Case, spaces and a plural's s do not matter.
+    Case, spaces and plurals do not matter.
 
     Raises:
-        ValueError: if it is no such name or diameter, with the nearest name.
+        ValueError: if the name or diameter is invalid; the message suggests the closest name.
     """
     several = [scale] if isinstance(scale, str | float | int) else list(scale)
     if not 1 <= len(several) <= 2:
-        raise ValueError(f"a scale is one coin or two, got {len(several)}")
+        raise ValueError(f"a scale is one or two coins, got {len(several)}")
     found = [_parse(one) for one in several]
     if CARD in found:
         if len(found) > 1:
-            raise ValueError("a card is scale enough: give it without a coin")
+            raise ValueError("a card cannot be combined with a coin")
         return CARD
     return tuple(float(one) for one in found)
 
@@ -63,7 +63,7 @@ def _parse(scale: str | float) -> float | Literal["card"]:
         if text in known:
             return known[text]
         if not (number := re.fullmatch(r"(\d+(?:[.,]\d*)?)\s*mm", text)):
-            raise ValueError(f"{scale!r} is no coin that is known{_nearest(text)}")
+            raise ValueError(f"{scale!r} is not a known coin{_nearest(text)}")
         scale = float(number[1].replace(",", "."))
     if not (np.isfinite(scale) and DIAMETERS[0] <= scale <= DIAMETERS[1]):
         low, high = DIAMETERS

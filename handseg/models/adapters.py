@@ -40,8 +40,8 @@ def base_of_adapter(folder: Path) -> str:
         raise ModelError(f"{path}: not a readable adapter configuration: {error}") from error
     if not base:
         raise ModelError(
-            f"{path}: base_model_name_or_path is empty, so the adapter does not say which model "
-            f"it belongs to; load that model and pass {str(folder)!r} as its adapter"
+            f"{path}: base_model_name_or_path is empty, so the adapter does not name its base "
+            f"model; load that model and pass {str(folder)!r} as its adapter"
         )
     return str(base)
 

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a SAM-family model: numpy in, numpy out."""
+"""The interface of SAM-family models for the pipeline: numpy in, numpy out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handseg.prompts.batch import IGNORED, PromptBatch
 
 
 class Embeddings(Protocol):
-    """Encoded crops, opaque to all but the model that made them."""
+    """Encoded crops, opaque to everything but the model that made them."""
 
     def __len__(self) -> int:
         """Number of crops."""
@@ -25,7 +25,7 @@ class Embeddings(Protocol):
 
 
 class MaskModel(Protocol):
-    """A promptable segmentation model over square crops: encode once, prompt many times.
+    """A promptable segmentation model for square crops: encode once, prompt many times.
 
     Attributes:
         input_size: side of the crops, px.
@@ -45,24 +45,24 @@ class MaskModel(Protocol):
         ...
 
     def decode(self, embeddings: Embeddings, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
-        """Predict one mask a crop from `prompts`, whose row i prompts crop i.
+        """Predict one mask per crop; row i of `prompts` is for crop i.
 
-        Points labelled -10 change nothing: a row gives what it would without them.
+        Points labelled -10 have no effect.
 
         Returns:
             Logits (N, mask_size, mask_size) float32, above 0 on the hand, and the model's own
             estimate of the mask's IoU (N,) float32.
 
         Raises:
-            ValueError: the prompts' shapes do not fit each other, the embeddings or the model.
+            ValueError: if the shapes of prompts, embeddings and model do not match.
         """
         ...
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into `folder`, from where `load_mask_model` loads it.
+        """Save the model in `folder`, for `load_mask_model`.
 
         Raises:
-            ModelError: models of this kind cannot be saved.
+            ModelError: if models of this kind cannot be saved.
         """
         ...
 

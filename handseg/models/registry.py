@@ -33,27 +33,26 @@ def load_mask_model(
 ) -> MaskModel:
     """Load a SAM-family model for inference.
 
-    A folder with the graphs that `handseg export --format onnx` writes, as the bundled model's, is
-    run by ONNX Runtime on the CPU, unless another device or a dtype is asked for: that takes torch,
-    and the weights in the same folder. So is an adapter on top of it where there is no GPU: the
-    first time, its graphs are exported and kept, see `handseg.models.adapter_graphs`.
+    If the folder has ONNX graphs, as written by `handseg export --format onnx` and for the bundled
+    model, ONNX Runtime runs them on the CPU. Another device or a dtype needs torch, and the weights
+    in the same folder. Without a GPU, an adapter for such a model runs as ONNX, too: its graphs are
+    exported when it is first loaded, and kept, see `handseg.models.adapter_graphs`.
 
     Args:
-        name_or_path: "handseg-lite", bundled with the package; id of a Hugging Face Hub repository
-            or a local folder, of a model that transformers' AutoModelForMaskGeneration offers; a
-            checkpoint file of the original segment-anything package; or the folder of a PEFT
-            adapter that names its base model.
+        name_or_path: "handseg-lite", bundled with the package; the id of a Hugging Face Hub
+            repository or a local folder with a model for AutoModelForMaskGeneration of
+            transformers; a checkpoint file of the original segment-anything package; or the folder
+            of a PEFT adapter that names its base model.
         adapter: hub id or folder of a PEFT adapter for the model or its mask decoder.
-        device: where to run; by default the CPU for graphs, for torch CUDA if there is one, else
-            MPS, else the CPU.
-        dtype: floating point type to run in, float32 by default.
-        backend: "onnx" or "torch" to settle what else follows from what is there. "torch" keeps an
-            adapter from being exported.
+        device: default: the CPU for graphs; for torch, CUDA or MPS if there is one, else the CPU.
+        dtype: floating-point type of the weights, float32 by default.
+        backend: "onnx" or "torch"; by default chosen from the files and other arguments. "torch"
+            keeps an adapter from being exported.
 
     Raises:
-        ModelError: there is no such model, it is of no known family, the adapter does not fit, or
+        ModelError: if there is no such model, its family is unknown, the adapter does not match, or
             there are no graphs or weights for `backend`.
-        ValueError: `backend` is neither.
+        ValueError: if `backend` is unknown.
     """
     if backend not in (None, *get_args(Backend)):
         raise ValueError(f"backend must be 'onnx', 'torch' or None, got {backend!r}")
@@ -92,7 +91,7 @@ def load_mask_model(
         wants_torch += ["adapter"] if adapter else []
         why = f" for {' and '.join(wants_torch)}" if wants_torch else ""
         raise ModelError(
-            f"{path}: torch{why} needs the model's weights, the folder has ONNX graphs alone"
+            f"{path}: torch{why} needs the model's weights, but the folder has only ONNX graphs"
         )
     with needing_extras(str(name)):
         from handseg.models.sam.transformers import TransformersMaskModel

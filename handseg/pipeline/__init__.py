@@ -1,1 +1,1 @@
-"""The run of all stages over a photo or a batch."""
+"""Runs all stages on a photo or a batch."""

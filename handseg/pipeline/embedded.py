@@ -1,4 +1,4 @@
-"""One photo that is prompted any number of times: what was found and encoded is kept."""
+"""A photo that is prompted any number of times; detections and embeddings are kept."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LEAST_IOU = 0.75
 
 
 class EmbeddedPhoto:
-    """One photo for any number of prompts; `HandSegmenter.embed` makes it.
+    """A photo for any number of prompts; create one with `HandSegmenter.embed`.
 
-    Hands are looked for once and each region goes through the encoder once: one more click in a
-    region costs the decoder, and GrabCut around it where the model does not follow (see
-    `handseg.postprocess.clicks`). A box, or a click that widens the region, is encoded anew. It
-    uses its segmenter, and is as little safe to share between threads.
+    Hands are detected once and each region is encoded once. A further click in a region costs only
+    the decoder, and GrabCut around the click if the model does not follow it (see
+    `handseg.postprocess.clicks`). A box, or a click that enlarges the region, is encoded again.
+    The photo uses its segmenter and has the same limits on sharing between threads.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        dpi: px an inch across and down; None if the file gave none.
+        dpi: px per inch, horizontally and vertically; None if the file has none.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class EmbeddedPhoto:
 
     @property
     def suspected(self) -> list[HandBox]:
-        """Where the hand finder sees hands, the surest first, however unsure; asked once."""
+        """All detections of the hand finder, most confident first, including doubtful ones."""
         if self._places is None:
             self._places = self._stages.landmarker.suspect(self.image)
         return self._places
 
     @documents_options(SegmentOptions)
     def segment(self, **options: Unpack[SegmentOptions]) -> HandSegmentation:
-        """Cut the hands out; takes and raises what `HandSegmenter.segment` does.
+        """Cut the hands out; options and errors are those of `HandSegmenter.segment`.
 
-        To correct a hand that was found, prompt it with its landmarks and points of your own:
+        To correct a hand, prompt it with its landmarks and your own points:
         `photo.segment(landmarks=hand.landmarks, points=[[x, y]], labels=[0])`.
 
         Args:
@@ -72,13 +72,13 @@ class EmbeddedPhoto:
         return result
 
     def prompts(self, **options: Unpack[SegmentOptions]) -> list[HandPrompts]:
-        """What the model is told of each hand that your own prompts name, in px of the photo.
+        """Show the prompts that the model receives for your own prompts, in px of the photo.
 
         Args:
-            **options: as `segment` takes them, with prompts.
+            **options: those of `segment`, including prompts.
 
         Raises:
-            ValueError: if there are no prompts, or they do not fit.
+            ValueError: if there are no prompts, or they are invalid.
         """
         whole = complete(options)
         return self._told(self._stages.recipe.with_forearm(whole["forearm"]), whole)
@@ -89,7 +89,9 @@ class EmbeddedPhoto:
             return [Request(self._encoded, one) for one in self._told(recipe, options)]
         landmarker, max_hands = self._stages.landmarker, options["max_hands"]
         if max_hands > (most := landmarker.max_hands):
-            raise ValueError(f"max_hands is {max_hands}, but the landmarker finds {most} at most")
+            raise ValueError(
+                f"max_hands must be at most {most} for this landmarker, got {max_hands}"
+            )
         finder = options["finder"]
         if finder not in self._found:
             self._found[finder] = landmarker.find(self.image, finder)
@@ -113,14 +115,14 @@ class EmbeddedPhoto:
 def segment_photos(
     stages: Stages, photos: Sequence[EmbeddedPhoto], options: SegmentOptions
 ) -> list[HandSegmentation]:
-    """One result for each of `photos`; all their regions go through the model in batches.
+    """Segment several photos, running the model on all regions in batches.
 
     `options` are complete, and their prompts are for one photo.
     """
     objects, prompts = options["objects"], given_prompts(options)
     if objects and {"boxes", "points"} & {*prompts} and "landmarks" not in prompts:
         raise ValueError(
-            "objects needs landmarks: boxes and points do not say how a hand holds; give "
+            "objects needs landmarks, because boxes and points do not show the grip; give "
             "landmarks, too, or no prompts at all"
         )
     stage = stages.object_stage if objects else None

@@ -1,4 +1,4 @@
-"""What a hand holds: a second stage, with weights and prompts of its own, on the hands found."""
+"""Held objects: a second stage with its own weights and prompts, run on the hands found."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ SMALLEST = 0.02
 
 @dataclass(frozen=True, eq=False)
 class ObjectStage:
-    """The model that cuts out what a hand holds, and the recipe that it was tuned with."""
+    """The model that segments held objects, and the recipe it was trained with."""
 
     model: MaskModel
     recipe: PromptRecipe
 
     def save(self, folder: Path) -> None:
-        """Write model and recipe into `folder`, which is made where it is missing."""
+        """Save model and recipe in `folder`, which is created if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
         self.recipe.save(folder)
@@ -66,7 +66,7 @@ class ObjectStage:
 
 @dataclass(frozen=True)
 class ObjectWeights:
-    """Where an object stage is loaded from: a model, and an adapter to put on it."""
+    """Source of an object stage: a model, and an adapter for it."""
 
     model: str | Path
     adapter: Path | None = None
@@ -86,21 +86,21 @@ class ObjectWeights:
         """
         home = Path(self.adapter or self.model)
         if not (home / RECIPE_FILE).is_file():
-            raise ModelError(f"{home}: no {RECIPE_FILE}, which says how held objects are prompted")
+            raise ModelError(f"{home}: no {RECIPE_FILE}, the prompt recipe for held objects")
         recipe = PromptRecipe.load(home)
         if not recipe.is_for_objects:
-            raise ModelError(f"object_adapter: {home} is for hands, give it as adapter")
+            raise ModelError(f"object_adapter: {home} is for hands, pass it as adapter")
         with needing_extras("objects"):
             model = load_mask_model(self.model, adapter=self.adapter, device=device, dtype=dtype)
         return ObjectStage(model, recipe)
 
 
 def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> ObjectWeights | None:
-    """The object stage that belongs to a base model; None where there is none.
+    """Find the object stage that belongs to a base model; None if there is none.
 
     Args:
         model: folder or hub id of the base, as it is without an adapter.
-        adapter: folder or hub id of an object adapter for it; None takes what is saved beside the
+        adapter: folder or hub id of an object adapter for it; None uses the one saved with the
             model, or for handseg-lite the bundled one.
 
     Raises:
@@ -122,7 +122,7 @@ def _bundled_weights() -> ObjectWeights:
 def add_objects(
     stage: ObjectStage, photos: Sequence[RegionEmbeddings], hands: Sequence[Hand]
 ) -> list[Hand]:
-    """`hands` with what each holds; without landmarks, a hand is taken to hold nothing.
+    """Add held objects to `hands`; a hand without landmarks gets none.
 
     `photos` has the photo of each hand, encoded by this stage's model alone.
     """

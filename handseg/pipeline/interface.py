@@ -1,4 +1,4 @@
-"""What all segmenters have in common, whatever their models are."""
+"""The common interface of all segmenters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PreparedPhoto(Protocol):
-    """One photo that is segmented any number of times; `Segmenter.embed` makes it.
+    """A photo that can be segmented any number of times; create one with `Segmenter.embed`.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -27,14 +27,15 @@ class PreparedPhoto(Protocol):
     image: np.ndarray
 
     def segment(self, **options: Unpack[SegmentOptions]) -> HandSegmentation:
-        """Cut the hands out; takes and raises what `Segmenter.segment` does."""
+        """Cut the hands out; options and errors are those of `Segmenter.segment`."""
         ...
 
 
 class Segmenter(Protocol):
-    """Cuts hands out of photos; `handseg.load_segmenter` makes one.
+    """Cuts hands out of photos; create one with `handseg.load_segmenter`.
 
-    Threads may share one, or each have its own by `share`. Close it, or use it in a `with` block.
+    Threads can use one segmenter together, or each its own from `share`. Close it, or use it in a
+    `with` block.
     """
 
     def segment(self, image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmentation:
@@ -44,11 +45,11 @@ class Segmenter(Protocol):
     def segment_batch(
         self, images: Iterable[ImageSource], **options: Unpack[BatchOptions]
     ) -> list[HandSegmentation]:
-        """Cut the hands out of several photos, which are held in memory together."""
+        """Cut the hands out of several photos, all held in memory."""
         ...
 
     def embed(self, image: ImageSource) -> PreparedPhoto:
-        """Take a photo in, to segment it any number of times.
+        """Prepare a photo, to segment it any number of times.
 
         Raises:
             ImageError: if the image cannot be read.
@@ -56,23 +57,23 @@ class Segmenter(Protocol):
         ...
 
     def check_objects(self) -> None:
-        """Make sure that `objects=True` will do, and load what it needs.
+        """Check that `objects=True` is supported, and load what it needs.
 
         Raises:
-            ModelError: if there is nothing for this model that cuts out what hands hold.
+            ModelError: if there is no object stage for this model.
         """
         ...
 
     def warm_up(self) -> None:
-        """Start what the first photo would wait for."""
+        """Load everything now that the first photo would have to wait for."""
         ...
 
     def share(self) -> Segmenter:
-        """Another segmenter, for another thread, with the same model in memory. Close it, too."""
+        """Create another segmenter with the same model, for another thread. Close it, too."""
         ...
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write what `handseg.load_segmenter` reads back.
+        """Save the segmenter for `handseg.load_segmenter`.
 
         Raises:
             ModelError: if a model of this kind cannot be saved.
@@ -80,7 +81,7 @@ class Segmenter(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what is held outside of Python. The segmenter can be used again."""
+        """Free resources outside Python. The segmenter can be used again."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -1,4 +1,4 @@
-"""The options of `segment`: their types, meaning, defaults and checks, for all that take them."""
+"""The options of `segment`: types, meaning, defaults and validation."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ class BatchOptions(TypedDict, total=False):
     """What to cut out of a photo, and how.
 
     Attributes:
-        max_hands: how many hands may be found at most; the most confident ones are kept.
-        finder: whether the hand finder says where MediaPipe should look again, adds hands that
-            MediaPipe does not see and drops what it is sure is none.
+        max_hands: maximum number of hands; the most confident ones are kept.
+        finder: whether to use the hand finder, which shows MediaPipe where to look again, adds
+            hands that MediaPipe misses and drops detections that are clearly wrong.
         forearm: False ends the mask at a straight line across the wrist, True includes a bare
-            forearm, None follows the recipe that came with the weights.
-        holes: "keep" leaves out what the model leaves out, except pinholes. "fill" counts what lies
-            on the palm or across a finger as hand: a coin, ring, watch or bracelet. Gaps between
-            spread fingers stay. "fill" needs landmarks.
-        objects: also segment what each hand holds: `Hand.object_mask`, empty where it holds
-            nothing. Where the object is clearly more certain it takes pixels from the hand, so the
-            hand's mask may differ from that without `objects`. Needs landmarks, MediaPipe's or your
-            own. Experimental: handseg-lite misses many objects and sees some in empty hands.
+            forearm, None follows the recipe saved with the weights.
+        holes: "keep" keeps the holes in the model's mask, except tiny ones. "fill" includes
+            anything on the palm or across a finger: a coin, ring, watch or bracelet. Gaps between
+            spread fingers stay open. "fill" needs landmarks.
+        objects: also segment the object in each hand, as `Hand.object_mask`, which is empty if it
+            holds nothing. Pixels where the object is clearly more certain than the hand go to the
+            object, so the hand's mask may differ from the one without `objects`. Needs landmarks,
+            from MediaPipe or your own. Experimental: handseg-lite misses many objects and sees some
+            in empty hands.
     """
 
     max_hands: int
@@ -37,7 +38,7 @@ class BatchOptions(TypedDict, total=False):
 
 
 class SegmentOptions(UserPrompts, BatchOptions, total=False):
-    """What `segment` takes: those of `UserPrompts` and of `BatchOptions`."""
+    """Options of `segment`: those of `UserPrompts` and of `BatchOptions`."""
 
 
 DEFAULTS: SegmentOptions = {
@@ -54,16 +55,16 @@ DEFAULTS: SegmentOptions = {
 
 
 def given_prompts(options: SegmentOptions) -> list[str]:
-    """The names of the prompts among `options`."""
+    """Names of the prompts among `options`."""
     return [name for name in UserPrompts.__annotations__ if options.get(name) is not None]
 
 
 def complete(options: SegmentOptions | BatchOptions) -> SegmentOptions:
-    """`options` and the defaults of those that are left out.
+    """Add defaults for missing options.
 
     Raises:
-        TypeError: if there is no such option.
-        ValueError: if `max_hands` or `holes` have a value that they cannot have.
+        TypeError: if an option is unknown.
+        ValueError: if `max_hands` or `holes` has an invalid value.
     """
     check_names("segment", options, SegmentOptions)
     whole: SegmentOptions = {**DEFAULTS, **options}
@@ -76,7 +77,7 @@ def complete(options: SegmentOptions | BatchOptions) -> SegmentOptions:
 
 
 def check_names(function: str, options: Mapping[str, object], kind: type) -> None:
-    """Raise TypeError, as Python does, if one of `options` is none of `kind`, a TypedDict."""
+    """Raise TypeError, like Python, if an option is not in `kind`, a TypedDict."""
     for name in options:
         if name not in kind.__annotations__:
             from difflib import get_close_matches

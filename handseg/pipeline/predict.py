@@ -1,4 +1,4 @@
-"""From the prompts of hands to `Hand`s: region, encoder, decoder, contour."""
+"""From prompts to `Hand`s: region, encoder, decoder, contour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENCODER_BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class RegionEmbeddings:
-    """A photo and what the encoder has made of regions of it.
+    """A photo and the embeddings of its regions.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -42,7 +42,7 @@ class RegionEmbeddings:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One hand to segment: the photo, its prompts, and the finding that they were made of."""
+    """One hand to segment: the photo, its prompts, and the detection that they come from."""
 
     photo: RegionEmbeddings
     prompts: HandPrompts
@@ -52,7 +52,7 @@ class Request:
 def requests_of(
     photo: RegionEmbeddings, found: Iterable[FoundHand], recipe: PromptRecipe
 ) -> list[Request]:
-    """One request a hand that was found, by `recipe`."""
+    """Make one request per detected hand, with the prompts of `recipe`."""
     requests = []
     for hand in found:
         try:
@@ -69,7 +69,7 @@ def requests_of(
 def predict_hands(
     model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request], holes: Holes = "keep"
 ) -> list[Hand]:
-    """One hand for each of `requests`; regions that were encoded before are not encoded again.
+    """Predict one hand for each request; regions are encoded only once.
 
     `holes` is as in `SegmentOptions`.
     """
@@ -137,7 +137,7 @@ def _size(prompts: HandPrompts) -> float:
 
 
 def embed_regions(model: MaskModel, requests: Sequence[Request], regions: Sequence[Region]) -> None:
-    """Encode what is new, all in one batch."""
+    """Encode all new regions in one batch."""
     new: dict[tuple[int, Region], RegionEmbeddings] = {}
     for request, region in zip(requests, regions, strict=True):
         if region not in request.photo.regions:
@@ -153,7 +153,7 @@ def embed_regions(model: MaskModel, requests: Sequence[Request], regions: Sequen
 def decode_regions(
     model: MaskModel, requests: Sequence[Request], regions: Sequence[Region], batch: PromptBatch
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and predicted IoU of every request; what was encoded together is decoded so, too."""
+    """Logits and predicted IoU of each request; regions encoded together are decoded together."""
     places = [
         request.photo.regions[region] for request, region in zip(requests, regions, strict=True)
     ]
@@ -169,7 +169,7 @@ def decode_regions(
 def batch_prompts(
     prompts: Sequence[HandPrompts], regions: Sequence[Region], size: int, mask_size: int
 ) -> PromptBatch:
-    """Prompts of N hands, which have as many points each, in pixels of their regions."""
+    """Prompts of N hands with equal numbers of points, in pixels of their regions."""
     pairs = list(zip(prompts, regions, strict=True))
     boxes = [
         region.to_crop(one.box.reshape(2, 2), size).reshape(4)

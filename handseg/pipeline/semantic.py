@@ -1,4 +1,4 @@
-"""Hands by a network that labels whole photos: no landmarks, no prompts, no regions."""
+"""Hands from a semantic segmentation network: no landmarks, no prompts, no regions."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _STEEPNESS = 4.0
 
 
 class SemanticSegmenter:
-    """Cuts out what a network labels as hand, one of the baselines that `handseg finetune` trains.
+    """Cuts out hands with a semantic segmentation network, such as a trained baseline.
 
-    Such a network tells hand from background, not one hand from another: a result has one hand at
-    most. It takes neither prompts nor `forearm` and `holes`.
+    Such a network separates hands from the background but not from each other: a result has at most
+    one hand. It does not support prompts, `forearm` and `holes`.
 
     Args:
-        model: labels whole photos.
+        model: the network.
     """
 
     def __init__(self, model: SemanticModel) -> None:
@@ -55,12 +55,12 @@ class SemanticSegmenter:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> SemanticSegmenter:
-        """Load what `handseg finetune` or `save_pretrained` wrote.
+        """Load a model written by `handseg finetune` or `save_pretrained`.
 
         Args:
-            folder: with configuration and weights.
-            device: None takes a GPU where there is one.
-            dtype: of the weights, such as "bfloat16"; None keeps float32.
+            folder: holds configuration and weights.
+            device: None selects a GPU if there is one.
+            dtype: type of the weights, such as "bfloat16"; None keeps float32.
 
         Raises:
             ModelError: if it cannot be loaded.
@@ -69,7 +69,7 @@ class SemanticSegmenter:
             return cls(SemanticModel.from_pretrained(folder, device, dtype))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model; `from_pretrained` reads it back."""
+        """Save the model for `from_pretrained`."""
         self.model.save_pretrained(folder)
 
     def __enter__(self) -> SemanticSegmenter:
@@ -84,30 +84,31 @@ class SemanticSegmenter:
         self.close()
 
     def close(self) -> None:
-        """Nothing is held that Python does not free."""
+        """Do nothing: there are no resources outside Python."""
 
     def warm_up(self) -> None:
-        """The network is ready once it is loaded."""
+        """Do nothing: the network is already loaded."""
 
     def share(self) -> SemanticSegmenter:
-        """Another segmenter, for another thread, with the same model."""
+        """Create another segmenter with the same model, for another thread."""
         return SemanticSegmenter(self.model)
 
     def check_objects(self) -> None:
-        """Raise ModelError if the model has no output for what hands hold."""
+        """Raise ModelError if the model has no output for held objects."""
         if OBJECT not in self.model.classes:
-            raise ModelError(f"objects: this model labels {', '.join(self.model.classes)} alone")
+            raise ModelError(f"objects: this model labels only {', '.join(self.model.classes)}")
 
     @documents_options(SegmentOptions)
     def segment(self, image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmentation:
-        """Cut out what the network calls hand.
+        """Cut out what the network labels as hand.
 
-        The mask is where its probability, resized to the photo, is at least one half, and the alpha
-        rises `_STEEPNESS` times as fast there. `predicted_iou` is the IoU to be expected if the
-        probabilities are true. With `objects`, the hand holds what the network calls object.
+        The mask is where the probability, resized to the photo, is at least one half; the alpha
+        is `_STEEPNESS` times steeper there. `predicted_iou` is the IoU to be expected if the
+        probabilities are correct. With `objects`, the object mask is what the network labels as
+        object.
 
         Args:
-            image: as `handseg.segment` takes it.
+            image: as for `handseg.segment`.
             **options: see `SegmentOptions`.
 
         Returns:
@@ -117,7 +118,7 @@ class SemanticSegmenter:
             ImageError: if the image cannot be read.
             ValueError: if prompts, `forearm` or `holes` are given.
             ModelError: if the network has no output for `objects`.
-            TypeError: if there is no such option.
+            TypeError: if an option is unknown.
         """
         options = complete(options)
         return self.embed(image).segment(**options)
@@ -130,7 +131,7 @@ class SemanticSegmenter:
         return [self.segment(image, **options) for image in images]
 
     def embed(self, image: ImageSource) -> LabelledPhoto:
-        """Take a photo in; the network runs over it once, when it is first needed.
+        """Prepare a photo; the network runs on it once, when it is first needed.
 
         Raises:
             ImageError: if the image cannot be read.
@@ -139,11 +140,11 @@ class SemanticSegmenter:
 
 
 class LabelledPhoto:
-    """One photo of a `SemanticSegmenter`, whose `embed` makes it.
+    """A photo for a `SemanticSegmenter`; create one with its `embed`.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        dpi: px an inch across and down; None if the file gave none.
+        dpi: px per inch, horizontally and vertically; None if the file has none.
     """
 
     def __init__(self, segmenter: SemanticSegmenter, loaded: LoadedImage) -> None:
@@ -155,15 +156,15 @@ class LabelledPhoto:
         return self._segmenter.model.probabilities(self.image)
 
     def segment(self, **options: Unpack[SegmentOptions]) -> HandSegmentation:
-        """Cut out what the network calls hand; as `SemanticSegmenter.segment`."""
+        """Cut out what the network labels as hand; see `SemanticSegmenter.segment`."""
         options = complete(options)
         refused = given_prompts(options)
         refused += ["forearm"] if options["forearm"] is not None else []
         refused += ["holes"] if options["holes"] != "keep" else []
         if refused:
             raise ValueError(
-                f"{' and '.join(refused)}: a model that labels whole photos knows neither prompts "
-                "nor landmarks"
+                f"{' and '.join(refused)}: not supported by a semantic segmentation network, which "
+                "uses neither prompts nor landmarks"
             )
         if options["objects"]:
             self._segmenter.check_objects()

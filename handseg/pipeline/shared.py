@@ -1,4 +1,4 @@
-"""Several segmenters with one model, for as many threads."""
+"""Several segmenters with one model, one per thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handseg.pipeline.interface import Segmenter
 
 @contextmanager
 def ready(segmenter: Segmenter, count: int) -> Iterator[list[Segmenter]]:
-    """`segmenter` and others that share its model, `count` in all; closed at the end."""
+    """Provide `count` segmenters that share a model, including `segmenter`; closed at the end."""
     with ExitStack() as stack:
         others = [segmenter.share() for _ in range(count - 1)]
         for one in (segmenter, *others):

@@ -1,1 +1,1 @@
-"""From a model's logits to an alpha at the photo's resolution."""
+"""Turns a model's logits into an alpha at the photo's resolution."""

@@ -1,4 +1,4 @@
-"""What is done to a model's low-resolution logits, and where a mask ends at the wrist."""
+"""Cleans a model's low-resolution logits, and cuts masks at the wrist."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def clean_logits(
     gaps: np.ndarray | None = None,
     hole_share: float = 0.004,
 ) -> np.ndarray:
-    """Drop islands that no prompt points at and fill pinholes.
+    """Remove islands without a prompt and fill small holes.
 
     Args:
         logits: (h, w) float32, above 0 on the hand.
-        seeds: (P, 2) x, y in pixels of `logits`, the positive prompts. The largest island stays
-            whether or not a seed lies on it.
-        gaps: (P, 2) likewise, points that were clicked to be off the hand: holes with one stay.
-        hole_share: holes smaller than this share of the hand are filled; a gap that a person sees
-            as one, as in an OK sign, is larger.
+        seeds: (P, 2) x, y in pixels of `logits`, the positive prompts. The largest island is kept
+            even without a seed.
+        gaps: (P, 2) x, y in pixels of `logits`, clicks off the hand; holes with one are kept.
+        hole_share: holes smaller than this share of the hand are filled; a real gap, as in an OK
+            sign, is larger.
 
     Returns:
         (h, w) float32, `logits` with the sign changed where a pixel changes sides.
@@ -46,12 +46,12 @@ def clean_logits(
 
 
 def drop_detached(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.ndarray:
-    """Drop islands that do not come near the hand: it does not hold them.
+    """Remove islands that are not close to the hand, which cannot hold them.
 
     Args:
         logits: (h, w) float32, above 0 on objects.
         hand: (h, w) bool, the part of the hand that can hold something.
-        reach: px from it up to which an island touches it.
+        reach: maximum distance in px at which an island counts as touching the hand.
 
     Returns:
         (h, w) float32, `logits` with the sign changed on what is dropped.
@@ -66,11 +66,11 @@ def drop_detached(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.nd
 
 
 def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float = 0.1) -> np.ndarray:
-    """Fill what lies on the hand: a coin or a watch, a ring's band across a finger.
+    """Fill objects on the hand: a coin, a watch, a ring across a finger.
 
-    Filled are holes that lie on the palm or on the bones for the greater part, and notches there up
-    to `2 * reach` hand sizes wide. Between two fingers, and inside of the ring of an OK sign, no
-    bone runs: such gaps stay.
+    Holes are filled if most of their area lies on the palm or the bones, and so are notches there
+    up to `2 * reach` hand sizes wide. No bone runs between two fingers or inside the ring of an OK
+    sign, so such gaps stay open.
 
     Args:
         logits: (h, w) float32, above 0 on the hand.
@@ -95,7 +95,7 @@ def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float =
 
 
 def smooth_logits(logits: np.ndarray) -> np.ndarray:
-    """Take the stair-steps out of (h, w) float32 logits before they are upsampled.
+    """Smooth stair-steps in (h, w) float32 logits before upsampling.
 
     How steep logits are changes from pixel to pixel along a contour, and interpolation turns that
     into steps. Clipped to a common height and blurred by half a pixel, they cross 0 smoothly.

@@ -1,4 +1,4 @@
-"""Clicks are obeyed: where the model's mask disagrees with one, the photo's colours decide."""
+"""Applies clicks: where the model's mask disagrees with one, the photo's colours decide."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def apply_clicks(
     labels: np.ndarray,
     landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Change sides of the part of a mask around each click that it disagrees with.
+    """Correct the mask around each click that it disagrees with.
 
-    A model may keep to the mask that it had without the click. Around a click that its mask does
-    not follow, GrabCut (Rother et al., SIGGRAPH 2004) splits the surroundings anew by colour, from
-    the mask and with all clicks as certain; of what changes sides only the part that the click
-    lies in does so. Elsewhere, and where the model agrees, the logits stay as they are. Bones that
-    the mask holds are certain, too: a click into a gap takes no finger off, unless it lies on one.
+    A model may ignore a click. Around a click that its mask does not follow, GrabCut (Rother et
+    al., SIGGRAPH 2004) segments the surroundings again by colour, starting from the mask and with
+    all clicks as certain. Only the changed part that contains the click is used; everywhere else,
+    and where the model agrees, the logits stay the same. Bones inside the mask are certain, too: a
+    click into a gap does not remove a finger, unless it lies on one.
 
     Args:
         logits: (h, h) float32, above 0 on the hand.
-        view: (S, S, 3) uint8 RGB, the region that they are of.
-        points: (K, 2) float32 x, y in px of `logits`, in the order they were clicked.
+        view: (S, S, 3) uint8 RGB, the region of the logits.
+        points: (K, 2) float32 x, y in px of `logits`, in the order of the clicks.
         labels: (K,) 1 on the hand, 0 off it.
-        landmarks: (21, 2) x, y in px of `logits`; None where they are not known.
+        landmarks: (21, 2) x, y in px of `logits`; None if unknown.
 
     Returns:
-        (h, h) float32; `logits` itself where nothing changes.
+        (h, h) float32; `logits` itself if nothing changes.
     """
     size = len(logits)
     side = _SCALE * size

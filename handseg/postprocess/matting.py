@@ -1,4 +1,4 @@
-"""Transparency and colours along a hand's edge, for laying it on another background.
+"""Transparency and colours along a hand's edge, for placing it on another background.
 
 Both work on a narrow band along the contour, in tiles.
 """
@@ -18,12 +18,12 @@ _SPREAD = 2.5  # px, how far colours are carried outwards: the deviation of a Ga
 
 
 def matte_reach(shape: tuple[int, ...]) -> int:
-    """px on each side of the contour in which `matte` changes alpha, by the hand's (h, w)."""
+    """Distance in px from the contour within which `matte` changes alpha, for a hand of (h, w)."""
     return int(np.clip(round(max(shape) * _REACH_SHARE), *_REACHES))
 
 
 def matte(photo: np.ndarray, alpha: np.ndarray, reach: int) -> np.ndarray:
-    """Alpha by the photo's colours near the contour: as soft as the edge in the photo.
+    """Estimate alpha near the contour from the photo's colours: as soft as the edge there.
 
     A guided filter explains the mask around each pixel as a linear function of the colours, which
     is the closed-form matte's model (He, Sun, Tang: Guided Image Filtering, ECCV 2010).
@@ -34,7 +34,7 @@ def matte(photo: np.ndarray, alpha: np.ndarray, reach: int) -> np.ndarray:
         reach: px, see `matte_reach`.
 
     Returns:
-        (h, w) uint8. What is further than `reach` px from the contour is 0 or 255.
+        (h, w) uint8. Pixels further than `reach` px from the contour are 0 or 255.
     """
     mask = (alpha >= 128).astype(np.float32)
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
@@ -53,11 +53,11 @@ def matte(photo: np.ndarray, alpha: np.ndarray, reach: int) -> np.ndarray:
 
 
 def hand_colors(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The photo with the hand's own colours along its edge, where the background shines through.
+    """Replace background colour along the hand's edge with the hand's own colours.
 
-    In the band the colours are those of the hand just inside of it, averaged with a Gaussian's
-    weights (the first half of Forte's blur fusion: Approximate Fast Foreground Colour Estimation,
-    ICIP 2021). Where no inside is near, as in a thin thing, the photo stays.
+    In the band, colours are those of the hand just inside it, averaged with Gaussian weights (the
+    first half of Forte's blur fusion: Approximate Fast Foreground Colour Estimation, ICIP 2021).
+    Where there is no inside nearby, as in a thin structure, the photo stays unchanged.
 
     Args:
         photo: (h, w, 3) uint8 RGB.

@@ -15,15 +15,15 @@ _SADDLES = ((5, (1, 4), (7, 13)), (10, (2, 8), (11, 14)))
 
 
 def trace(alpha: np.ndarray) -> list[np.ndarray]:
-    """The outlines of `alpha` (h, w) uint8 at half of 255, by marching squares.
+    """Trace the outlines of `alpha` (h, w) uint8 at half of 255, by marching squares.
 
     Crossings are interpolated between pixel centres, outside of the array is 0. Where two
     opposite pixels of four are inside, the mean of the four says whether they touch.
 
     Returns:
-        Closed polygons, (N, 2) float32 x, y in pixels, the first point not repeated, the one that
-        encloses most first. Seen on the photo, what is inside lies to the left: outer outlines
-        run counter-clockwise, the outlines of holes clockwise.
+        Closed polygons, (N, 2) float32 x, y in pixels, without repeating the first point; the one
+        with the largest area comes first. Seen on the photo, the inside lies to the left: outer
+        outlines run counter-clockwise, the outlines of holes clockwise.
     """
     padded = np.pad(alpha, 1)
     width = padded.shape[1]

@@ -1,4 +1,4 @@
-"""From low-resolution logits to a contour that follows the edges of the photo.
+"""Turns low-resolution logits into a contour that follows the edges of the photo.
 
 A logit covers 20 px and more of a large photo, so the contour between logits is smooth but off by
 some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) carry it to the edge:
@@ -49,7 +49,7 @@ the logistic curve and the Gaussian's integral are nearest (Camilli, 1994)."""
 def follow_edges(
     logits: np.ndarray, image: np.ndarray, region: Region, outline: float = 0.0
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """The alpha of a hand at the photo's own resolution, its contour on the photo's edges.
+    """Compute a hand's alpha at the photo's resolution, with its contour on the photo's edges.
 
     Args:
         logits: (h, h) float32 of the region, above 0 on the hand, smooth (see `smooth_logits`).

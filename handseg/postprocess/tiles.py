@@ -1,4 +1,4 @@
-"""Work on the part of a picture that a contour runs through: tile by tile, or the box around."""
+"""Restrict work to the part of a picture around a contour, as tiles or one box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompts made of hand landmarks. Knows nothing of SAM's classes."""
+"""Prompts made from hand landmarks, independent of SAM's classes."""
 
 from handseg.prompts.batch import IGNORED, NEGATIVE, POSITIVE, PromptBatch
 from handseg.prompts.recipe import HandPrompts, PromptRecipe

@@ -1,4 +1,4 @@
-"""The prompts of N regions of interest, in the form every SAM family takes them."""
+"""The prompts of N regions, in the form that every SAM family takes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -10
-"""Point labels, as SAM and transformers number them. Models leave out points labelled -10."""
+"""Point labels, as in SAM and transformers. Models ignore points labelled -10."""
 
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompts in pixels of the model's input, one row a region.
+    """Prompts in pixels of the model's input, one row per region.
 
     Attributes:
         points: (N, P, 2) float32, x before y.
-        labels: (N, P) int64, 1 on the hand, 0 off it, -10 where a row has fewer than P points.
-        boxes: (N, 4) float32 xyxy, or None to prompt with points alone.
+        labels: (N, P) int64, 1 on the hand, 0 off it, -10 to pad rows with fewer than P points.
+        boxes: (N, 4) float32 xyxy, or None to prompt only with points.
         masks: (N, h, w) float32 logits at the model's mask size, or None.
     """
 

@@ -1,4 +1,4 @@
-"""Prompts drawn from a true mask: where MediaPipe finds no hand, and for comparison."""
+"""Prompts from a true mask: for hands that MediaPipe misses, and for comparison."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from handseg.runtime.connected import Components
 def prompts_from_mask(
     mask: np.ndarray, points: int = 5, smallest: float = 0.05
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A box and `points` positive points for each island of `mask`, as `segment` takes them.
+    """Make a box and `points` positive points for each island of `mask`, as `segment` takes them.
 
-    The points lie deepest inside: the first where the island is widest, each next one where it is
-    widest away from those before. They are the same for the same mask.
+    The points lie deep inside: the first where the island is widest, each further one where it is
+    widest away from the previous ones. The result is deterministic.
 
     Args:
         mask: (H, W) bool.
-        points: how many points an island gets.
-        smallest: islands below this share of the largest one get no prompts, nor do those of one
-            pixel's width, around which there is no box.
+        points: number of points per island.
+        smallest: islands smaller than this share of the largest one get no prompts, nor do those
+            one pixel wide, which have no box.
 
     Returns:
-        Boxes (K, 4) float32 xyxy px, the largest island's first, and points (K, points, 2) float32
+        Boxes (K, 4) float32 xyxy px, largest island first, and points (K, points, 2) float32
         x, y px. K is 0 for an empty mask.
     """
     if not mask.any():  # OpenCV refuses masks of no pixels.

@@ -1,4 +1,4 @@
-"""From 21 landmarks to the points, box and mask that prompt a SAM-family model."""
+"""Turns 21 landmarks into the points, box and mask that prompt a SAM-family model."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class HandPrompts:
         points: (P, 2) float32 x, y; P is the same for every hand of a recipe.
         labels: (P,) int64, 1 positive, 0 negative, -10 where there is no point.
         box: (4,) float32 xyxy, or None.
-        roi_box: (4,) float32 xyxy, what the region of interest is drawn around.
-        landmarks: (21, 2) float32 x, y that the prompts were made of, or None.
+        roi_box: (4,) float32 xyxy, the box that the region of interest surrounds.
+        landmarks: (21, 2) float32 x, y, the source of the prompts, or None.
         skeleton: whether the landmarks' bones are drawn as a mask prompt.
-        clicks: how many of the points, the last ones, are the caller's own.
+        clicks: number of points, at the end, that come from the caller.
     """
 
     points: np.ndarray
@@ -61,29 +61,30 @@ class HandPrompts:
 
 @dataclass(frozen=True)
 class PromptRecipe:
-    """Which prompts are made of a hand's landmarks. Saved as JSON beside the weights.
+    """Defines how a hand's landmarks become prompts. Saved as JSON with the weights.
 
-    Training and inference share it: weights work best with the recipe they were tuned with.
+    Training and inference share it: weights work best with the recipe they were trained with.
 
     Attributes:
-        positives: groups of points on what is meant. On a hand: "palm" (its centre), "joints" (all
-            but wrist and tips), "tips". On what a hand holds: "beyond_tips" (a little past each
+        positives: groups of points on the target. On a hand: "palm" (its centre), "joints" (all
+            but wrist and tips), "tips". On a held object: "beyond_tips" (a little past each
             fingertip, along its last bone), "grip" (between the tip of the thumb and those of
             index and middle finger).
-        negatives: groups of points off it. Off a hand: "gaps" (between the tips of spread
-            neighbouring fingers), "wrist" (on the forearm, where the hand has ended; see
-            `WRIST_END`). Off what it holds: "palm", "joints". A group can be in one of the two.
+        negatives: groups of points off the target. Off a hand: "gaps" (between the tips of spread
+            neighbouring fingers), "wrist" (on the forearm, past the end of the hand; see
+            `WRIST_END`). Off a held object: "palm", "joints". A group can only be in one of the
+            two lists.
         box: whether the model gets a box.
-        box_reach: how far the box reaches past the landmarks, in hand sizes (see `hand_size`);
-            the skin lies about a finger's half-width outside of the joints.
+        box_reach: margin of the box around the landmarks, in hand sizes (see `hand_size`); the skin
+            lies about half a finger's width outside the joints.
         skeleton: whether the bones are drawn as a mask prompt.
-        region_margin: how far the region of interest reaches past the box, on each side, as a
-            fraction of the box's longer side.
-        forearm: how far past the wrist's end a bare forearm belongs to the hand, in hand sizes. At
-            0 the mask ends at the wrist; above 0 box and region take in that much of the arm, the
-            forearm is no negative point and the mask ends where the model ends it.
-        outline: how far outside of the edge that is seen the contour runs (inside: negative), in
-            hand sizes. Tuning measures it on its masks, which may be drawn generously or tightly.
+        region_margin: margin of the region of interest around the box, on each side, as a fraction
+            of the box's longer side.
+        forearm: how far past the wrist a bare forearm belongs to the hand, in hand sizes. At 0 the
+            mask ends at the wrist. Above 0, box and region include that much of the arm, there is
+            no negative point on the forearm, and the model decides where the mask ends.
+        outline: how far outside the visible edge the contour runs (negative: inside), in hand
+            sizes. Fine-tuning measures it on the training masks, which may be too large or small.
     """
 
     # For runs' settings, which hold one: unknown keys and wrong types are errors there, too.
@@ -106,7 +107,7 @@ class PromptRecipe:
             object.__setattr__(self, name, tuple(value))
         if both := set(self.positives) & set(self.negatives):
             names = ", ".join(sorted(both))
-            raise ValueError(f"positives and negatives must share no group, got {names} in both")
+            raise ValueError(f"positives and negatives must not share groups, got {names} in both")
         for name in ("box", "skeleton"):
             value = getattr(self, name)
             if not isinstance(value, bool):
@@ -121,27 +122,27 @@ class PromptRecipe:
             if not (isinstance(value, (int, float)) and low <= value <= top):
                 raise ValueError(f"{name} must be a number from {low:g} to {top:g}, got {value!r}")
         if not (self.box or self.positives or self.skeleton):
-            raise ValueError("a recipe needs a box, positives or a skeleton, got none of them")
+            raise ValueError("a recipe needs a box, positives or a skeleton, got none")
 
     @property
     def is_for_objects(self) -> bool:
-        """Whether its points look for what a hand holds, not for the hand."""
+        """Whether the recipe is for held objects instead of hands."""
         return not set(OBJECT_POSITIVES).isdisjoint(self.positives)
 
     def with_forearm(self, forearm: bool | None) -> PromptRecipe:
-        """This recipe with a bare forearm (where it has none: up to the elbow) or without.
+        """Copy the recipe with a bare forearm (by default up to the elbow) or without.
 
-        None leaves it as it is.
+        None leaves it unchanged.
         """
         if forearm is None or forearm == (self.forearm > 0):
             return self
         return dataclasses.replace(self, forearm=FOREARM if forearm else 0.0)
 
     def prompts(self, landmarks: np.ndarray, height: int, width: int) -> HandPrompts:
-        """Prompts for one hand in a photo of `height` x `width` px.
+        """Make prompts for one hand in a photo of `height` x `width` px.
 
         Args:
-            landmarks: (21, 2) x, y in pixels. Points outside of the photo prompt nothing.
+            landmarks: (21, 2) x, y in pixels. Points outside the photo are ignored.
             height: of the photo, in pixels.
             width: of the photo, in pixels.
         """
@@ -159,7 +160,7 @@ class PromptRecipe:
         if (roi_box[2:] - roi_box[:2]).min() < 1:
             raise ValueError(
                 f"landmarks must show a hand in the photo of {width} x {height} px, "
-                "got one that is wholly outside of it or smaller than a pixel"
+                "got one that is outside it or smaller than a pixel"
             )
 
         points, labels = [], []
@@ -189,16 +190,16 @@ class PromptRecipe:
     def box_prompts(
         self, box: np.ndarray, wrist: np.ndarray, height: int, width: int
     ) -> HandPrompts:
-        """Prompts for a hand of which no more is known than where it is.
+        """Make prompts for a hand without landmarks.
 
         Args:
-            box: (4,) xyxy px, around the hand to its wrist; may reach out of the photo.
-            wrist: (2,) unit vector, x, y, from the box' middle to the wrist.
+            box: (4,) xyxy px, around the hand up to the wrist; may extend beyond the photo.
+            wrist: (2,) unit vector, x, y, from the centre of the box to the wrist.
             height: of the photo, in pixels.
             width: of the photo, in pixels.
 
         Raises:
-            ValueError: if less than a pixel of the box is in the photo.
+            ValueError: if less than one pixel of the box is in the photo.
         """
         low, high = box[:2], box[2:]
         arm = self.forearm * (high - low).max() / 2 * wrist
@@ -213,15 +214,15 @@ class PromptRecipe:
         return HandPrompts(*none, around, around)
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings by name, fit for JSON."""
+        """Return all settings by name, ready for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptRecipe:
-        """Make a recipe of what `to_dict` gives; what is left out keeps its default.
+        """Create a recipe from the output of `to_dict`; missing keys keep their defaults.
 
         Raises:
-            ValueError: if a key is unknown or a value cannot be.
+            ValueError: if a key is unknown or a value is invalid.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := set(values) - known:
@@ -232,14 +233,14 @@ class PromptRecipe:
         return cls(**values)
 
     def save(self, folder: str | Path) -> None:
-        """Write the recipe into `folder`, an existing one, from where `load` reads it."""
+        """Save the recipe in the existing folder `folder`, for `load`."""
         text = json.dumps(self.to_dict(), indent=2) + "\n"
         with write_atomic(Path(folder) / RECIPE_FILE) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> PromptRecipe:
-        """Read a recipe from a .json or .yaml file, or from a folder that `save` wrote to."""
+        """Load a recipe from a .json or .yaml file, or from a folder written by `save`."""
         path = Path(path)
         file = path / RECIPE_FILE if path.is_dir() else path
         if not file.is_file():
@@ -258,7 +259,7 @@ class PromptRecipe:
 
 
 def find_recipe(*folders: str | Path | None) -> PromptRecipe:
-    """The recipe saved in the first of `folders` that holds one, or the default."""
+    """Find the recipe in the first of `folders` that has one, or use the default."""
     for folder in folders:
         if folder is not None and (Path(folder) / RECIPE_FILE).is_file():
             return PromptRecipe.load(folder)

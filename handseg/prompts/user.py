@@ -1,4 +1,4 @@
-"""Prompts that a caller gives in place of, or on top of, MediaPipe's landmarks."""
+"""Prompts from the caller, instead of or in addition to MediaPipe's landmarks."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class UserPrompts(TypedDict, total=False):
-    """Prompts of a caller's own.
+    """Prompts from the caller.
 
     Attributes:
-        boxes: (K, 4) or (4,), xyxy in px: one hand for each box.
-        points: (K, P, 2) or (P, 2), x, y in px: P points for each hand. With boxes or landmarks, K
-            must match theirs. Where they come alone, the model looks at the box that the hand
-            finder sees at the first point on the hand, however unsure it is; where it sees none,
-            or with `finder=False`, at the whole photo.
-        labels: (K, P) or (P,), 1 for a point on the hand and 0 for one off it; None takes all
-            points as on the hand.
+        boxes: (K, 4) or (4,), xyxy in px: one hand per box.
+        points: (K, P, 2) or (P, 2), x, y in px: P points per hand. With boxes or landmarks, K must
+            match theirs. Without them, the model looks at the hand finder's box at the first
+            positive point, even if the finder is unsure. If there is no box, or with
+            `finder=False`, it looks at the whole photo.
+        labels: (K, P) or (P,), 1 for a point on the hand and 0 for one off it; None means that all
+            points are on the hand.
         landmarks: (K, 21, 2) or (21, 2), x, y in px, in MediaPipe's order.
     """
 
@@ -48,19 +48,19 @@ def user_prompts(
     landmarks: ArrayLike | None = None,
     places: Sequence[HandBox] = (),
 ) -> list[HandPrompts]:
-    """The prompts of each hand that a caller names in a photo of `height` x `width` px.
+    """Make the prompts of each hand from those of the caller, in a photo of `height` x `width` px.
 
-    They are as in `UserPrompts`. No boxes or landmarks, as a detector gives for a photo without
-    hands, are no prompts. A hand given by points alone lies in the first of `places` that holds its
-    first point on it.
+    For the arguments, see `UserPrompts`. Empty boxes or landmarks, as from a detector that finds no
+    hand, give no prompts. A hand with only points lies in the first of `places` that contains its
+    first positive point.
 
     Raises:
-        ValueError: if they have wrong shapes, are not finite or lie outside of the photo.
+        ValueError: if prompts have wrong shapes, are not finite or lie outside the photo.
     """
     if labels is not None and points is None:
         raise ValueError("labels need points")
     if boxes is not None and landmarks is not None:
-        raise ValueError("give boxes or landmarks, not both: each names the hands by itself")
+        raise ValueError("give boxes or landmarks, not both: each defines the hands by itself")
     frame = np.array([width - 1, height - 1] * 2, np.float32)
     clicks = None if points is None else _array("points", points, (-1, 2))
     hands: list[HandPrompts]
@@ -143,10 +143,10 @@ def _labels(value: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
     try:
         labels = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"labels must be 0 or 1, one a point: {error}") from error
+        raise ValueError(f"labels must be 0 or 1, one per point: {error}") from error
     labels = labels[None] if labels.ndim == 1 else labels
     if labels.shape != shape or not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"labels must be 0 or 1, one a point {shape}, got {value!r:.80}")
+        raise ValueError(f"labels must be 0 or 1, one per point {shape}, got {value!r:.80}")
     return labels.astype(np.int64)
 
 
@@ -173,7 +173,7 @@ def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     try:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers in one shape: {error}") from error
+        raise ValueError(f"{name} must be numbers in a regular shape: {error}") from error
     if array.ndim == len(shape):
         array = array[None]
     fits = array.ndim == len(shape) + 1 and all(

@@ -1,4 +1,4 @@
-"""What `segment` returns: the hands of a photo, and pictures and formats made of them."""
+"""The result of `segment`: the hands in a photo, as images and in other formats."""
 
 from handseg.results.hand import Hand
 from handseg.results.segmentation import EDGES, Edge, HandSegmentation

@@ -1,4 +1,4 @@
-"""The hands of a photo in the forms of other programs; `HandSegmentation` has a method for each."""
+"""Results in the formats of other programs; `HandSegmentation` has a method for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def coco(
     first_annotation_id: int,
     file_name: str | None,
 ) -> dict[str, Any]:
-    """What `HandSegmentation.to_coco` returns; `shape` (H, W) is the photo's."""
+    """Result of `HandSegmentation.to_coco`; `shape` is (H, W) of the photo."""
     height, width = shape
     annotations: list[dict[str, Any]] = []
     objects: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ def coco(
 
 
 def detections(hands: Sequence[Hand]) -> Detections:
-    """What `HandSegmentation.to_supervision` returns."""
+    """Result of `HandSegmentation.to_supervision`."""
     try:
         from supervision import Detections
     except ImportError as error:
@@ -83,7 +83,7 @@ def detections(hands: Sequence[Hand]) -> Detections:
 
 
 def numbers(shape: tuple[int, ...], hands: Sequence[Hand]) -> dict[str, Any]:
-    """What `HandSegmentation.to_dict` returns; `shape` (H, W) is the photo's."""
+    """Result of `HandSegmentation.to_dict`; `shape` is (H, W) of the photo."""
     return {
         "width": shape[1],
         "height": shape[0],

@@ -1,4 +1,4 @@
-"""One hand of a photo: its alpha, kept no larger than the hand, and what is known of it."""
+"""One hand in a photo: its alpha, cropped to the hand, and everything known about it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from handseg.postprocess.outline import trace
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """One hand of a photo; make it with `Hand.from_alpha`.
+    """One hand in a photo; create it with `Hand.from_alpha`.
 
-    Only the part of the alpha around the hand is kept, one byte a pixel. `mask` and `alpha` are
-    painted at every access: keep what they return where it is needed more than once.
+    Only the part of the alpha around the hand is stored, with one byte per pixel. `mask` and
+    `alpha` are computed at every access: keep the array if you need it more than once.
 
     Attributes:
-        patch: (h, w) uint8, the alpha around the hand, 255 where a pixel is all hand.
-        offset: x, y of the photo's pixel that `patch` starts at.
+        patch: (h, w) uint8, the alpha around the hand, 255 where a pixel is fully hand.
+        offset: x, y of the first pixel of `patch` in the photo.
         image_shape: height, width of the photo.
         box: (4,) float32 xyxy px, from the centre of the mask's first column and row to that of
-            its last; where the mask is empty, the box that the model was prompted with.
-        landmarks: (21, 2) float32 x, y px in MediaPipe's order, which may lie outside of the
-            photo; None where the user prompted with other things, or only the hand finder saw the
-            hand.
-        handedness: "left" or "right"; None where the user prompted.
-        handedness_score: confidence in `handedness`, 0..1; None where the user prompted.
-        detection_score: how sure the hand finder is that there is a hand, 0..1; None where the user
-            prompted or it was not asked.
+            its last; if the mask is empty, the box that prompted the model.
+        landmarks: (21, 2) float32 x, y px in MediaPipe's order, which may lie outside the photo;
+            None if the user gave other prompts, or only the hand finder saw the hand.
+        handedness: "left" or "right"; None for user prompts.
+        handedness_score: confidence in `handedness`, 0..1; None for user prompts.
+        detection_score: the hand finder's confidence that there is a hand, 0..1; None for user
+            prompts or without the finder.
         predicted_iou: the model's own estimate of the mask's IoU.
-        object_patch: (h, w) uint8, what the hand holds, kept as `patch` is; of no size where it
-            holds nothing; None where that was not asked for.
-        object_offset: x, y of the photo's pixel that `object_patch` starts at.
+        object_patch: (h, w) uint8, alpha of the held object, stored like `patch`; of size 0 if the
+            hand holds nothing, None if objects were not requested.
+        object_offset: x, y of the first pixel of `object_patch` in the photo.
 
     Raises:
-        ValueError: if the fields do not fit each other.
+        ValueError: if the fields are inconsistent.
     """
 
     patch: np.ndarray
@@ -93,22 +92,22 @@ class Hand:
         handedness_score: float | None = None,
         detection_score: float | None = None,
     ) -> Hand:
-        """Keep what `alpha` shows of a hand, and no more.
+        """Create a hand from an alpha, cropped to the part where it is not 0.
 
         Args:
-            alpha: (h, w), bool, uint8 in 0..255 or floating in 0..1, over a part of the photo; it
-                may reach out of the photo.
-            offset: x, y of the photo's pixel under the first one of `alpha`; may be negative.
+            alpha: (h, w), bool, uint8 in 0..255 or floating in 0..1, for a part of the photo; it
+                may extend beyond the photo.
+            offset: x, y of the first pixel of `alpha` in the photo; may be negative.
             image_shape: height, width of the photo.
-            prompt_box: (4,) xyxy px, `box` in case that no pixel's alpha reaches one half.
-            predicted_iou: what the model expects of the mask.
+            prompt_box: (4,) xyxy px, used as `box` if no pixel's alpha reaches one half.
+            predicted_iou: the model's estimate of the mask's IoU.
             landmarks: (21, 2) x, y px, if there are any.
             handedness: "left", "right" or None.
-            handedness_score: how sure of that, 0..1.
-            detection_score: how sure it is that there is a hand, 0..1, or None.
+            handedness_score: confidence in `handedness`, 0..1.
+            detection_score: confidence that there is a hand, 0..1, or None.
 
         Raises:
-            ValueError: if an array has another shape, type or range.
+            ValueError: if an array has a wrong shape, type or range.
         """
         if alpha.ndim != 2:
             raise ValueError(f"alpha must be (h, w), got {kind(alpha)}")
@@ -134,17 +133,17 @@ class Hand:
 
     @property
     def alpha(self) -> np.ndarray:
-        """(H, W) float32 in 0..1 over the whole photo."""
+        """(H, W) float32 in 0..1 for the whole photo."""
         return paint(to_float(self.patch), self.offset, self.image_shape)
 
     @property
     def mask(self) -> np.ndarray:
-        """(H, W) bool over the whole photo: where alpha is at least one half."""
+        """(H, W) bool for the whole photo: where alpha is at least one half."""
         return paint(self.patch >= 128, self.offset, self.image_shape)
 
     @property
     def object_mask(self) -> np.ndarray | None:
-        """(H, W) bool, what the hand holds; None where that was not asked for."""
+        """(H, W) bool, the held object; None if objects were not requested."""
         if self.object_patch is None:
             return None
         return paint(self.object_patch >= 128, self.object_offset, self.image_shape)
@@ -155,15 +154,15 @@ class Hand:
         return int(np.count_nonzero(self.patch >= 128))
 
     def contours(self) -> list[np.ndarray]:
-        """The outlines of the hand and of the holes in it, to a fraction of a pixel.
+        """Trace the outlines of the hand and of its holes with subpixel accuracy.
 
-        They run where alpha passes one half. Where alpha is the share of a pixel that the hand
-        covers, they are off by 0.05 px (root mean square) and at most 0.1 px; around a hard mask
-        they run half-way between pixels inside and outside, off by 0.24 px.
+        They run where alpha crosses one half. If alpha is the fraction of a pixel that the hand
+        covers, they are off by 0.05 px (root mean square) and at most 0.1 px; for a hard mask they
+        run half-way between pixels inside and outside, off by 0.24 px.
 
         Returns:
-            Closed polygons, (N, 2) float32 x, y in px of the photo, the first point not repeated,
-            the one that encloses most first. As the photo is seen, outer outlines run
+            Closed polygons, (N, 2) float32 x, y in px of the photo, without repeating the first
+            point; the one with the largest area comes first. Seen on the photo, outer outlines run
             counter-clockwise and the outlines of holes clockwise. Empty for an empty mask.
         """
         return [polygon + np.array(self.offset, np.float32) for polygon in trace(self.patch)]

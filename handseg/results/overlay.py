@@ -1,4 +1,4 @@
-"""What is drawn of hands and prompts on a photo."""
+"""Draws hands and prompts on a photo."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PALETTE = ((0, 200, 255), (255, 140, 40), (120, 220, 60), (240, 90, 200))
 """RGB of the hands of one photo, in turn."""
 OBJECT_COLOR = (255, 225, 30)
-"""RGB of what they hold."""
+"""RGB of held objects."""
 
 _ON, _OFF, _BOX, _BONE = (40, 200, 60), (235, 40, 40), (255, 210, 0), (150, 170, 190)
 
@@ -32,7 +32,7 @@ _SHIFT = 4  # OpenCV draws with this many fractional bits.
 
 
 def parse_color(value: str | Sequence[int], name: str) -> tuple[int, int, int]:
-    """RGB 0..255 from a CSS name, "#rrggbb" or three integers; `name` is for the error."""
+    """Convert a CSS name, "#rrggbb" or three integers to RGB in 0..255; `name` is for errors."""
     channels: Sequence[int] = ()
     if not isinstance(value, str):
         channels = value
@@ -51,7 +51,7 @@ def parse_color(value: str | Sequence[int], name: str) -> tuple[int, int, int]:
 def backdrop(
     background: ImageSource | tuple[int, int, int] | list[int], height: int, width: int
 ) -> Image.Image:
-    """The RGB picture that `HandSegmentation.composite` lays the hands on."""
+    """Make the RGB background for `HandSegmentation.composite`."""
     if isinstance(background, str | tuple | list):
         try:
             return Image.new("RGB", (width, height), parse_color(background, "background"))
@@ -62,7 +62,7 @@ def backdrop(
         try:
             picture = load_image(background)
         except ImageError as error:
-            raise ValueError(f"{no_color}; nor is it a picture: {error}") from error
+            raise ValueError(f"{no_color}; it is not a picture either: {error}") from error
     else:
         picture = load_image(background)
     return ImageOps.fit(Image.fromarray(picture), (width, height))
@@ -75,7 +75,7 @@ def overlay(
     landmarks: bool,
     opacity: float,
 ) -> Image.Image:
-    """What `HandSegmentation.overlay` returns; None for `color` takes the palette's in turn."""
+    """Result of `HandSegmentation.overlay`; `color` None cycles through the palette."""
     canvas = image.copy()
     width = _line_width(image)
     colors = [color or PALETTE[number % len(PALETTE)] for number in range(len(hands))]
@@ -100,7 +100,7 @@ def overlay(
 
 
 def prompts(image: np.ndarray, hands: Sequence[HandPrompts]) -> Image.Image:
-    """The photo with what a model is told of each hand, RGB.
+    """Draw the prompts of each hand on the photo, RGB.
 
     Points on the hand are green discs, points off it red crosses, boxes yellow, bones white.
 

@@ -1,4 +1,4 @@
-"""What a segmentation gives back: the hands of a photo, and ways to take them elsewhere."""
+"""The result of a segmentation: the hands in a photo, and ways to export them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ _PREVIEW = 1024  # px, the longer side of what a notebook shows
 
 @dataclass(frozen=True, eq=False)
 class HandSegmentation:
-    """The hands found in one photo; none is a result like any other (and is falsy).
+    """The hands found in one photo; a result without hands is valid, and falsy.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, the photo.
-        hands: one `Hand` each, all of this photo's size.
-        dpi: the photo's resolution, px an inch across and down; None if its file gave none.
+        hands: one `Hand` per hand, all for a photo of this size.
+        dpi: the photo's resolution, px per inch, horizontally and vertically; None if the file has
+            none.
 
     Raises:
-        ValueError: if `image` is no RGB photo or a hand is of another photo's size.
+        ValueError: if `image` is not an RGB photo or a hand is for a photo of another size.
     """
 
     image: np.ndarray
@@ -79,13 +80,13 @@ class HandSegmentation:
 
     @property
     def mask(self) -> np.ndarray:
-        """(H, W) bool: what belongs to any hand."""
+        """(H, W) bool: the union of all hands."""
         patch, offset = self._merged()
         return paint(patch >= 128, offset, self.image.shape[:2])
 
     @property
     def object_mask(self) -> np.ndarray | None:
-        """(H, W) bool: what any hand holds; None where that was not asked for of some hand."""
+        """(H, W) bool: the union of all held objects; None if objects were not requested."""
         mask = np.zeros(self.image.shape[:2], bool)
         for hand in self.hands:
             if hand.object_patch is None:
@@ -94,20 +95,20 @@ class HandSegmentation:
         return mask
 
     def cutout(self, crop: bool = False, edge: Edge = "soft") -> Image.Image:
-        """The hands on a transparent background, RGBA, alpha not premultiplied.
+        """Render the hands on a transparent background, RGBA, alpha not premultiplied.
 
-        Fully transparent pixels are black: nothing else of the photo is in the picture.
+        Fully transparent pixels are black, so nothing else of the photo remains in the picture.
 
         Args:
-            crop: cut the picture down to the hands with their soft edge (not when there are none).
-            edge: "soft" lets `alpha` be the transparency; "hard" the `mask`, each pixel is kept or
-                left out; "matte" reads the transparency off the photo, which is as soft as the
-                photo's own edge is (out of focus, moved, hairy). But with "hard", colours along
-                the edge are the hand's own, without the old background; see
+            crop: crop the picture to the hands and their soft edge (if there are any).
+            edge: "soft" uses `alpha` as transparency; "hard" uses `mask`, so each pixel is opaque
+                or transparent; "matte" estimates transparency from the photo and is as soft as the
+                edge there (out of focus, moving, hairy). With "soft" and "matte", colours along
+                the edge are those of the hand, without the old background; see
                 `handseg.postprocess.matting`.
 
         Raises:
-            ValueError: if `edge` is none of them.
+            ValueError: if `edge` is unknown.
         """
         patch, (x, y), photo = self._edged(edge)
         if not patch.size:
@@ -125,17 +126,17 @@ class HandSegmentation:
         edge: Edge = "soft",
         crop: bool = False,
     ) -> Image.Image:
-        """The hands before another background, RGB, as large as the photo.
+        """Render the hands in front of another background, RGB, as large as the photo.
 
         Args:
-            background: a colour (CSS name, "#rrggbb", three integers in 0..255), or a picture as
-                `load_image` takes it, resized and cropped about its centre to cover the photo. A
-                string that is a colour is never looked for as a file; pass a `Path` for that.
+            background: a colour (CSS name, "#rrggbb", three integers in 0..255), or anything that
+                `load_image` takes, resized and cropped around its centre to cover the photo. A
+                string that names a colour is never treated as a file; pass a `Path` instead.
             edge: "soft", "hard" or "matte", as in `cutout`.
-            crop: cut the picture down to the hands, as in `cutout`.
+            crop: crop the picture to the hands, as in `cutout`.
 
         Raises:
-            ValueError: if `background` is neither colour nor picture, or `edge` is unknown.
+            ValueError: if `background` is neither a colour nor a picture, or `edge` is unknown.
         """
         patch, (x, y), photo = self._edged(edge)
         picture = overlay.backdrop(background, *self.image.shape[:2])
@@ -152,14 +153,15 @@ class HandSegmentation:
         landmarks: bool = True,
         opacity: float = 0.45,
     ) -> Image.Image:
-        """The photo with each hand's mask, outline, box, landmarks and predicted IoU, RGB.
+        """Draw each hand's mask, outline, box, landmarks and predicted IoU on the photo, RGB.
 
-        What hands hold is tinted and outlined in a colour of its own where it was asked for.
+        Held objects, if requested, have their own colour.
 
         Args:
-            color: of all hands (CSS name, "#rrggbb" or three integers); None gives each its own.
-            landmarks: draw joints and bones, too.
-            opacity: of the mask's tint, 0..1.
+            color: colour of all hands (CSS name, "#rrggbb" or three integers); None gives each
+                hand its own.
+            landmarks: whether to draw joints and bones.
+            opacity: opacity of the masks, 0..1.
         """
         if not 0 <= opacity <= 1:
             raise ValueError(f"opacity must be in 0..1, got {opacity}")
@@ -167,7 +169,7 @@ class HandSegmentation:
         return overlay.overlay(self.image, self.hands, every, landmarks, opacity)
 
     def contours(self) -> list[list[np.ndarray]]:
-        """`Hand.contours` of every hand, in order."""
+        """Trace `Hand.contours` of every hand, in order."""
         return [hand.contours() for hand in self.hands]
 
     def outline_svg(self) -> str:
@@ -181,13 +183,12 @@ class HandSegmentation:
     def to_coco(
         self, image_id: int = 0, first_annotation_id: int = 1, file_name: str | None = None
     ) -> dict[str, Any]:
-        """The photo's entry and its annotations for a COCO file, ready for `json.dump`.
+        """Export the photo's entry and its annotations for a COCO file, ready for `json.dump`.
 
-        Masks are compressed RLE with `counts` as str, boxes x, y, width, height in whole pixels.
-        Keypoints inside the photo are marked visible (2), others labelled only (1). `score` is
-        `predicted_iou`, as COCO has it. Category 1 is the hand. What hands hold follows after all
-        of them, as category 2, without keypoints and scores; `held_by` is the id of the hand's
-        annotation.
+        Masks are compressed RLE with `counts` as str; boxes are x, y, width, height in whole
+        pixels. Keypoints inside the photo are marked visible (2), all others labelled only (1).
+        `score` is `predicted_iou`. Hands are category 1. Held objects follow after all hands as
+        category 2, without keypoints and scores; `held_by` is the id of the hand's annotation.
 
         Returns:
             `image`, a dict, and `annotations`, a list of dicts.
@@ -197,41 +198,41 @@ class HandSegmentation:
         )
 
     def to_supervision(self) -> Detections:
-        """The hands as `supervision.Detections`, with `predicted_iou` as the confidence.
+        """Convert to `supervision.Detections`, with `predicted_iou` as the confidence.
 
         `data["handedness"]` holds "left", "right" or "" for each.
 
         Raises:
-            ImportError: if supervision, which handseg does not depend on, is missing.
+            ImportError: if the optional package supervision is missing.
         """
         return formats.detections(self.hands)
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers of the result, without pixels, ready for `json.dump`; lengths in px.
+        """Export boxes, landmarks and scores, without pixels, ready for `json.dump`; in px.
 
-        Where held objects were asked for, each hand's `object` has `area` and `box`, or is None
-        where it holds nothing.
+        If held objects were requested, each hand's `object` has `area` and `box`, or is None if
+        the hand holds nothing.
         """
         return formats.numbers(self.image.shape[:2], self.hands)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the cut-out to `path`, whole or not at all, in the format that its suffix names.
+        """Write the cut-out to `path`, in the format given by its suffix; the write is atomic.
 
-        It has the photo's resolution, and none of its EXIF data.
+        The file keeps the photo's resolution (dpi) but no EXIF data.
 
         Raises:
-            ImageError: if that format has no transparency (JPEG, BMP), or is unknown.
+            ImageError: if the format has no transparency (JPEG, BMP), or is unknown.
         """
         save_image(self.cutout(), path, self.dpi)
 
     def show(self) -> None:
-        """Open the overlay in the system's picture viewer; in a notebook, show it there.
+        """Open the overlay in the system's image viewer; in a notebook, display it there.
 
         Raises:
             ImageError: if there is no viewer.
         """
         if not ImageShow.show(self.overlay(), "handseg"):
-            raise ImageError("no picture viewer is found; overlay().save(...) writes the picture")
+            raise ImageError("no image viewer found; use overlay().save(...) to write a file")
 
     def _repr_png_(self) -> bytes:
         picture = self.overlay()

@@ -1,1 +1,1 @@
-"""The server of `handseg serve`: a photo in over HTTP; cut-out, mask or numbers out."""
+"""The server of `handseg serve`: send a photo over HTTP, get a cut-out, mask or numbers."""

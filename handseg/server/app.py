@@ -38,8 +38,8 @@ _PROBLEMS = {
     413: "The request has too many bytes, or the photo too many pixels.",
     415: "The request is no multipart form.",
     422: "A parameter is wrong, or the photo cannot be read or measured.",
-    503: "Too many photos are waiting already, or this one took too long. `Retry-After` says in "
-    "how many seconds to try again.",
+    503: "Too many requests are waiting, or this one took too long. `Retry-After` says after how "
+    "many seconds to try again.",
 }
 _QUERIES: dict[str, type[Query]] = {
     "/cutout": CutoutQuery,
@@ -49,14 +49,14 @@ _QUERIES: dict[str, type[Query]] = {
 
 
 def create_app(workers: Workers, limits: Limits) -> FastAPI:
-    """The application that answers photos with what `workers` make of them."""
+    """Create the application, which processes photos with `workers`."""
     app = FastAPI(title="handseg", version=__version__, description=_DESCRIPTION, redoc_url=None)
     app.add_exception_handler(RequestValidationError, _refuse)
     picture = {"content": {PNG: {"schema": {"type": "string", "format": "binary"}}}}
 
-    @app.post("/cutout", **_documented("The hands, all else transparent.", **picture))
+    @app.post("/cutout", **_documented("The hands on a transparent background.", **picture))
     async def cutout(request: Request, query: Annotated[CutoutQuery, FromQuery()]) -> Response:
-        """Cut the hands out of a photo. The picture is as large as the photo."""
+        """Cut the hands out of a photo. The result is as large as the photo."""
         return await respond(request, query, answers.cutout, workers, limits)
 
     @app.post("/mask", **_documented("White on the hands, black elsewhere.", **picture))
@@ -64,9 +64,9 @@ def create_app(workers: Workers, limits: Limits) -> FastAPI:
         """Get the mask of the hands, as large as the photo."""
         return await respond(request, query, answers.mask, workers, limits)
 
-    @app.post("/hands", **_documented("What was found.", model=schema.Numbers))
+    @app.post("/hands", **_documented("The hands found.", model=schema.Numbers))
     async def hands(request: Request, query: Annotated[NumbersQuery, FromQuery()]) -> Response:
-        """Get boxes, landmarks, handedness and scores; with a scale, fingers in mm and ring sizes.
+        """Get boxes, landmarks, handedness and scores; with a scale, also fingers and ring sizes.
 
         The numbers are those of `handseg segment --json` and `handseg measure --json`.
         """
@@ -74,7 +74,7 @@ def create_app(workers: Workers, limits: Limits) -> FastAPI:
 
     @app.get("/health", response_model=schema.Health)
     async def health() -> dict[str, str]:
-        """Ask whether the server takes photos, and which version it is."""
+        """Ask whether the server is ready, and for its version."""
         return {"status": "ready", "version": __version__}
 
     return app
@@ -82,7 +82,7 @@ def create_app(workers: Workers, limits: Limits) -> FastAPI:
 
 def _documented(description: str, **good: Any) -> dict[str, Any]:
     """What OpenAPI says of a route that takes a photo."""
-    header = {"description": "How many hands were found.", "schema": {"type": "integer"}}
+    header = {"description": "Number of hands found.", "schema": {"type": "integer"}}
     problems = {
         status: {"model": schema.Problem, "description": text} for status, text in _PROBLEMS.items()
     }

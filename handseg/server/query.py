@@ -66,37 +66,39 @@ def _check_scale(scale: list[str]) -> list[str]:
 
 
 class Query(BaseModel):
-    """What all ways to ask for hands take: the options of `segment()`."""
+    """Parameters of all paths: the options of `segment()`."""
 
     model_config = ConfigDict(extra="forbid")
 
     max_hands: Annotated[
         int,
-        Field(ge=1, le=MOST_HANDS, description="The most hands in the photo; the surest are kept."),
+        Field(
+            ge=1, le=MOST_HANDS, description="Maximum number of hands; the most confident are kept."
+        ),
     ] = 4
     finder: Annotated[
         bool,
-        Field(description="Look again where the hand finder sees a hand and MediaPipe does not."),
+        Field(description="Use the hand finder to look again for hands that MediaPipe misses."),
     ] = True
     forearm: Annotated[
         bool | None,
         Field(
-            description="true takes in a bare forearm, false ends at the wrist; by default as the "
-            "model's recipe says."
+            description="true includes a bare forearm, false ends the mask at the wrist. Default: "
+            "as in the model's recipe."
         ),
     ] = None
     holes: Annotated[
         Holes,
         Field(
-            description="fill: coins, rings and watches on the hand belong to it; gaps between "
-            "fingers stay."
+            description="fill: include coins, rings and watches on the hand; gaps between fingers "
+            "stay open."
         ),
     ] = "keep"
     objects: Annotated[
         bool,
         Field(
-            description="Also look for what the hands hold, which is then taken out of their "
-            "masks. Experimental; needs a server that was started with --objects."
+            description="Also segment held objects, which are then excluded from the hands' masks. "
+            "Experimental; the server must have been started with --objects."
         ),
     ] = False
     boxes: Annotated[
@@ -104,8 +106,8 @@ class Query(BaseModel):
         _lists("boxes", 1),
         _json("[120, 80, 420, 450]", "[[120, 80, 420, 450], [0, 90, 110, 300]]"),
         Field(
-            description="Where the hands are, in place of looking for them: x0, y0, x1, y1 in px "
-            "of the upright photo, as JSON. A list of lists for several hands.",
+            description="Boxes of the hands, instead of detecting them: x0, y0, x1, y1 in px of "
+            "the upright photo, as JSON. A list of lists for several hands.",
         ),
     ] = None
     points: Annotated[
@@ -113,9 +115,8 @@ class Query(BaseModel):
         _lists("points", 2),
         _json("[[300, 300], [400, 90]]"),
         Field(
-            description=f"Points x, y in px, as JSON: a list for one hand, a list of them for "
-            f"several; at most {MOST_POINTS} a hand. On top of boxes or landmarks, or by "
-            "themselves.",
+            description=f"Points x, y in px, as JSON: a list for one hand, a list of lists for "
+            f"several; at most {MOST_POINTS} per hand. With boxes or landmarks, or alone.",
         ),
     ] = None
     labels: Annotated[
@@ -123,8 +124,8 @@ class Query(BaseModel):
         _lists("labels", 1),
         _json("[1, 0]"),
         Field(
-            description="Of each point, 1 on the hand and 0 off it, as JSON; by default all are on "
-            "it.",
+            description="Label of each point, as JSON: 1 on the hand, 0 off it. Default: all are "
+            "on the hand.",
         ),
     ] = None
     landmarks: Annotated[
@@ -132,8 +133,8 @@ class Query(BaseModel):
         _lists("landmarks", 2),
         _json(),
         Field(
-            description="21 landmarks x, y in px for each hand, in MediaPipe's order, as JSON, in "
-            "place of looking for hands."
+            description="21 landmarks x, y in px for each hand, in MediaPipe's order, as JSON, "
+            "instead of detecting hands."
         ),
     ] = None
 
@@ -142,67 +143,65 @@ class Query(BaseModel):
         if self.points is not None and self.points.ndim >= 2:
             count = self.points.shape[-2]
             if count > MOST_POINTS:
-                raise ValueError(f"points must be at most {MOST_POINTS} a hand, got {count}")
+                raise ValueError(f"points must be at most {MOST_POINTS} per hand, got {count}")
         return self
 
     def options(self) -> SegmentOptions:
-        """As `segment()` takes them."""
+        """The options for `segment()`."""
         names = SegmentOptions.__annotations__
         return {name: getattr(self, name) for name in names}  # type: ignore[return-value]
 
 
 class CutoutQuery(Query):
-    """What a cut-out takes, too."""
+    """Additional parameters of cut-outs."""
 
     edge: Annotated[
         Edge,
         Field(
-            description="soft; hard: each pixel in or out; or matte: as soft as the photo's own "
-            "edge."
+            description="soft; hard: each pixel in or out; or matte: as soft as the edge in the "
+            "photo."
         ),
     ] = "soft"
     background: Annotated[
         Annotated[str, AfterValidator(_check_color)] | None,
         Field(
-            description='Lay the hands on a colour: a CSS name or "#rrggbb", of which "#" is %23 '
-            "in an address. The picture has no transparency then.",
+            description='Colour of the background instead of transparency: a CSS name or "#rrggbb" '
+            '("#" is %23 in a URL).',
             examples=["white", "#00b140"],
         ),
     ] = None
 
 
 class NumbersQuery(Query):
-    """What the numbers take, too: a scale to measure fingers by."""
+    """Additional parameters of the numbers: a scale for measuring fingers."""
 
     scale: Annotated[
         list[str],
         AfterValidator(_check_scale),
         Field(
-            description="What lies on the palm or beside the hand: a coin by name or diameter, or "
-            "card (ID-1, as bank cards are). Twice for two coins, which are checked against each "
-            "other. Fingers are measured then.",
+            description="Measure fingers, with this object on the palm or beside the hand: a coin "
+            "by name or diameter, or card (bank card size, ID-1). Give it twice for two coins, "
+            "which are checked against each other.",
             examples=[["2 euro"], ["US quarter"], ["23.25mm"], ["card"]],
         ),
     ] = []
     mm_per_px: Annotated[
         float | None,
-        Field(
-            gt=0, allow_inf_nan=False, description="The scale at the fingers, in place of `scale`."
-        ),
+        Field(gt=0, allow_inf_nan=False, description="Scale at the fingers, instead of `scale`."),
     ] = None
     fit: Annotated[
         Literal["fitted", "loose"],
-        Field(description="How a ring is to sit; loose adds 0.4 mm to its diameter."),
+        Field(description="How the ring should fit; loose adds 0.4 mm to its diameter."),
     ] = "fitted"
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
         if self.scale and self.mm_per_px is not None:
-            raise ValueError("give scale or mm_per_px, one of them")
+            raise ValueError("give either scale or mm_per_px")
         return self
 
     def how(self) -> dict[str, Any] | None:
-        """The scale as `measure_hand` takes it; None if none was given."""
+        """The scale for `measure_hand`; None if none was given."""
         if not self.scale:
             return None if self.mm_per_px is None else {"mm_per_px": self.mm_per_px}
         return {"scale": self.scale}

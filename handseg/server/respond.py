@@ -60,7 +60,7 @@ async def respond(
             )
             made = await _unless_gone(request, start(work))
     except Busy:
-        raise HTTPException(503, "too many photos are waiting already", _RETRY_AFTER) from None
+        raise HTTPException(503, "too many photos are waiting", _RETRY_AFTER) from None
     except TimeoutError:
         within = f"within {limits.timeout:g} s"
         if not arrived:  # What is still to come is not waited for.
@@ -68,7 +68,7 @@ async def respond(
             raise HTTPException(408, f"the photo did not arrive {within}", close) from None
         raise HTTPException(503, f"the photo was not done {within}", _RETRY_AFTER) from None
     except asyncio.CancelledError:  # The server ends, and has waited for as long as it waits.
-        raise HTTPException(503, "the server ends", _RETRY_AFTER) from None
+        raise HTTPException(503, "the server is shutting down", _RETRY_AFTER) from None
     except ClientDisconnect:
         raise HTTPException(_GONE, "the client left") from None
     except PhotoTooLarge as error:

@@ -391,5 +391,5 @@ def test_a_model_that_knows_no_objects_is_refused_before_any_photo(tmp_path: Pat
     arguments = ["annotate", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--objects"]
     result = CliRunner().invoke(app, [*arguments, "--model", str(tmp_path / "model")])
     assert result.exit_code == 2
-    assert "objects: this model labels hand alone" in result.output
+    assert "objects: this model labels only hand" in result.output
     assert not (tmp_path / "out" / "images").exists()

@@ -83,7 +83,9 @@ def test_every_scale(page: AppTest) -> None:
     assert widths(page)["ring"] == pytest.approx(by_coin["ring"], rel=0.1)
     page.radio(key="scale").set_value("Bank card")
     run(page)
-    assert "**palm.png** cannot be measured: no card is seen" in texts(page.error)
+    assert "**palm.png** cannot be measured: no card with all four sides is found" in texts(
+        page.error
+    )
     assert not page.dataframe
 
 

@@ -144,7 +144,7 @@ def test_what_is_printed_is_where_the_page_is_and_nothing_of_streamlit_s(tmp_pat
         finally:
             process.terminate()
         rest = process.stdout.read()
-    assert first == f"The page is at http://127.0.0.1:{port}. Ctrl-C ends it.\n"
+    assert first == f"The page is at http://127.0.0.1:{port}. Press Ctrl-C to stop.\n"
     assert rest.strip() in ("", "Stopping...")
 
 

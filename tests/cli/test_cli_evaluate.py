@@ -121,10 +121,10 @@ def test_an_adapter_is_a_part_of_its_systems_name(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model", "a", "--model", "b", "--adapter", "c"], "--adapter goes with one --model"),
+        (["--model", "a", "--model", "b", "--adapter", "c"], "--adapter needs a single --model"),
         (["--model", "a", "--model", "a"], "twice"),
-        (["--splits", "s.json"], "--splits and --part go together"),
-        (["--part", "val"], "--splits and --part go together"),
+        (["--splits", "s.json"], "--splits and --part must be given together"),
+        (["--part", "val"], "--splits and --part must be given together"),
     ],
 )
 def test_options_that_do_not_fit_each_other_are_refused(

@@ -235,12 +235,15 @@ class TestRefusals:
         Path("lora/adapter_config.json").write_text(json.dumps({}))
         done = run(*arguments, "--output", "out")
         assert done.exit_code == 2
-        assert done.stderr == "Error: an adapter is exported with its model only: add --merge\n"
+        assert (
+            done.stderr
+            == "Error: an adapter can only be exported merged into its model: add --merge\n"
+        )
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--output", "there"], "--output there: is there already"),
+            (["--output", "there"], "--output there: already exists"),
             (
                 ["--format", "segment-anything", "--output", "folder"],
                 "--output must be a .pth file for segment-anything, got folder",

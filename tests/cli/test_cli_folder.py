@@ -83,7 +83,7 @@ def test_jobs_write_what_one_job_writes(here: Path, monkeypatch: pytest.MonkeyPa
         done = segment(monkeypatch, "in", "-o", jobs, "--json", f"{jobs}.json", "--jobs", jobs)
         assert done.exit_code == 0, done.output
         assert "12 done" in done.stdout
-        assert "photos a second" in done.stdout
+        assert "photos per second" in done.stdout
     assert Path("1.json").read_text() == Path("4.json").read_text()
     for picture in Path("1").iterdir():
         np.testing.assert_array_equal(Image.open(picture), Image.open(Path("4", picture.name)))

@@ -60,8 +60,8 @@ def test_masks_that_somebody_drew_are_not_replaced(option: list[str]) -> None:
 
     assert done.exit_code == 2
     assert done.stderr.splitlines() == [
-        f"Error: {Path('gt/masks/a.png').absolute()} and 1 more: there already, and not written by "
-        "handseg; choose another --output, or --overwrite to replace what is there"
+        f"Error: {Path('gt/masks/a.png').absolute()} and 1 more: already exists, and was not "
+        "written by handseg; choose another --output, or replace existing files with --overwrite"
     ]
     assert contents("gt/masks") == masks
 

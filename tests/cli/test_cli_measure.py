@@ -63,7 +63,7 @@ def test_goes_on_after_a_photo_that_cannot_be_measured(run: Run) -> None:
     Path("photos/d.jpg").write_text("no photo")
     result = run("photos", "--scale", "25.75mm", "--json", "m.json", "--csv", "m.csv", "--overlay")
     assert result.exit_code == 1
-    assert "Failed: photos/b.png: no coin is seen" in result.stderr
+    assert "Failed: photos/b.png: no complete coin is found" in result.stderr
     assert "Failed: photos/c.png: no hand is found" in result.stderr
     assert "photos/d.jpg" in result.stderr
     assert "1 done, 3 failed" in result.stdout
@@ -141,9 +141,9 @@ def test_a_loose_ring_and_a_calibration_change_the_sizes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--scale", "2 eurp"], "--scale '2 eurp' is no coin that is known; did you mean '2 euro'"),
-        ([], "give --scale"),
-        (["--scale", "card", "--mm-per-px", "1"], "one of them"),
+        (["--scale", "2 eurp"], "--scale '2 eurp' is not a known coin; did you mean '2 euro'"),
+        ([], "give either --scale"),
+        (["--scale", "card", "--mm-per-px", "1"], "give either --scale"),
         (["--mm-per-px", "-1"], "--mm-per-px must be a positive number, got -1"),
         (["--scale", "card", "--calibrate", "none.csv"], "--calibrate"),
         (["--scale", "card", "--csv", "nowhere/m.csv"], "--csv nowhere/m.csv: there is no such"),
@@ -160,7 +160,7 @@ def test_too_few_pairs(run: Run) -> None:
     Path("pairs.csv").write_text("15,14\n17,16\n")
     result = run("photos/a.png", "--scale", "2 euro", "--calibrate", "pairs.csv")
     assert result.exit_code == 2
-    assert "--calibrate pairs.csv: a calibration needs 3 pairs at least, got 2" in result.stderr
+    assert "--calibrate pairs.csv: a calibration needs at least 3 pairs, got 2" in result.stderr
 
 
 def test_a_table_of_somebody_elses_is_not_replaced_and_its_own_is(run: Run) -> None:
@@ -169,7 +169,9 @@ def test_a_table_of_somebody_elses_is_not_replaced_and_its_own_is(run: Run) -> N
     options = ("photos/a.png", "--scale", "2 euro", "--calibrate", "pairs.csv", "--csv")
     result = run(*options, "pairs.csv")
     assert result.exit_code == 2
-    assert "--csv pairs.csv: there already, and not written by handseg measure" in result.stderr
+    assert (
+        "--csv pairs.csv: already exists, and was not written by handseg measure" in result.stderr
+    )
     assert Path("pairs.csv").read_text() == pairs
     for _ in range(2):
         assert run(*options, "m.csv").exit_code == 0

@@ -20,9 +20,9 @@ def photo(photo_folder, tmp_path):
 def test_output_is_the_photos_folder_behind_a_link(photo, tmp_path):
     (tmp_path / "link").symlink_to(photo.parent)
 
-    with pytest.raises(ValueError, match="where the photos are"):
+    with pytest.raises(ValueError, match="is the folder of the photos"):
         find_photos([str(tmp_path / "link" / "hand.png")], photo.parent, False)
-    with pytest.raises(ValueError, match="where the photos are"):
+    with pytest.raises(ValueError, match="is the folder of the photos"):
         find_photos([str(photo)], tmp_path / "link", False)
 
 
@@ -39,7 +39,7 @@ def test_a_working_directory_entered_through_a_link(photo, tmp_path, monkeypatch
     (tmp_path / "link").symlink_to(photo.parent)
     monkeypatch.chdir(tmp_path / "link")
 
-    with pytest.raises(ValueError, match="where the photos are"):
+    with pytest.raises(ValueError, match="is the folder of the photos"):
         find_photos([str(photo)], Path(), False)
 
 

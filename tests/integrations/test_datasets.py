@@ -165,7 +165,7 @@ def test_what_a_cell_may_hold(red: HandSegmenter, tmp_path: Path) -> None:
     assert found["boxes"] == [boxes] * len(cells) + [None] * len(bad)
     assert found["error"][: len(cells)] == [None] * len(cells)
     errors = found["error"][len(cells) :]
-    assert errors[:2] == ["there is no image in this row"] * 2
+    assert errors[:2] == ["this row has no image"] * 2
     assert "No such file" in errors[2] or "does not exist" in errors[2]
     assert "nosuch" in errors[3]
     assert "got int" in errors[4]
@@ -204,15 +204,15 @@ def test_wrong_arguments_are_refused_at_once(
 
 
 def test_a_segmenter_that_is_there_takes_no_device(red: HandSegmenter) -> None:
-    with pytest.raises(ValueError, match="device is for a segmenter"):
+    with pytest.raises(ValueError, match="device needs a segmenter"):
         SegmentRows(red, device="cuda")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"column": "photo"}, "there is no 'photo', the data has image, n"),
-        ({"column": "image"}, "the data has boxes already"),
+        ({"column": "photo"}, "'photo' does not exist, the data has image, n"),
+        ({"column": "image"}, "the data already has boxes"),
     ],
 )
 def test_columns_that_do_not_fit(

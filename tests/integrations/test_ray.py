@@ -112,9 +112,9 @@ def test_files_and_pictures(jobs: Path, paths: list[Path], segmenter: HandSegmen
 @pytest.mark.slow
 def test_columns_that_do_not_fit(jobs: Path) -> None:
     missing, taken, twice = kept(jobs, "refusals")
-    assert missing == "column: there is no 'photo', the data has image, boxes"
-    assert taken.startswith("the data has boxes already")
-    assert twice == "this process is connected to Ray already"
+    assert missing == "column: 'photo' does not exist, the data has image, boxes"
+    assert taken.startswith("the data already has boxes")
+    assert twice == "this process is already connected to Ray"
 
 
 @needs_ray

@@ -31,7 +31,7 @@ def quarter_turns(points: np.ndarray, width: int, height: int, count: int) -> np
 
 class TestOptions:
     def test_missing_task_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match=r"no such file: .*absent\.task"):
+        with pytest.raises(ModelError, match=r"file not found: .*absent\.task"):
             HandLandmarker(tmp_path / "absent.task")
 
     def test_folder_is_no_task(self, tmp_path: Path) -> None:

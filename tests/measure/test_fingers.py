@@ -200,7 +200,7 @@ class TestCoin:
         result = paint(landmarks)
         photo = result.image.copy()
         cv2.ellipse(photo, (430, 700), (50, 41), 20, 0, 360, (150, 140, 110), -1, cv2.LINE_AA)
-        with pytest.raises(MeasurementError, match="aslant"):
+        with pytest.raises(MeasurementError, match="tilted"):
             measure_hand(HandSegmentation(photo, result.hands), scale="1 euro")
 
     @pytest.mark.parametrize("coin", ["3 euro", -1.0, float("nan")])

@@ -57,8 +57,8 @@ def test_two_coins_and_a_card() -> None:
         ("xyzzy", "known are 1 cent"),
         ("3mm", "10 to 60 mm, got 3"),
         (float("nan"), "got nan"),
-        (["2 euro"] * 3, "one coin or two, got 3"),
-        (["card", "2 euro"], "without a coin"),
+        (["2 euro"] * 3, "one or two coins, got 3"),
+        (["card", "2 euro"], "cannot be combined with a coin"),
         ([], "got 0"),
     ],
 )

@@ -192,7 +192,7 @@ class TestBackend:
         for name in ("encoder.onnx", "decoder.onnx"):
             shutil.copy(LITE_FOLDER / name, tmp_path)
         assert isinstance(load_mask_model(tmp_path), OnnxMaskModel)
-        with pytest.raises(ModelError, match=r"dtype need.* has ONNX graphs alone"):
+        with pytest.raises(ModelError, match=r"dtype need.* has only ONNX graphs"):
             load_mask_model(tmp_path, dtype="bfloat16")
 
 

@@ -184,7 +184,7 @@ def test_a_folder_of_one_is_loaded_by_the_segmenter(tmp_path: Path) -> None:
     for wrong in ({name: tmp_path / "x"} for name in wrongs):
         with pytest.raises(ModelError, match=f"takes no prompts and no {next(iter(wrong))}"):
             load_segmenter(tmp_path / "one", **wrong)
-    with pytest.raises(ModelError, match=r"labels whole photos.*handseg.load_segmenter"):
+    with pytest.raises(ModelError, match=r"semantic segmentation network.*handseg.load_segmenter"):
         HandSegmenter.from_pretrained(tmp_path / "one")
 
 
@@ -230,7 +230,7 @@ def test_a_second_output_is_what_the_hand_holds() -> None:
         assert (batched.object_mask == held).all()
         (plain,) = segmenter.segment(image)
         assert plain.object_mask is None
-    with pytest.raises(ModelError, match="objects: this model labels hand alone"):
+    with pytest.raises(ModelError, match="objects: this model labels only hand"):
         SemanticSegmenter(red_labeller()).segment(image, objects=True)
 
 

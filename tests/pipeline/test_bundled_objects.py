@@ -102,9 +102,9 @@ def test_is_small_and_has_a_card() -> None:
 
 
 def test_adapters_for_hands_and_for_objects_are_not_mixed_up(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"handseg-lite-object is for what hands hold"):
+    with pytest.raises(ModelError, match=r"handseg-lite-object is for held objects"):
         HandSegmenter.from_pretrained(adapter=LITE_OBJECT_FOLDER, device="cpu")
-    with pytest.raises(ModelError, match=r"handseg-lite-object is for what hands hold"):
+    with pytest.raises(ModelError, match=r"handseg-lite-object is for held objects"):
         HandSegmenter.from_pretrained(LITE_OBJECT_FOLDER, device="cpu")
     shutil.copytree(LITE_OBJECT_FOLDER, tmp_path / "hands")
     PromptRecipe().save(tmp_path / "hands")

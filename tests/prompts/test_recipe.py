@@ -71,7 +71,10 @@ class TestValidation:
             ({"positives": [["palm"]]}, "positives"),
             ({"negatives": ["tips"]}, "negatives"),
             ({"negatives": 3}, "negatives"),
-            ({"positives": ["palm"], "negatives": ["palm"]}, "share no group, got palm in both"),
+            (
+                {"positives": ["palm"], "negatives": ["palm"]},
+                "must not share groups, got palm in both",
+            ),
             ({"box": "no"}, "box"),
             ({"box": None}, "box"),
             ({"skeleton": 1}, "skeleton"),
@@ -249,7 +252,7 @@ class TestPrompts:
 
     @pytest.mark.parametrize(("x", "y"), [(-400, 200), (2000, 200), (300, -100), (300, 900)])
     def test_outside_is_refused(self, open_hand: np.ndarray, x: float, y: float) -> None:
-        with pytest.raises(ValueError, match="wholly outside"):
+        with pytest.raises(ValueError, match="outside it or smaller than a pixel"):
             EVERYTHING.prompts(placed(open_hand, x, y), HEIGHT, WIDTH)
 
     @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ class TestLandmarks:
         assert hands[0].points[0, 0] + 5 == pytest.approx(hands[1].points[0, 0], abs=1e-3)
 
     def test_outside_are_refused(self, small_hand: np.ndarray) -> None:
-        with pytest.raises(ValueError, match="wholly outside"):
+        with pytest.raises(ValueError, match="outside it or smaller than a pixel"):
             own(landmarks=small_hand + 1000)
 
 
@@ -192,7 +192,7 @@ class TestRefused:
             ({"boxes": np.zeros((1, 1, 4))}, r"boxes must be \(K, 4\)"),
             ({"boxes": [0, 0, float("nan"), 5]}, r"boxes must be \(K, 4\) finite"),
             ({"boxes": "left"}, "boxes must be numbers"),
-            ({"boxes": [BOX, [1, 2]]}, "boxes must be numbers in one shape"),
+            ({"boxes": [BOX, [1, 2]]}, "boxes must be numbers in a regular shape"),
             ({"points": []}, r"points must be \(K, P, 2\)"),
             ({"points": 5}, r"points must be \(K, P, 2\)"),
             ({"points": [3, 4]}, r"points must be \(K, P, 2\)"),
@@ -200,7 +200,7 @@ class TestRefused:
             ({"points": np.zeros((2, 0, 2))}, r"points must be \(K, P, 2\)"),
             ({"points": np.zeros((0, 3, 2))}, r"points must be \(K, P, 2\)"),
             ({"points": [[1, 2, 3]]}, r"points must be \(K, P, 2\)"),
-            ({"points": [[[1, 2]], [[1, 2], [3, 4]]]}, "points must be numbers in one shape"),
+            ({"points": [[[1, 2]], [[1, 2], [3, 4]]]}, "points must be numbers in a regular shape"),
             ({"points": [[1, float("inf")]]}, "finite numbers"),
             ({"points": [[-1, 5]]}, "points must lie in the photo of 200 x 100 px"),
             ({"points": [[5, 99.5]]}, "points must lie in the photo"),
@@ -210,7 +210,7 @@ class TestRefused:
             ({"points": [[1, 2]], "labels": [-1]}, "labels must be 0 or 1"),
             ({"points": [[1, 2]], "labels": [0.5]}, "labels must be 0 or 1"),
             ({"points": [[1, 2]], "labels": ["1"]}, "labels must be 0 or 1"),
-            ({"points": [[1, 2]], "labels": [1, 1]}, r"one a point \(1, 1\), got \[1, 1\]"),
+            ({"points": [[1, 2]], "labels": [1, 1]}, r"one per point \(1, 1\), got \[1, 1\]"),
             ({"points": [[1, 2]], "labels": 1}, "labels must be 0 or 1"),
             ({"points": [[[1, 2]], [[3, 4]]], "labels": [1, 0]}, "labels must be 0 or 1"),
             ({"points": [[[1, 2]], [[3, 4]]], "labels": [[1], [0, 1]]}, "labels must be"),

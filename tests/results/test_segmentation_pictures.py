@@ -217,7 +217,7 @@ class TestOverlay:
 
     def test_show_says_that_there_is_no_viewer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ImageShow, "_viewers", [])
-        with pytest.raises(ImageError, match=r"no picture viewer .* overlay\(\)\.save"):
+        with pytest.raises(ImageError, match=r"no image viewer .* overlay\(\)\.save"):
             self.scene().show()
 
 

@@ -40,7 +40,8 @@ def test_signals_end_it_cleanly(start_red: Start, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("delay", "status", "told"), [("0.3", 200, ""), ("600", 503, '{"detail":"the server ends"}')]
+    ("delay", "status", "told"),
+    [("0.3", 200, ""), ("600", 503, '{"detail":"the server is shutting down"}')],
 )
 def test_what_has_begun_gets_some_time(
     start_red: Start, tmp_path: Path, delay: str, status: int, told: str
@@ -67,7 +68,7 @@ def test_a_photo_that_does_not_end_keeps_nobody_from_ending_it(
     assert answer.status_code == 503
     code, said = server.stop(signal.SIGTERM)
     assert code == 0
-    assert "Stopped; a photo was not done." in said
+    assert "Stopped; a photo was not finished." in said
     assert "Traceback" not in said
 
 
@@ -144,7 +145,7 @@ def test_beyond_this_machine_it_says_who_can_reach_it(start_red: Start) -> None:
     port = server.url.rpartition(":")[2]
     assert httpx.get(f"http://127.0.0.1:{port}/health", timeout=60).is_success
     _, said = server.stop(signal.SIGTERM)
-    assert f"Whoever can reach 0.0.0.0, port {port}, can use this server." in said
+    assert f"Anyone who can reach 0.0.0.0, port {port}, can use this server." in said
 
 
 def test_the_core_is_imported_without_it() -> None:

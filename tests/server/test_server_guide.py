@@ -37,7 +37,10 @@ def test_commands_are_understood(
         (address,) = [word for word in shlex.split(command) if word.startswith(ADDRESS)]
         answer = client.post(address.removeprefix(ADDRESS), files={"photo": photo})
         # The photo has no coin.
-        assert answer.is_success or "no coin is seen" in answer.text, (command, answer.text)
+        assert answer.is_success or "no complete coin is found" in answer.text, (
+            command,
+            answer.text,
+        )
         assert ("-o " in command) == (answer.headers["content-type"] == "image/png")
 
 

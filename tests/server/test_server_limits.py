@@ -106,7 +106,7 @@ class TestTime:
         assert int(answer.headers["Retry-After"]) >= 1
         # Its thread is still at it, so there is no place for another.
         again = client.post("/mask", files={"photo": PHOTO})
-        assert again.json() == {"detail": "too many photos are waiting already"}
+        assert again.json() == {"detail": "too many photos are waiting"}
         gate.opened.set()
         soon(lambda: client.post("/mask", files={"photo": PHOTO}).is_success)
 
@@ -135,7 +135,7 @@ class TestPlaces:
         assert gate.entered.acquire(timeout=60)
         answer = client.post("/mask", files={"photo": PHOTO})
         assert answer.status_code == 503
-        assert answer.json() == {"detail": "too many photos are waiting already"}
+        assert answer.json() == {"detail": "too many photos are waiting"}
         assert int(answer.headers["Retry-After"]) >= 1
         assert client.get("/health").is_success
         gate.opened.set()
