@@ -88,8 +88,8 @@ def _choose_hand(key: str, result: HandSegmentation) -> int:
 def _show(key: str, photo: Photo, measured: HandMeasurement, values: dict[str, Any]) -> None:
     found = "Magenta: the coin or card that was taken, and where a ring sits. "
     marks = found if measured.coins or measured.card else "Magenta: where a ring sits. "
-    picture = views.at_a_glance(measured.overlay())
-    with st.container(width=picture.width):
+    picture = views.small(measured.overlay())
+    with st.container(width=views.glance_width(picture.size)):
         st.image(
             picture,
             f"{scale_text(measured)}. {marks}Light blue across: the middle joint. White: the "

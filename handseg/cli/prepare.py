@@ -55,7 +55,8 @@ def prepare(
             metavar="NAME",
             help="folder (images/ and masks/ by name), aitaca (<id>/original and <id>/no_bg), coco "
             "(a JSON file), hub (a Hugging Face data set), freihand, ho3d, egohos, egohands (as "
-            "their archives unpack), webdataset (tar files) or mix (a YAML file that lists several).",
+            "their archives unpack), webdataset (tar files) or mix (a YAML file that lists "
+            "several).",
         ),
     ] = "folder",
     split: Annotated[
