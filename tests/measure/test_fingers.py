@@ -193,7 +193,7 @@ class TestCoin:
         assert coin.diameter == pytest.approx(2 * 58.7, rel=0.007)
 
     def test_refuses_a_hand_without_one(self, landmarks: np.ndarray) -> None:
-        with pytest.raises(MeasurementError, match="no coin"):
+        with pytest.raises(MeasurementError, match="no complete coin"):
             measure_hand(paint(landmarks), scale="1 euro")
 
     def test_refuses_one_that_is_seen_aslant(self, landmarks: np.ndarray) -> None:

@@ -139,7 +139,7 @@ class TestCard:
     def test_is_no_pane_of_a_window(self, segmenter: HandSegmenter, photo_folder: Path) -> None:
         """Its edges run on beyond the corners, and those opposite each other are not parallel."""
         photo = photo_folder / "images" / "2_pic00174.jpg"
-        with pytest.raises(MeasurementError, match="no card is seen"):
+        with pytest.raises(MeasurementError, match="no card with all four sides"):
             segmenter.measure(photo, scale="card")
 
 

@@ -160,7 +160,7 @@ def test_a_segmenter_of_one_takes_photos_and_no_prompts(red: SemanticModel) -> N
             {"forearm": False},
             {"holes": "fill"},
         ):
-            with pytest.raises(ValueError, match=f"{next(iter(wrong))}.*whole photos"):
+            with pytest.raises(ValueError, match=f"{next(iter(wrong))}.*semantic segmentation"):
                 segmenter.segment(image, **wrong)
 
 
