@@ -101,7 +101,7 @@ def test_a_file_is_not_where_the_photo_is(photo, tmp_path):
 @pytest.mark.parametrize(
     ("output", "more", "message"),
     [
-        ("result.jpg", [], r"must be a \.png file"),
+        ("result.jpg", [], "must be a .png file"),
         ("result.png", ["second"], "there are 2 photos"),
         ("-", ["second"], "there are 2 photos"),
         ("-", ["--mask"], "leave out --mask"),
