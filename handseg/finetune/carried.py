@@ -1,46 +1,37 @@
-"""The commands that train the networks which the package carries."""
+"""What the commands share that train the networks which the package carries."""
 
 from __future__ import annotations
 
-import importlib
 import logging
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from handseg.errors import reason
-from handseg.runtime.terminal import FAILED, fail, running, say_stopped
+from handseg.finetune.settings import RunSettings
+from handseg.finetune.train import train
+from handseg.runtime.config import assign, from_mapping, read_yaml
+from handseg.runtime.terminal import FAILED, fail, say_stopped
 
 
-def run_carried(name: str, settings: str, text: str) -> None:
-    """Run the command `python -m handseg.finetune.<name>`, which trains as a YAML file says.
+def train_carried(kind: type[RunSettings], config: Path, data: Path, output: Path) -> None:
+    """Train as the YAML file `config` says, with its paths below `data`.
 
     Args:
-        name: of the package.
-        settings: the class of its settings, in its module `settings`.
-        text: what it does, for `--help`.
+        kind: of the settings.
+        config: file of settings.
+        data: folder.
+        output: folder of the run.
+
+    Raises:
+        typer.Exit: with what went wrong said.
     """
-
-    def main(
-        config: Annotated[Path, typer.Option(help="YAML, see finetune/*.yaml.")],
-        data: Annotated[Path, typer.Option(help="Folder that its paths start at.")],
-        output: Annotated[Path, typer.Option(help="Folder of the run, which becomes the model.")],
-    ) -> None:
-        with running(f"finetune.{name}", "pretrain"):
-            from handseg.finetune.train import train
-            from handseg.runtime.config import assign, from_mapping, read_yaml
-
-            kind = getattr(importlib.import_module(f"handseg.finetune.{name}.settings"), settings)
-            logging.basicConfig(level=logging.INFO, format="%(message)s")
-            try:
-                values = assign(read_yaml(config), {"data.root": str(data)})
-                train(from_mapping(kind, values, str(config)), output)
-            except ValueError as error:
-                fail(reason(error))
-            except OSError as error:
-                say_stopped(output, error)
-                raise typer.Exit(FAILED) from error
-
-    main.__doc__ = text
-    typer.run(main)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        values = assign(read_yaml(config), {"data.root": str(data)})
+        train(from_mapping(kind, values, str(config)), output)
+    except ValueError as error:
+        fail(reason(error))
+    except OSError as error:
+        say_stopped(output, error)
+        raise typer.Exit(FAILED) from error
