@@ -7,7 +7,6 @@ is `handseg finetune` on several devices or machines.
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -170,19 +169,23 @@ def train(config: RunSettings, output: Path) -> State:
 
 
 def _task(config: RunSettings, output: Path, accelerator: Any) -> Task:
-    place, name = _TASKS[type(config)]
     # Each brings libraries that the others have no use for.
-    kind = getattr(importlib.import_module(f"handseg.finetune.{place}.task"), name)
-    task: Task = kind(config, output, accelerator)
-    return task
+    if isinstance(config, BaselineConfig):
+        from handseg.finetune.baselines.task import BaselineTask
 
+        return BaselineTask(config, output, accelerator)
+    if isinstance(config, FinderConfig):
+        from handseg.finetune.finder.task import FinderTask
 
-_TASKS: dict[type[RunSettings], tuple[str, str]] = {
-    BaselineConfig: ("baselines", "BaselineTask"),
-    FinderConfig: ("finder", "FinderTask"),
-    FinetuneConfig: ("lora", "LoraTask"),
-    PretrainConfig: ("pretrain", "PretrainTask"),
-}
+        return FinderTask(config, output, accelerator)
+    if isinstance(config, PretrainConfig):
+        from handseg.finetune.pretrain.task import PretrainTask
+
+        return PretrainTask(config, output, accelerator)
+    from handseg.finetune.lora.task import LoraTask
+
+    assert isinstance(config, FinetuneConfig)
+    return LoraTask(config, output, accelerator)
 
 
 def _optimizer(config: RunSettings, task: Task) -> torch.optim.Optimizer:
