@@ -52,7 +52,7 @@ def annotate(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder of the data set. An interrupted run continues from it.",
+            help="Folder for the data set. An interrupted run continues there.",
             show_default=False,
             rich_help_panel=RESULTS,
         ),
@@ -62,7 +62,7 @@ def annotate(
         typer.Option(
             "--recursive",
             "-r",
-            help="Take the folders inside the folder, too.",
+            help="Include subfolders.",
             rich_help_panel=RUN,
         ),
     ] = False,
@@ -76,8 +76,8 @@ def annotate(
         bool,
         typer.Option(
             "--sequence",
-            help="The photos follow each other, in the order of the numbers in their names: number "
-            "each hand through them and write frames/. Of a video that is always done.",
+            help="Treat the photos as a sequence, ordered by the numbers in their names: track "
+            "each hand and write frames/. Always on for videos.",
             rich_help_panel=RESULTS,
         ),
     ] = False,
@@ -86,7 +86,7 @@ def annotate(
         typer.Option(
             "--camera",
             metavar="FILE",
-            help='JSON with "K", the 3 x 3 matrix of a calibrated camera in px, to be copied into '
+            help='JSON with "K", the 3 x 3 matrix of a calibrated camera in px, copied into '
             "frames/.",
             rich_help_panel=RESULTS,
         ),
@@ -95,8 +95,8 @@ def annotate(
         bool,
         typer.Option(
             "--review",
-            help="Also write review.html, the least certain photos first; segments each hand a "
-            "second time, from a wider box alone.",
+            help="Also write review.html, with the least certain photos first; segments each hand "
+            "a second time, from a wider box only.",
             rich_help_panel=RESULTS,
         ),
     ] = False,
@@ -106,8 +106,8 @@ def annotate(
             "--shard-size",
             metavar="N",
             min=1,
-            help="Write WebDataset shards (000000.tar, ...) of N photos each in place of several "
-            "files a photo.",
+            help="Write WebDataset shards (000000.tar, ...) of N photos each instead of "
+            "several files per photo.",
             show_default=False,
             rich_help_panel=RESULTS,
         ),
@@ -123,28 +123,28 @@ def annotate(
     max_hands: MaxHandsOption = 4,
     finder: FinderOption = True,
 ) -> None:
-    """Make a data set of photos or a video: masks and landmarks of all hands.
+    """Make a data set from photos or a video: masks and landmarks of all hands.
 
     Examples:
         handseg annotate photos/ --output labelled
         handseg annotate clip.mp4 --output labelled
 
-    Writes images/ (the photos, or a video's frames), masks/ (255 on all hands; with --objects also
-    object_masks/), instances/ (1 on the first hand, 2 on the second, ...), labels/ and data.yaml
-    (YOLO segmentation), coco.json, and for sequences frames/ (a JSON a frame: joints, masks, hands
-    numbered through the frames). NAME is the photo's name without its suffix; photos of folders
-    inside the folder are named FOLDER__NAME. With --shard-size, shards hold NAME.jpg (the photo),
-    NAME.mask.png, NAME.instances.png and NAME.json, and coco.json alone is beside them.
+    Writes images/ (the photos or the frames of the video), masks/ (255 on all hands; with --objects
+    also object_masks/), instances/ (1 on the first hand, 2 on the second, ...), labels/ and
+    data.yaml (YOLO segmentation), coco.json and, for sequences, frames/ (a JSON file per frame with
+    joints, masks and tracked hands). NAME is the photo's file name without the suffix; photos in
+    subfolders become FOLDER__NAME. With --shard-size, each shard holds NAME.jpg (the photo),
+    NAME.mask.png, NAME.instances.png and NAME.json, and only coco.json is written next to them.
 
-    A photo that cannot be read is named and left out. The same command continues where a run was
-    stopped, and tries again what failed; other options or photos are refused. To share the work
-    among GPUs or machines that see the same DIR, start it as `torchrun --nproc-per-node N -m
-    handseg.annotate ...`, or with `accelerate launch`: each process takes every N-th photo, and the
-    last one writes what is made of all. With --ray, processes of a Ray cluster do the photos and
-    this one writes what is made of all. handseg-lite uses GPUs with --device cuda.
+    A photo that cannot be read is named and skipped. To continue an interrupted run and retry what
+    failed, give the same command again; other options or photos are refused. To share the work
+    among GPUs or machines that see the same DIR, start it with `torchrun --nproc-per-node N -m
+    handseg.annotate ...` or `accelerate launch`: each process takes every N-th photo, and the last
+    one writes the files about all photos. With --ray, processes of a Ray cluster do the photos.
+    handseg-lite uses a GPU only with --device cuda.
 
-    Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
-    run as it was given; 130 interrupted.
+    Exit codes: 0 all photos done, with or without a hand; 1 some failed; 2 wrong command line; 130
+    interrupted.
     """
     with running("annotate"):
         from handseg.annotate.frames import VideoFrames

@@ -101,15 +101,15 @@ def segment(
         typer.Option(
             "--json",
             metavar="FILE",
-            help="Write boxes, landmarks and scores: a list with an entry a photo. Entries that "
-            "the file holds of other photos stay.",
+            help="Write boxes, landmarks and scores: a list with one entry per photo. Entries "
+            "for other photos in an existing file are kept.",
             rich_help_panel=RESULTS,
         ),
     ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Do photos again whose results are there.", rich_help_panel=RUN
+            "--overwrite", help="Process photos again that have results.", rich_help_panel=RUN
         ),
     ] = False,
     jobs: JobsOption = None,
@@ -129,26 +129,25 @@ def segment(
         handseg segment photo.jpg -o hand.png
         handseg segment photos/ -o cut --mask --overlay
 
-    Writes NAME.png for every photo: the hands on a transparent background. NAME is the photo's
-    name without its suffix. Where two photos of one folder would share a result (a.jpg and a.png,
-    or a.jpg and a_mask.jpg), the suffix becomes a part of NAME: a_jpg.png, a_png.png. Below DIR,
-    results lie in folders as the photos do below the deepest folder that all inputs have in common.
+    Writes NAME.png for each photo: the hands on a transparent background. NAME is the photo's file
+    name without the suffix. If two photos in a folder would write the same file (a.jpg and a.png,
+    or a.jpg and a_mask.jpg), the suffix is added: a_jpg.png, a_png.png. Subfolders of DIR mirror
+    those below the deepest folder that all inputs share.
 
-    A photo in which no hand is found is named in a warning and gets empty results. A photo that
-    cannot be read is named and left out. Only results that are missing are written, so a run that
-    was interrupted or killed continues when started again, and what you retouched stays; after
-    other options have changed, use --overwrite or another DIR. A DIR in which files of the results'
-    names are all somebody else's is refused.
+    If no hand is found in a photo, a warning names it and its results are empty. A photo that
+    cannot be read is named and skipped. Only missing results are written: start an interrupted run
+    again to continue it, and results that you have retouched are kept. After changing other
+    options, use --overwrite or another DIR. A DIR is refused if all files with the results' names
+    were made by something else.
 
-    To share the work among GPUs or machines that see the same DIR, start it as `torchrun
-    --nproc-per-node N -m handseg segment ...`, or with `accelerate launch`: each process takes
-    every N-th photo and says how its own ended; the last one writes FILE. None ends with 1 then,
-    which would end the others.
-    handseg-lite uses GPUs with --device cuda. With --ray, processes of a Ray cluster do the photos,
-    a thread each, and this one writes FILE.
+    To share the work among GPUs or machines that see the same DIR, start it with `torchrun
+    --nproc-per-node N -m handseg segment ...` or `accelerate launch`: each process takes every N-th
+    photo and reports how its own went, and the last one writes FILE. No process then exits with 1,
+    because that would stop the others. handseg-lite uses a GPU only with --device cuda. With --ray,
+    processes of a Ray cluster segment the photos, one thread each, and this one writes FILE.
 
-    Exit codes: 0 all photos are done, with a hand or without; 1 some failed; 2 the command cannot
-    run as it was given; 130 interrupted.
+    Exit codes: 0 all photos done, with or without a hand; 1 some failed; 2 wrong command line; 130
+    interrupted.
     """
     with running("segment"):
         from handseg.cli.folder import Outputs, Run
