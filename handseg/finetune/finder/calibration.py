@@ -34,7 +34,7 @@ def fit_logistic(logits: np.ndarray, right: np.ndarray) -> tuple[float, float]:
         scaled = parameters[0] * logits + parameters[1]
         return float(np.mean(np.logaddexp(0, scaled) - wanted * scaled))
 
-    slope, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    slope, offset = minimize(loss, np.array([1.0, 0.0])).x
     return float(slope), float(offset)
 
 
