@@ -33,7 +33,7 @@ def run_once(photos: Path, output: Path, processes: int, options: list[str]) -> 
         capture_output=True, text=True, check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    found = re.search(r"([\d.]+) s a photo", done.stdout)
+    found = re.search(r"([\d.]+) s per photo", done.stdout)
     assert found, done.stdout
     return float(found[1])
 

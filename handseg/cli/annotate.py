@@ -278,7 +278,7 @@ def _summary(outcome: DatasetSummary, before: int, each: float | None) -> str:
     if outcome.failed:
         parts.append(f"{outcome.failed} failed")
     if each is not None:
-        parts.append(f"{each:.2f} s a photo")
+        parts.append(f"{each:.2f} s per photo")
     return ", ".join(parts) + "."
 
 
