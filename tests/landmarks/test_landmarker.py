@@ -35,7 +35,7 @@ class TestOptions:
             HandLandmarker(tmp_path / "absent.task")
 
     def test_folder_is_no_task(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="no such file"):
+        with pytest.raises(ValueError, match="file not found"):
             HandLandmarker(tmp_path)
 
     @pytest.mark.parametrize("content", [b"not a model\n", b""])
