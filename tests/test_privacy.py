@@ -81,7 +81,7 @@ def test_commands_open_no_connection(command: str, photo_folder: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_segmenting_with_torch_opens_no_connection(photo_folder: Path, tmp_path: Path) -> None:
+def test_segmenting_held_objects_opens_no_connection(photo_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     photo = sorted((photo_folder / "images").iterdir())[0]
     command = ["-m", "handseg", "segment", photo, "--objects", "--output", tmp_path / "out"]
