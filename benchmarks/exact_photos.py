@@ -1,7 +1,7 @@
 """Photos of hands at a phone's resolution whose masks are exact below a pixel.
 
 A hand cut out of a small picture is enlarged: the blurred mask, enlarged by cubic interpolation,
-crosses one half along a smooth line, and what lies inside of that line, counted at `SUPERSAMPLING`
+crosses one half along a smooth line, and what lies inside that line, counted at `SUPERSAMPLING`
 times the photo's resolution, is both what is pasted and the truth. Skin gets back the fine grain
 that enlarging took; lens, sensor and JPEG come last. The hands are of the person whom
 `finetune/lite_scenes.yaml` holds out.

@@ -140,7 +140,7 @@ def grab_cut(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     side, prompts = min(WORKING, region.side), request.prompts
     trimap = np.full((side, side), cv2.GC_BGD, np.uint8)
     landmarks = region.to_crop(_landmarks(prompts), side)
-    # The palm's edge may lie outside of the box, which is drawn around landmarks.
+    # The palm's edge may lie outside the box, which is drawn around landmarks.
     reach = NEAR * hand_size(landmarks) * np.array([[-1], [1]])
     corners = region.to_crop(prompts.roi_box.reshape(2, 2), side) + reach
     left, top, right, bottom = np.rint(corners).clip(0).astype(int).ravel()

@@ -62,7 +62,7 @@ def joint_confidences(hand: Hand) -> list[float] | None:
     """One number in 0..1 for each of the 21 landmarks; None where the hand has none.
 
     MediaPipe gives no confidence of single joints. This is the hand's score (1 where it has none),
-    times `OFF_PHOTO` for a joint outside of the photo, times `OFF_MASK` for one inside that lies
+    times `OFF_PHOTO` for a joint outside the photo, times `OFF_MASK` for one inside that lies
     more than a twentieth of the hand's size beside its mask.
     """
     points = hand.landmarks

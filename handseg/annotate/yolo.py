@@ -36,7 +36,7 @@ def label_lines(result: HandSegmentation) -> list[str]:
         polygon = join(simplify(trace(patch)))
         if len(polygon) < 3:
             continue
-        # Pixel coordinates name pixel centres, which lie half a pixel inside of the photo.
+        # Pixel coordinates name pixel centres, which lie half a pixel inside the photo.
         shares = np.clip((polygon + np.array(offset) + 0.5) / (width, height), 0, 1)
         lines.append(" ".join([str(number), *(f"{value:.6f}" for value in shares.reshape(-1))]))
     return lines

@@ -71,7 +71,7 @@ class Frame:
         return np.array([self.width, self.height], np.float64)
 
     def to_photo(self, across: float, down: float) -> tuple[float, float]:
-        """x, y px of a place that is given in shares of the frame's sides; never outside of it."""
+        """x, y px of a place that is given in shares of the frame's sides; never outside it."""
         x = self.left + across * self.width - 0.5
         y = self.top + down * self.height - 0.5
         return (

@@ -1,7 +1,7 @@
 """How far a predicted mask is from the true one, as overlap and as distance between contours.
 
-A contour is the set of mask pixels with a 4-neighbour outside of the mask, and what lies beyond the
-image's frame is outside of every mask. So where the frame cuts a hand, the pixels along the frame
+A contour is the set of mask pixels with a 4-neighbour outside the mask, and what lies beyond the
+image's frame is outside every mask. So where the frame cuts a hand, the pixels along the frame
 belong to its contour, as they do for Octave's `bwperim`, the surface distances of MONAI and MedPy
 and the reference implementation of boundary IoU (DAVIS leaves them out). A cut hand is judged as
 if the photo went on with background, and a prediction that follows the frame gets credit for it.
@@ -41,7 +41,7 @@ class MaskMetrics:
         mean_distance_px: Mean distance from each pixel of either contour to the other contour.
         hausdorff_95_px: The larger of the two directed 95th percentiles of those distances.
         mean_signed_distance_px: The mean of those distances, taken positive where the prediction
-            reaches outside of the truth and negative where it falls short: the bias of a contour
+            reaches outside the truth and negative where it falls short: the bias of a contour
             drawn too generously or too tightly.
         mean_distance_per_mille: `mean_distance_px` / diagonal * 1000; likewise the next two.
         hausdorff_95_per_mille: See above.
@@ -139,7 +139,7 @@ def compare_masks(
 
 
 def outward_distances(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """How far the contour of `prediction` lies outside of that of `truth`, px, (N,) float64.
+    """How far the contour of `prediction` lies outside that of `truth`, px, (N,) float64.
 
     A value for each contour pixel of either mask, negative where the prediction falls short.
     Both are (H, W) bool and hold a pixel at least.
@@ -207,7 +207,7 @@ def _boundary_iou(prediction: np.ndarray, truth: np.ndarray, diagonal: float) ->
 def _signed_distances(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distances (px) from the prediction's contour pixels to the truth's contour, and back.
 
-    Positive where the prediction reaches outside of the truth, negative where it falls short.
+    Positive where the prediction reaches outside the truth, negative where it falls short.
     """
     predicted_rim, true_rim = (_rim(mask, cv2.MORPH_CROSS, 1) for mask in (prediction, truth))
     from_prediction = _distances(predicted_rim, true_rim)

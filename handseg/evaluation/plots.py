@@ -132,7 +132,7 @@ def _contour_bias(systems: Sequence[Mapping[str, Evaluation]]) -> Plot | None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return _plot(
         "Outlines too wide or too tight",
-        "Right of 0 the predicted contour reaches outside of the true one, left of 0 it falls "
+        "Right of 0 the predicted contour reaches outside the true one, left of 0 it falls "
         "short. Missed hands are left out.",
         figure,
     )

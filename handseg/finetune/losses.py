@@ -44,7 +44,7 @@ def mask_loss(
         iou_scores: (N,) 0..1.
         target: (N, H, W) 0..1, soft at the edge; logits are upsampled to it, so the loss asks for
             a contour finer than the logits' own grid.
-        valid: (N, H, W) 1 where a pixel counts, 0 outside of the photo.
+        valid: (N, H, W) 1 where a pixel counts, 0 outside the photo.
         weights: of the terms.
     """
     logits = F.interpolate(

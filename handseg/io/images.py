@@ -24,7 +24,7 @@ ImageSource: TypeAlias = (
 )
 """What `load_image` takes."""
 
-_ROUNDING = 1e-4  # How far floats may lie outside of 0..1: arithmetic in float32 does that.
+_ROUNDING = 1e-4  # How far floats may lie outside 0..1: arithmetic in float32 does that.
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,7 @@ def _converges_little(corners: np.ndarray, longer: int) -> bool:
 
 
 def _steps(view: np.ndarray, corners: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(4, P, 3): colours outside less those inside of each side, at `places`, 0..1 from its start.
+    """(4, P, 3): colours outside less those inside each side, at `places`, 0..1 from its start.
 
     0 where the photo has ended.
     """

@@ -146,7 +146,7 @@ def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
 def use_tuned_mask(model: Any) -> None:
     """Let `model` always answer with the mask that is tuned, that of its first mask token.
 
-    SAM 2 and its kin replace it, outside of training, by another token's where it is unstable.
+    SAM 2 and its kin replace it, outside training, by another token's where it is unstable.
     """
     decoder = model.mask_decoder
     if hasattr(decoder, "dynamic_multimask_via_stability"):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 FILL = (124, 116, 104)
-"""RGB of what lies outside of the photo: ImageNet's mean colour, close to zero once normalised."""
+"""RGB of what lies outside the photo: ImageNet's mean colour, close to zero once normalised."""
 
 _LARGE = 1024  # px of a side from which halving before the rest of a reduction saves time.
 

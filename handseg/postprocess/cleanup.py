@@ -113,7 +113,7 @@ def cut_at_wrist(alpha: np.ndarray, landmarks: np.ndarray) -> None:
     leaves a ragged end there. `landmarks` is (21, 2) x, y in pixels of `alpha`.
     """
     axis = palm_axis(landmarks)
-    # OpenCV draws the soft rim of a polygon outside of it.
+    # OpenCV draws the soft rim of a polygon outside it.
     end = landmarks[WRIST] + axis * (WRIST_END * hand_size(landmarks) + 0.5)
     far = 2.0 * max(alpha.shape)
     across = np.array([-axis[1], axis[0]]) * far

@@ -13,7 +13,7 @@ from handseg.postprocess.tiles import TILE, tiles_with
 _REACHES = (3, 16)  # px
 _REACH_SHARE = 1 / 75
 _MATTE_SMOOTHNESS = 1e-4 * 255**2
-_MIXED = 2  # px inside of the contour where a lens has mixed in the background.
+_MIXED = 2  # px inside the contour where a lens has mixed in the background.
 _SPREAD = 2.5  # px, how far colours are carried outwards: the deviation of a Gaussian.
 
 

@@ -17,7 +17,7 @@ _SADDLES = ((5, (1, 4), (7, 13)), (10, (2, 8), (11, 14)))
 def trace(alpha: np.ndarray) -> list[np.ndarray]:
     """Trace the outlines of `alpha` (h, w) uint8 at half of 255, by marching squares.
 
-    Crossings are interpolated between pixel centres, outside of the array is 0. Where two
+    Crossings are interpolated between pixel centres, outside the array is 0. Where two
     opposite pixels of four are inside, the mean of the four says whether they touch.
 
     Returns:

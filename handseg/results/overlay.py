@@ -197,7 +197,7 @@ def _draw_box(canvas: np.ndarray, box: np.ndarray, color: tuple[int, int, int], 
 def _draw_label(
     picture: Image.Image, text: str, box: np.ndarray, color: tuple[int, int, int], width: int
 ) -> None:
-    """Write `text` on a plate above `box` (xyxy px), or inside of it where the photo ends."""
+    """Write `text` on a plate above `box` (xyxy px), or inside it where the photo ends."""
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(max(10, 7 * width))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)

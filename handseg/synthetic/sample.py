@@ -25,7 +25,7 @@ class Sample:
     Attributes:
         image: (S, S, 3) uint8 RGB.
         alpha: (S, S) float32 0..1, the hand.
-        valid: (S, S) bool, False outside of the photo's frame.
+        valid: (S, S) bool, False outside the photo's frame.
         points, labels: as in `PromptBatch`, one row.
         box: (4,) float32 xyxy.
         skeleton: (S / 4, S / 4) float32 logits.

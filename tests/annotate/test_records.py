@@ -26,7 +26,7 @@ def test_joints_are_as_sure_as_the_hand_but_for_those_that_cannot_be_seen(
     open_hand: np.ndarray,
 ) -> None:
     landmarks = open_hand * 0.3 + (60, 80)
-    landmarks[8] = (60, -1)  # outside of the photo
+    landmarks[8] = (60, -1)  # outside the photo
     landmarks[12] = (130, 50)  # beside the mask
     landmarks[16] = (90, 60)  # beside it by no more than MediaPipe's jitter
     mask = rectangle(SHAPE, 30, 0, 60, 100)

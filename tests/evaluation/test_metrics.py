@@ -33,7 +33,7 @@ def blobs(seed: int, shape: tuple[int, int] = (90, 120)) -> np.ndarray:
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) row, column of the mask's pixels that have a 4-neighbour outside of the mask."""
+    """(N, 2) row, column of the mask's pixels that have a 4-neighbour outside the mask."""
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return np.argwhere(mask & ~inner)

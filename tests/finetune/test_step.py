@@ -142,7 +142,7 @@ def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
     assert first["input_masks"] is None
     assert second["image_embeddings"] is first["image_embeddings"]
     assert model.encoded == 1
-    # All of the square is missed, so the click is on the hand and inside of it (16..32 px).
+    # All of the square is missed, so the click is on the hand and inside it (16..32 px).
     assert (second["input_labels"] == 1).all()
     assert ((second["input_points"] > 15) & (second["input_points"] < 33)).all()
     assert (second["input_masks"] == -3).all()

@@ -83,7 +83,7 @@ def logits_of(
 
 
 def offsets(alpha: np.ndarray, shape: Shape) -> np.ndarray:
-    """px by which each vertex of the contour lies outside of the true one."""
+    """px by which each vertex of the contour lies outside the true one."""
     places = (np.concatenate(trace(alpha)) + 0.5) / len(alpha)
     return -len(alpha) * shape(places[:, 0], places[:, 1])
 

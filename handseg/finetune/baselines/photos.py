@@ -80,7 +80,7 @@ def vary(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A picture (S, S, 3) uint8 and its masks (classes, S, S), moved and coloured at random.
 
-    What comes into the picture from outside of it is black, and no hand. The draws are torch's.
+    What comes into the picture from outside it is black, and no hand. The draws are torch's.
     """
     from torchvision import tv_tensors
     from torchvision.transforms import v2

@@ -31,7 +31,7 @@ def measure_outline(
     hands: Sequence[TrainingHand],
     progress: Callable[[Iterable[TrainingHand]], Iterable[TrainingHand]] = iter,
 ) -> float:
-    """How far outside of the photo's edges the masks of `hands` are drawn, in hand sizes.
+    """How far outside the photo's edges the masks of `hands` are drawn, in hand sizes.
 
     The value for `PromptRecipe.outline`: the median over hands of the mean distance between the
     true contour and one that follows the edges. Hands without landmarks are passed over; 0 where

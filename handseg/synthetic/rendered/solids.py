@@ -25,7 +25,7 @@ def _length(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def _box(excess: torch.Tensor) -> torch.Tensor:
-    """Distance from the amounts by which points lie outside of the pairs of sides."""
+    """Distance from the amounts by which points lie outside the pairs of sides."""
     return _length(excess.clamp(min=0)) + excess.amax(-1).clamp(max=0)
 
 
@@ -44,7 +44,7 @@ class Cylinder:
 
 @dataclass(frozen=True)
 class Box:
-    """A box about the origin; half sides and radius of its edges (inside of them) in metres."""
+    """A box about the origin; half sides and radius of its edges (inside them) in metres."""
 
     half_sizes: Vector
     radius: float = 0.0

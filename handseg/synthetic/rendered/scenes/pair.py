@@ -149,7 +149,7 @@ def _fold(rng: np.random.Generator, cast: Cast) -> Take:
 def _woven(hand: HandFrame, other: HandFrame, first: bool = False) -> torch.Tensor:
     """How far the fingers of `hand` are from lying between those of `other`, tips on its back.
 
-    `first` is the hand whose index finger lies outside of the other's.
+    `first` is the hand whose index finger lies outside the other's.
     """
     knuckles = other.knuckles
     between = (knuckles[1:] + knuckles[:-1]) / 2
