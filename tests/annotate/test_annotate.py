@@ -12,7 +12,7 @@ import pytest
 from fake_hands import HoldingSegmenter, rectangle
 from PIL import Image
 from pycocotools.coco import COCO
-from red_hands import draw_photo, red_segmenter, save_photo
+from red_hands import draw_photo, save_photo
 from typer.testing import CliRunner, Result
 
 from handseg.cli import app
@@ -24,18 +24,6 @@ from handseg.segmenter import HandSegmenter
 
 Run = Callable[..., Result]
 HAND, OTHER = (50, 60, 30, 20), (125, 60, 20, 25)
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `handseg annotate` in an empty folder, with a segmenter that takes red for hands."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
-
-    def invoke(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(app, ["annotate", *map(str, arguments), "--device", "cpu"])
-
-    return invoke
 
 
 @pytest.fixture

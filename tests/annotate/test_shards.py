@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from processes import tree, wait_for
-from red_hands import red_segmenter, save_photo
-from typer.testing import CliRunner, Result
+from red_hands import save_photo
+from typer.testing import Result
 
-from handseg.cli import app
 from handseg.data import LabelledPhotos, load_data
 from handseg.runtime.files import find_unfinished
 from handseg.segmenter import HandSegmenter
@@ -26,18 +25,6 @@ from handseg.segmenter import HandSegmenter
 Run = Callable[..., Result]
 RED = [sys.executable, str(Path(__file__).parents[1] / "red_command.py"), "annotate"]
 HAND = (50, 60, 30, 20)
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `handseg annotate` in an empty folder, with a segmenter that takes red for hands."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
-
-    def invoke(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(app, ["annotate", *map(str, arguments), "--device", "cpu"])
-
-    return invoke
 
 
 def save_photos(folder: Path, *names: str) -> None:

@@ -62,7 +62,7 @@ def _despill(image: np.ndarray) -> np.ndarray:
 
 
 def _extend_colors(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Fill the outside of `mask` with the colours just inside of it."""
+    """Fill the outside of `mask` with the colours just inside it."""
     core = cv2.erode(mask, np.ones((3, 3), np.uint8))
     result = image.astype(np.float32)
     known = core.astype(np.float32)
