@@ -1,17 +1,19 @@
 """Where the time of a photo goes, from the file to the PNG, and of a command, from the shell on.
 
-    python benchmarks/bench_segment.py [--remover FILE] [--runs 9] [--backend torch]
+    python benchmarks/bench_segment.py [--remover FILE] [--runs 9] [--backend torch] [--json FILE]
 
 Photos of 0.3, 0.7, 2 and 12 megapixels with one hand and with four, as JPEG, warm: the median ms of
 each stage by itself, of `segment(path)`, in which stages overlap, and of the way from the file to
 the PNG. Then the cold start, and the peak memory of each process. With `--remover`, an ONNX
 background remover of the U2-Net and ISNet kind does the same photos in turn (its prediction alone,
-without reading and writing files), with the IoU of both on the photos with one hand.
+without reading and writing files), with the IoU of both on the photos with one hand. `--json`
+writes the table as docs/benchmarks/speed.json has it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -33,6 +35,7 @@ from handseg.evaluation.metrics import compare_masks
 from handseg.io.files import encode_image
 from handseg.io.images import load_image
 from handseg.models.region import Region
+from handseg.runtime.files import write_atomic
 from handseg.segmenter import HandSegmenter
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
@@ -40,6 +43,21 @@ WIDTHS = (640, 960, 1632, 4000)
 """px of photos with sides as 4 to 3: 0.3, 0.7, 2 and 12 megapixels."""
 STAGES = ("decode", "landmarks", "warp", "encoder", "decoder", "refine", "cut-out", "PNG",
           "segment(path)", "file to PNG")  # fmt: skip
+TOLD = {
+    "decode the JPEG": ("decode",),
+    "landmarks": ("landmarks",),
+    "crop regions": ("warp",),
+    "encoder": ("encoder",),
+    "decoder": ("decoder",),
+    "contour": ("refine",),
+    "**`segment(path)`**": ("segment(path)",),
+    "cut-out and PNG": ("cut-out", "PNG"),
+    "ISNet alone": ("remover",),
+    "ISNet / `segment(path)`": ("ratio to segment",),
+}
+"""The rows of the table in the docs, with the stages that each adds up."""
+IDS = {"segment(path)": "segment", "remover": "isnet", "ratio to segment": "ratio"}
+"""Names by which other tables refer to rows."""
 
 
 class Clock:
@@ -91,7 +109,7 @@ def measure(
     clock, removing = Clock(), []
     model, landmarker = segmenter.model, segmenter.landmarker
     stages = {
-        "landmarks": (landmarker, "detect"),
+        "landmarks": (landmarker, "find"),
         "warp": (Region, "crop"),
         "encoder": (model, "encode"),
         "decoder": (model, "decode"),
@@ -116,6 +134,9 @@ def measure(
             start = time.perf_counter()
             remover(image)
             removing.append(time.perf_counter() - start)
+    for stage in stages:
+        if not clock.median(stage):
+            raise RuntimeError(f"segment() did not call what is timed as {stage}")
     return clock, len(result), removing
 
 
@@ -153,6 +174,34 @@ def compare(segmenter: HandSegmenter, remover: OnnxRemover) -> None:
     print(f"IoU on {len(ours)} photos: {np.mean(ours):.3f}, the remover's {np.mean(theirs):.3f}")
 
 
+def write_table(file: Path, columns: list[str], rows: dict[str, list[float]], runs: int) -> None:
+    """The medians in the form of docs/benchmarks/."""
+    keys = [f"mp{column.replace(' MP, ', '_h').replace('.', '_')}" for column in columns]
+    titles = [column.replace(" MP", "").replace(".0", "") for column in columns]
+    table = []
+    for title, stages in TOLD.items():
+        if not all(stage in rows for stage in stages):
+            continue
+        values = [sum(parts) for parts in zip(*(rows[stage] for stage in stages), strict=True)]
+        digits = 1 if stages == ("ratio to segment",) else None
+        name = {"id": IDS[stages[0]]} if stages[0] in IDS else {}
+        numbers = dict(zip(keys, (round(value, digits) for value in values), strict=True))
+        table.append({**name, "stage": title, **numbers})
+    remover = " --remover FILE" if "remover" in rows else ""
+    content = {
+        "command": f"python benchmarks/bench_segment.py --runs {runs}{remover}",
+        "machine": f"{os.cpu_count()} CPU cores, medians",
+        "date": time.strftime("%Y-%m-%d"),
+        "columns": [
+            {"key": "stage", "title": "megapixels, hands"},
+            *({"key": key, "title": title} for key, title in zip(keys, titles, strict=True)),
+        ],
+        "rows": table,
+    }
+    with write_atomic(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--runs", type=int, default=9)
@@ -161,6 +210,7 @@ def main() -> None:
     parser.add_argument("--remover-size", type=int, default=1024)
     parser.add_argument("--remover-mean", type=float, nargs=3, default=[0.5, 0.5, 0.5])
     parser.add_argument("--remover-std", type=float, nargs=3, default=[1.0, 1.0, 1.0])
+    parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         # First: the memory that a process starts others with counts among theirs.
@@ -188,6 +238,8 @@ def main() -> None:
         print(f"{'ms; size, hands':16}" + "".join(f" {column:>11}" for column in columns))
         for name, values in rows.items():
             print(f"{name:16}" + "".join(f" {value:11.1f}" for value in values))
+        if options.json:
+            write_table(options.json, columns, rows, options.runs)
         if remover is not None:
             compare(segmenter, remover)
 
