@@ -10,7 +10,7 @@ quick:
 	pytest -q -m "not slow"
 
 test:
-	pytest -q
+	pytest -q -n auto --dist loadfile
 
 docs:
 	sphinx-build -q -W --keep-going docs docs/_build/html

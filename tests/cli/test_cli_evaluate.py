@@ -22,7 +22,9 @@ from handseg.segmenter import HandSegmenter
 
 def run(folder: Path | str, output: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Result:
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
-    return CliRunner().invoke(app, ["evaluate", str(folder), "--output", str(output), *options])
+    arguments = ["evaluate", str(folder), "--output", str(output), *options]
+    monkeypatch.setattr("sys.argv", ["handseg", *arguments])
+    return CliRunner().invoke(app, arguments)
 
 
 def table_of(stdout: str) -> dict[str, list[str]]:
@@ -63,7 +65,7 @@ def test_command_prints_the_table_and_writes_the_report(
     assert table["interval drawn from"] == ["4 photos", "3 photos", "4 photos"]
     assert summary["recipes"]["handseg-lite"]["box_reach"] == 0.15
     assert summary["versions"]["handseg"]
-    assert summary["command"].startswith("handseg ")
+    assert summary["command"] == f"handseg evaluate {folder} --output {tmp_path / 'report'}"
     assert all(len(line) <= 80 for line in done.stdout.splitlines()[:-1])
 
 
