@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SegmenterChoice:
-    """What `load_segmenter` takes, and the options for `segment`."""
+    """What `load_segmenter` takes, the options for `segment`, and how many photos go together."""
 
     model: str
     adapter: Path | None
     recipe: Path | None
     device: str | None
     options: dict[str, Any]
+    batch: int = 1
 
 
 def load_segmenter(

@@ -15,7 +15,7 @@ from handseg.cli.json_file import JsonFile
 from handseg.cli.outputs import InputPhoto
 from handseg.errors import nothing_can_be_written, reason
 from handseg.results import HandSegmentation
-from handseg.runtime.pool import map_bounded
+from handseg.runtime.pool import call_now, map_bounded
 from handseg.runtime.progress import progress_bar
 from handseg.runtime.ranks import Rank
 from handseg.runtime.terminal import KEPT, say
@@ -39,14 +39,16 @@ def segment_all(
     segmenters: Sequence[Segmenter],
     options: dict[str, Any],
     finish: Callable[[InputPhoto, HandSegmentation], R],
+    batch: int = 1,
 ) -> Generator[tuple[InputPhoto, Future[R]], None, None]:
-    """Do the photos, as many at a time as there are segmenters; see `map_bounded`.
+    """Do the photos on as many threads as there are segmenters; see `map_bounded`.
 
     Args:
         photos: to be segmented.
         segmenters: one for each thread.
         options: for `segment`.
         finish: is called with each photo and its result.
+        batch: photos that a thread takes at a time, and segments together.
 
     Yields:
         Each photo in order with its call, which is over and gives what `finish` returned.
@@ -55,14 +57,39 @@ def segment_all(
     for segmenter in segmenters:
         idle.put(segmenter)
 
-    def do(photo: InputPhoto) -> R:
+    def do(some: Sequence[InputPhoto]) -> list[Future[R]]:
         segmenter = idle.get()
         try:
-            return finish(photo, segmenter.segment(photo.source(), **options))
+            found = _segment(some, segmenter, options)
+            return [
+                call_now(lambda pair: finish(pair[0], pair[1].result()), pair)
+                for pair in zip(some, found, strict=True)
+            ]
         finally:
             idle.put(segmenter)
 
-    return map_bounded(do, photos, len(segmenters))
+    batches = [photos[start : start + batch] for start in range(0, len(photos), batch)]
+    with closing(map_bounded(do, batches, len(segmenters))) as calls:
+        for some, call in calls:
+            yield from zip(some, call.result(), strict=True)
+
+
+def _segment(
+    photos: Sequence[InputPhoto], segmenter: Segmenter, options: dict[str, Any]
+) -> list[Future[HandSegmentation]]:
+    """Segment photos together; where that fails, one by one, to find out which are to blame."""
+    sources = [call_now(InputPhoto.source, photo) for photo in photos]
+    if len(photos) > 1:
+        try:
+            results = segmenter.segment_batch([one.result() for one in sources], **options)
+        except Exception:
+            logger.debug("a batch failed, its photos are segmented one by one", exc_info=True)
+        else:
+            return [call_now(lambda result: result, one) for one in results]
+    return [
+        call_now(lambda source: segmenter.segment(source.result(), **options), one)
+        for one in sources
+    ]
 
 
 def write_all(
@@ -71,6 +98,7 @@ def write_all(
     options: dict[str, Any],
     wanted: Writer,
     rows: JsonFile | None,
+    batch: int = 1,
 ) -> Generator[tuple[InputPhoto, Future[bool]], None, None]:
     """As `segment_all`; writes what is wanted, and the calls give whether there is a hand."""
 
@@ -78,7 +106,7 @@ def write_all(
         wanted.write(photo, result, rows)
         return bool(result)
 
-    return segment_all(photos, segmenters, options, write)
+    return segment_all(photos, segmenters, options, write, batch)
 
 
 @dataclass

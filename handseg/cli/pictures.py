@@ -18,10 +18,27 @@ from handseg.cli.json_file import JsonFile, photo_row
 from handseg.cli.outputs import InputPhoto
 from handseg.data.shard_members import MASK, OBJECT_MASK, RECORD
 from handseg.io.files import encode_image, save_image
+from handseg.io.images import load_image
 from handseg.results import Edge, HandSegmentation
+from handseg.results.overlay import parse_color
 
 CUTOUT, COMPOSITE, OVERLAY = "cutout.png", "composite.png", "overlay.jpg"
 """Suffixes in shards. None is a photo's: a data set's shard has that as KEY.jpg or KEY.png."""
+
+
+def read_background(value: str) -> tuple[int, int, int] | np.ndarray:
+    """The colour or picture that `value` names; made once, not for every photo.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    try:
+        return parse_color(value, "--background")
+    except ValueError as no_color:
+        try:
+            return load_image(value)
+        except ValueError as no_picture:
+            raise ValueError(f"{no_color}; nor is it a picture: {no_picture}") from no_picture
 
 
 class _Picture(NamedTuple):
@@ -53,7 +70,9 @@ class Outputs:
         """Write the photo's files and then its row: whoever finds that finds all."""
         for picture in self._pictures():
             file = picture.file(photo)
-            if (self.overwrite or not file.exists()) and (drawn := picture.draw(result)) is not None:
+            if file.exists() and not self.overwrite:
+                continue
+            if (drawn := picture.draw(result)) is not None:
                 save_image(drawn, file, result.dpi)
         if rows is not None:
             rows.add(photo.path, result.to_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +35,6 @@ from handseg.errors import ClusterError, reason
 from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed, say_stopped
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from handseg.cli.folder import Run
     from handseg.cli.segment_into import Calls, Into
     from handseg.runtime.ranks import Rank
@@ -126,6 +125,17 @@ def segment(
         ),
     ] = False,
     jobs: JobsOption = None,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Photos that each job segments together, with one pass of the model for up to 8 "
+            "hands: for GPUs. All N are in memory.",
+            rich_help_panel=RUN,
+        ),
+    ] = 1,
     ray: RayOption = False,
     address: AddressOption = None,
     recursive: RecursiveOption = False,
@@ -160,8 +170,9 @@ def segment(
     To share the work among GPUs or machines that see the same DIR, start it with `torchrun
     --nproc-per-node N -m handseg segment ...` or `accelerate launch`: each process takes every N-th
     photo or shard and reports how its own went, and the last one writes FILE. No process then exits
-    with 1, because that would stop the others. handseg-lite uses a GPU only with --device cuda. With --ray,
-    processes of a Ray cluster segment the photos, one thread each, and this one writes FILE.
+    with 1, because that would stop the others. handseg-lite uses a GPU only with --device cuda.
+    With --ray, processes of a Ray cluster segment the photos, one thread each, and this one writes
+    FILE.
 
     Exit codes: 0 all photos done, with or without a hand; 1 some failed; 2 wrong command line; 130
     interrupted.
@@ -175,19 +186,15 @@ def segment(
             output_folder,
             to_standard_output,
         )
-        from handseg.cli.pictures import Outputs
+        from handseg.cli.pictures import Outputs, read_background
         from handseg.cli.segment_into import IntoFiles, IntoShards
         from handseg.runtime.ranks import Rank
 
-        wanted = Outputs(
-            mask,
-            objects,
-            overlay,
-            None if background is None else _background(background),
-            edge.value,
-            crop,
-            overwrite,
-        )
+        try:
+            backdrop = None if background is None else read_background(background)
+        except ValueError as error:
+            fail(reason(error))
+        wanted = Outputs(mask, objects, overlay, backdrop, edge.value, crop, overwrite)
         options = {
             "max_hands": max_hands,
             "finder": finder,
@@ -195,13 +202,15 @@ def segment(
             "holes": holes.value,
             "objects": objects,
         }
-        made_by = SegmenterChoice(model, adapter, recipe, device, options)
+        made_by = SegmenterChoice(model, adapter, recipe, device, options, batch)
         if str(output) == STANDARD and (mask or objects or overlay):
             fail("--output - writes the cut-out alone: leave out --mask, --objects and --overlay")
         if ray and STANDARD in (str(output), *inputs):
             fail('--ray is for files: leave out --ray or "-"')
         if ray and jobs is not None:
             fail("--ray takes all CPUs of the cluster: leave out --jobs")
+        if ray and batch > 1:
+            fail("--ray does photos one by one: leave out --batch")
         if shard_size is not None and STANDARD in (str(output), *inputs):
             fail('--shard-size is for files: leave out --shard-size or "-"')
         if shard_size is not None and overwrite:
@@ -257,7 +266,7 @@ def _begun(
         yield into.calls_on_ray(made_by)
         return
     cores = max(1, available_cores() // rank.on_machine)
-    jobs = min(jobs or cores, into.left)
+    jobs = min(jobs or cores, math.ceil(into.left / made_by.batch))
     if jobs > 1 or rank.on_machine > 1:
         limit_threads(max(1, cores // jobs))
     if made_by.device in (None, "cuda"):
@@ -280,17 +289,3 @@ def _end(run: Run, output: Path, into: Into, json_file: Path | None) -> None:
     except (ValueError, OSError) as error:
         say_failed(str(output) if json_file is None else f"--json {json_file}", reason(error))
         raise typer.Exit(FAILED) from error
-
-
-def _background(value: str) -> tuple[int, int, int] | np.ndarray:
-    """The colour or picture that `value` names; made once, not for every photo."""
-    from handseg.io.images import load_image
-    from handseg.results.overlay import parse_color
-
-    try:
-        return parse_color(value, "--background")
-    except ValueError as no_color:
-        try:
-            return load_image(value)
-        except ValueError as no_picture:
-            fail(f"{no_color}; nor is it a picture: {no_picture}")

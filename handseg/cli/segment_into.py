@@ -85,7 +85,9 @@ class IntoFiles:
             self.kept = foreign_files(files, writing=bool(self._todo))
 
     def calls(self, segmenters: Sequence[Segmenter], made_by: SegmenterChoice) -> Calls:
-        return write_all(self._todo, segmenters, made_by.options, self._wanted, self.rows)
+        return write_all(
+            self._todo, segmenters, made_by.options, self._wanted, self.rows, made_by.batch
+        )
 
     def calls_on_ray(self, made_by: SegmenterChoice) -> Calls:
         from handseg.cli.segment_on_ray import write_on_ray
@@ -137,7 +139,8 @@ class IntoShards:
 
     def calls(self, segmenters: Sequence[Segmenter], made_by: SegmenterChoice) -> Calls:
         def samples(photos: Sequence[InputPhoto]) -> Samples:
-            return segment_all(photos, segmenters, made_by.options, self._shards.wanted.members)
+            members = self._shards.wanted.members
+            return segment_all(photos, segmenters, made_by.options, members, made_by.batch)
 
         self._run.claim()
         indices = self._shards.whole(self._left)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from processes import tree, wait_for
 from red_hands import save_photo
-from written_files import ONE_HAND, Run, files_in
+from written_files import Run, files_in
 
 from handseg.data import load_data
 from handseg.results import HandSegmentation
@@ -100,9 +100,7 @@ def test_options_decide_the_members(run: Run) -> None:
     assert held["a.composite.png"] == Path("plain/a.png").read_bytes()
 
 
-def test_jobs_and_processes_write_the_same_bytes(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_and_processes_write_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     save_photos(*(f"{name}.png" for name in "abcdefg"))
     run("segment", "in", "-o", "expected", "--shard-size", "2", "--jobs", "1")
     run("segment", "in", "-o", "jobs", "--shard-size", "2", "--jobs", "3")
