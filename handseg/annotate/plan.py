@@ -12,9 +12,9 @@ from typing import Any
 from handseg._version import __version__
 from handseg.annotate.frame_json import check_camera, read_camera
 from handseg.annotate.frames import Frames, PhotoFolder, VideoFrames
+from handseg.data.shard_writer import whole_shards
 from handseg.io.video import is_video
-from handseg.models.bundled import home
-from handseg.runtime.files import content_digest
+from handseg.models.identity import weights_identity
 from handseg.runtime.run_folder import RunFolder
 
 
@@ -61,8 +61,7 @@ class Job:
         """These of `count` frames with all others of their shards: a shard is written whole."""
         if self.shard_size is None:
             return indices
-        wanted = set(map(self.shard, indices))
-        return [index for index in range(count) if self.shard(index) in wanted]
+        return whole_shards(indices, self.shard_size, count)
 
     def open_frames(self) -> Frames:
         if is_video(self.source):
@@ -94,9 +93,7 @@ def open_run(job: Job, frames: Frames) -> RunFolder:
         "handseg": __version__,
         "input": hashlib.sha256(json.dumps(frames.identity()).encode()).hexdigest(),
         "photos": len(frames),
-        "model": [job.model, content_digest(home(job.model))],
-        "adapter": None if job.adapter is None else [str(job.adapter), content_digest(job.adapter)],
-        "recipe": None if job.recipe is None else content_digest(job.recipe),
+        **weights_identity(job.model, job.adapter, job.recipe),
         "sequence": job.is_sequence,
         "objects": job.objects,
         "review": job.review,

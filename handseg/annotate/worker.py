@@ -16,8 +16,8 @@ from handseg.annotate.frames import Frame, Frames
 from handseg.annotate.plan import Job
 from handseg.annotate.records import Record
 from handseg.annotate.review import THUMBNAIL
-from handseg.annotate.shard import open_shard, shard_path
 from handseg.data.shard_members import INSTANCES, MASK, OBJECT_MASK, RECORD
+from handseg.data.shard_writer import open_shard, shard_path
 from handseg.errors import ImageError, nothing_can_be_written, reason
 from handseg.io.files import encode_image, save_image
 from handseg.pipeline.interface import Segmenter
@@ -76,7 +76,8 @@ class Worker:
         records: dict[str, Record] = {}
         with open_shard(shard_path(self.job.output, number)) as shard:
             for frame in map(self.frames.__getitem__, indices):
-                if frame.name in self.journal and shard.copy(frame.name):
+                if frame.name in self.journal and frame.name in shard:
+                    shard.copy(frame.name)
                     continue
                 if (done := self._attempt(frame, self._members)) is not None:
                     records[frame.name], members = done

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handseg.errors import ClusterError, reason
 from handseg.runtime.progress import messages
@@ -13,6 +14,18 @@ from handseg.runtime.terminal import fail, say
 if TYPE_CHECKING:
     from handseg.pipeline.interface import Segmenter
     from handseg.runtime.ranks import Rank
+
+
+@dataclass(frozen=True)
+class SegmenterChoice:
+    """What `load_segmenter` takes, the options for `segment`, and how many photos go together."""
+
+    model: str
+    adapter: Path | None
+    recipe: Path | None
+    device: str | None
+    options: dict[str, Any]
+    batch: int = 1
 
 
 def load_segmenter(

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from handseg.cli.json_file import JsonFile
 from handseg.cli.outputs import InputPhoto
 from handseg.errors import nothing_can_be_written, reason
-from handseg.io.files import save_image
-from handseg.results import Edge, HandSegmentation
-from handseg.runtime.pool import map_bounded
+from handseg.results import HandSegmentation
+from handseg.runtime.pool import call_now, map_bounded
 from handseg.runtime.progress import progress_bar
 from handseg.runtime.ranks import Rank
 from handseg.runtime.terminal import KEPT, say
 
 if TYPE_CHECKING:
     from handseg.pipeline.interface import Segmenter
+
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -38,65 +34,79 @@ class Writer(Protocol):
     def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None: ...
 
 
-@dataclass(frozen=True, eq=False)
-class Outputs:
-    """What is written for each photo; `background` is a colour (r, g, b) or (H, W, 3) uint8."""
+def segment_all(
+    photos: Sequence[InputPhoto],
+    segmenters: Sequence[Segmenter],
+    options: dict[str, Any],
+    finish: Callable[[InputPhoto, HandSegmentation], R],
+    batch: int = 1,
+) -> Generator[tuple[InputPhoto, Future[R]], None, None]:
+    """Do the photos on as many threads as there are segmenters; see `map_bounded`.
 
-    mask: bool
-    objects: bool
-    overlay: bool
-    background: tuple[int, int, int] | np.ndarray | None
-    edge: Edge
-    crop: bool
-    overwrite: bool
+    Args:
+        photos: to be segmented.
+        segmenters: one for each thread.
+        options: for `segment`.
+        finish: is called with each photo and its result.
+        batch: photos that a thread takes at a time, and segments together.
 
-    def files(self, photo: InputPhoto) -> list[Path]:
-        return list(self._pictures(photo))
+    Yields:
+        Each photo in order with its call, which is over and gives what `finish` returned.
+    """
+    idle: SimpleQueue[Segmenter] = SimpleQueue()
+    for segmenter in segmenters:
+        idle.put(segmenter)
 
-    def are_there(self, photo: InputPhoto, rows: JsonFile | None) -> bool:
-        there = all(map(os.path.exists, self.files(photo)))  # For a name that is too long, too.
-        return there and (rows is None or photo.path in rows)
+    def do(some: Sequence[InputPhoto]) -> list[Future[R]]:
+        segmenter = idle.get()
+        try:
+            found = _segment(some, segmenter, options)
+            return [
+                call_now(lambda pair: finish(pair[0], pair[1].result()), pair)
+                for pair in zip(some, found, strict=True)
+            ]
+        finally:
+            idle.put(segmenter)
 
-    def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None:
-        """Write the photo's files and then its row: whoever finds that finds all."""
-        for file, draw in self._pictures(photo).items():
-            if (self.overwrite or not file.exists()) and (picture := draw(result)) is not None:
-                save_image(picture, file, result.dpi)
-        if rows is not None:
-            rows.add(photo.path, result.to_dict())
-
-    def _pictures(self, photo: InputPhoto) -> dict[Path, Callable[[HandSegmentation], Any]]:
-        pictures: dict[Path, Callable[[HandSegmentation], Any]] = {photo.picture: self._lay}
-        if self.mask:
-            pictures[photo.mask] = lambda result: result.mask
-        if self.objects:
-            pictures[photo.object_mask] = lambda result: result.object_mask
-        if self.overlay:
-            pictures[photo.overlay] = lambda result: result.overlay()
-        return pictures
-
-    def _lay(self, result: HandSegmentation) -> Image.Image:
-        if self.background is None:
-            return result.cutout(self.crop, self.edge)
-        return result.composite(self.background, self.edge, self.crop)
+    batches = [photos[start : start + batch] for start in range(0, len(photos), batch)]
+    with closing(map_bounded(do, batches, len(segmenters))) as calls:
+        for some, call in calls:
+            yield from zip(some, call.result(), strict=True)
 
 
-def segment_photo(
-    photo: InputPhoto,
-    segmenter: Segmenter,
+def _segment(
+    photos: Sequence[InputPhoto], segmenter: Segmenter, options: dict[str, Any]
+) -> list[Future[HandSegmentation]]:
+    """Segment photos together; where that fails, one by one, to find out which are to blame."""
+    sources = [call_now(InputPhoto.source, photo) for photo in photos]
+    if len(photos) > 1:
+        try:
+            results = segmenter.segment_batch([one.result() for one in sources], **options)
+        except Exception:
+            logger.debug("a batch failed, its photos are segmented one by one", exc_info=True)
+        else:
+            return [call_now(lambda result: result, one) for one in results]
+    return [
+        call_now(lambda source: segmenter.segment(source.result(), **options), one)
+        for one in sources
+    ]
+
+
+def write_all(
+    photos: Sequence[InputPhoto],
+    segmenters: Sequence[Segmenter],
     options: dict[str, Any],
     wanted: Writer,
     rows: JsonFile | None,
-) -> bool:
-    """Do a photo and write what is wanted of it; returns whether it has a hand."""
-    try:
-        result = segmenter.segment(photo.source(), **options)
+    batch: int = 1,
+) -> Generator[tuple[InputPhoto, Future[bool]], None, None]:
+    """As `segment_all`; writes what is wanted, and the calls give whether there is a hand."""
+
+    def write(photo: InputPhoto, result: HandSegmentation) -> bool:
         wanted.write(photo, result, rows)
         return bool(result)
-    except Exception as error:
-        if rows is not None and not nothing_can_be_written(error):
-            rows.fail(photo.path, reason(error))
-        raise
+
+    return segment_all(photos, segmenters, options, write, batch)
 
 
 @dataclass
@@ -110,38 +120,22 @@ class Run:
     failed: int = 0
     seconds: float = 0.0
 
-    def over(
+    def count(
         self,
-        photos: Sequence[InputPhoto],
-        segmenters: Sequence[Segmenter],
-        options: dict[str, Any],
-        wanted: Writer,
-        rows: JsonFile | None,
+        calls: Generator[tuple[InputPhoto, Future[bool]], None, None],
+        total: int,
+        rows: JsonFile | None = None,
     ) -> None:
-        """Do the photos, as many at a time as there are segmenters."""
-        idle: SimpleQueue[Segmenter] = SimpleQueue()
-        for segmenter in segmenters:
-            idle.put(segmenter)
-
-        def has_hand(photo: InputPhoto) -> bool:
-            segmenter = idle.get()
-            try:
-                return segment_photo(photo, segmenter, options, wanted, rows)
-            finally:
-                idle.put(segmenter)
-
-        with closing(map_bounded(has_hand, photos, len(segmenters))) as calls:
-            self.count(calls, len(photos))
-
-    def count(self, calls: Iterable[tuple[InputPhoto, Future[bool]]], total: int) -> None:
         """Count how `total` photos end, and tell of those that failed or have no hand.
 
         Args:
-            calls: each photo with a call that is over, which says whether it has a hand.
+            calls: each photo with a call that is over, which says whether it has a hand; closed at
+                the end.
             total: how many there are.
+            rows: is told of those that failed.
         """
         start = time.perf_counter()
-        with progress_bar(shown=self.rank.number == 0) as bar:
+        with closing(calls), progress_bar(shown=self.rank.number == 0) as bar:
             for photo, call in bar.track(calls, total=total):
                 try:
                     found = call.result()
@@ -157,6 +151,8 @@ class Run:
                     if nothing_can_be_written(error):
                         say(KEPT)
                         break
+                    if rows is not None:
+                        rows.fail(photo.path, why)
                 else:
                     self.done += 1
                     if not found:

@@ -38,7 +38,7 @@ class JsonFile:
 
     def add(self, photo: Path, values: dict[str, Any]) -> None:
         """Keep a row; from then on a run that resumes finds it."""
-        self._journal.record(_key(photo), {"file": photo.as_posix(), **values})
+        self._journal.record(_key(photo), photo_row(photo, values))
 
     def fail(self, photo: Path, why: str) -> None:
         """Tell the other processes of this run that the photo gets no row."""
@@ -65,6 +65,11 @@ class JsonFile:
             with write_atomic(self.file) as temporary:
                 _write_rows({**dict(_file_rows(self.file)), **new}, temporary)
         return journal.remove()
+
+
+def photo_row(photo: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """A photo's entry in the file."""
+    return {"file": photo.as_posix(), **values}
 
 
 def _key(photo: str | Path) -> str:

@@ -138,7 +138,7 @@ def measure(
     interrupted.
     """
     with running("measure"):
-        from handseg.cli.folder import Run
+        from handseg.cli.folder import Run, write_all
         from handseg.cli.json_file import JsonFile
         from handseg.cli.measured import Measuring
         from handseg.cli.outputs import (
@@ -185,7 +185,8 @@ def measure(
         run = Run(Rank(), skipped=0)
         try:
             with ready(load_segmenter(model, adapter, recipe, device), 1) as segmenters:
-                run.over(photos, segmenters, {}, measuring, rows)
+                calls = write_all(photos, segmenters, {}, measuring, rows)
+                run.count(calls, len(photos), rows)
         finally:
             _end(run, measuring, rows, csv_file)
         if run.failed:

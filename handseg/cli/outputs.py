@@ -129,6 +129,11 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     return photos
 
 
+def result_name(photo: InputPhoto, output: Path) -> str:
+    """The name of a photo's results below the folder `output`, with "/" between folders."""
+    return photo.result.relative_to(_absolute(output)).as_posix()
+
+
 def _refuse_what_is_no_photo(entry: str) -> None:
     """Tell who gives a video or an address what to do with it."""
     if re.match(r"(https?|ftp)://", entry):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import chain
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from handseg.cli.common import check_cluster, join_cluster, load_segmenter
+from handseg.cli.common import SegmenterChoice, check_cluster, join_cluster, load_segmenter
 from handseg.cli.help import RESULTS, RUN
 from handseg.cli.options import (
     AdapterOption,
@@ -33,11 +35,9 @@ from handseg.errors import ClusterError, reason
 from handseg.runtime.terminal import FAILED, fail, results, running, say, say_failed, say_stopped
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from handseg.cli.folder import Run
-    from handseg.cli.json_file import JsonFile
-    from handseg.cli.outputs import InputPhoto
+    from handseg.cli.segment_into import Calls, Into
+    from handseg.runtime.ranks import Rank
 
 
 def segment(
@@ -106,6 +106,18 @@ def segment(
             rich_help_panel=RESULTS,
         ),
     ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            "--shard-size",
+            metavar="N",
+            min=1,
+            help="Write WebDataset shards (000000.tar, ...) of N photos each instead of files per "
+            "photo.",
+            show_default=False,
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -113,6 +125,17 @@ def segment(
         ),
     ] = False,
     jobs: JobsOption = None,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Photos that each job segments together, with one pass of the model for up to 8 "
+            "hands: for GPUs. All N are in memory.",
+            rich_help_panel=RUN,
+        ),
+    ] = 1,
     ray: RayOption = False,
     address: AddressOption = None,
     recursive: RecursiveOption = False,
@@ -140,126 +163,129 @@ def segment(
     options, use --overwrite or another DIR. A DIR is refused if all files with the results' names
     were made by something else.
 
+    With --shard-size, a shard holds NAME.cutout.png (NAME.composite.png with --background),
+    NAME.mask.png, NAME.object_mask.png, NAME.overlay.jpg and NAME.json, the photo's entry of FILE.
+    An interrupted run repeats the photos of unfinished shards. Other options or photos are refused.
+
     To share the work among GPUs or machines that see the same DIR, start it with `torchrun
     --nproc-per-node N -m handseg segment ...` or `accelerate launch`: each process takes every N-th
-    photo and reports how its own went, and the last one writes FILE. No process then exits with 1,
-    because that would stop the others. handseg-lite uses a GPU only with --device cuda. With --ray,
-    processes of a Ray cluster segment the photos, one thread each, and this one writes FILE.
+    photo or shard and reports how its own went, and the last one writes FILE. No process then exits
+    with 1, because that would stop the others. handseg-lite uses a GPU only with --device cuda.
+    With --ray, processes of a Ray cluster segment the photos, one thread each, and this one writes
+    FILE.
 
     Exit codes: 0 all photos done, with or without a hand; 1 some failed; 2 wrong command line; 130
     interrupted.
     """
     with running("segment"):
-        from handseg.cli.folder import Outputs, Run
-        from handseg.cli.json_file import JsonFile
+        from handseg.cli.folder import Run
         from handseg.cli.outputs import (
             STANDARD,
             and_more,
             find_photos,
-            foreign_files,
             output_folder,
             to_standard_output,
         )
-        from handseg.pipeline.shared import ready
+        from handseg.cli.pictures import Outputs, read_background
+        from handseg.cli.segment_into import IntoFiles, IntoShards
         from handseg.runtime.ranks import Rank
-        from handseg.runtime.threads import available_cores, limit_threads
 
-        wanted = Outputs(
-            mask,
-            objects,
-            overlay,
-            None if background is None else _background(background),
-            edge.value,
-            crop,
-            overwrite,
-        )
-        kept: list[Path] = []
+        try:
+            backdrop = None if background is None else read_background(background)
+        except ValueError as error:
+            fail(reason(error))
+        wanted = Outputs(mask, objects, overlay, backdrop, edge.value, crop, overwrite)
+        options = {
+            "max_hands": max_hands,
+            "finder": finder,
+            "forearm": forearm,
+            "holes": holes.value,
+            "objects": objects,
+        }
+        made_by = SegmenterChoice(model, adapter, recipe, device, options, batch)
         if str(output) == STANDARD and (mask or objects or overlay):
             fail("--output - writes the cut-out alone: leave out --mask, --objects and --overlay")
         if ray and STANDARD in (str(output), *inputs):
             fail('--ray is for files: leave out --ray or "-"')
         if ray and jobs is not None:
             fail("--ray takes all CPUs of the cluster: leave out --jobs")
+        if ray and batch > 1:
+            fail("--ray does photos one by one: leave out --batch")
+        if shard_size is not None and STANDARD in (str(output), *inputs):
+            fail('--shard-size is for files: leave out --shard-size or "-"')
+        if shard_size is not None and overwrite:
+            fail("--shard-size writes no shard twice: leave out --overwrite, or choose another DIR")
         with to_standard_output(output) as target:
             try:
                 rank = Rank.of_this_process()
                 check_cluster(ray, address, rank)
                 photos = find_photos(inputs, target, recursive)
-                rows = None if json_file is None else JsonFile(json_file, anew=overwrite)
-                own = rank.share(photos)
-                todo = [photo for photo in own if overwrite or not wanted.are_there(photo, rows)]
-                if not overwrite:
-                    files = chain.from_iterable(map(wanted.files, photos))
-                    kept = foreign_files(files, writing=bool(todo))
+                into: Into
+                if shard_size is None:
+                    into = IntoFiles(wanted, photos, json_file, rank)
+                elif output_folder(target) == target:
+                    into = IntoShards(wanted, photos, json_file, rank, target, shard_size, made_by)
+                else:
+                    raise ValueError(f"--shard-size writes a folder of shards, not {output}")
                 output_folder(target).mkdir(parents=True, exist_ok=True)
             except (ValueError, OSError) as error:
                 fail(reason(error).replace(str(target), str(output)))
-            if kept and rank.number == 0:
+            if rank.number == 0 and (kept := into.kept):
                 say(f"Left as it is, not written by handseg: {and_more(kept)}", "yellow")
-            run = Run(rank, skipped=len(own) - len(todo))
-            options = {
-                "max_hands": max_hands,
-                "finder": finder,
-                "forearm": forearm,
-                "holes": holes.value,
-                "objects": objects,
-            }
-            if todo and ray:
-                from handseg.cli.segment_on_ray import RaySegmenter, segment_on_ray
-
-                join_cluster(address)
-                made_by = RaySegmenter(model, adapter, recipe, device, options)
-                try:
-                    run.count(segment_on_ray(todo, made_by, wanted, json_file), len(todo))
-                except ClusterError as error:
-                    say_stopped(output, error)
-                    raise typer.Exit(FAILED) from error
-                finally:
-                    _end(run, output, rows, photos)
-            elif todo:
-                cores = max(1, available_cores() // rank.on_machine)
-                jobs = min(jobs or cores, len(todo))
-                if jobs > 1 or rank.on_machine > 1:
-                    limit_threads(max(1, cores // jobs))
-                if device in (None, "cuda"):
-                    rank.take_gpu()
-                segmenter = load_segmenter(model, adapter, recipe, device, objects)
-                try:
-                    with ready(segmenter, jobs) as segmenters:
-                        run.over(todo, segmenters, options, wanted, rows)
-                finally:
-                    _end(run, output, rows, photos)
+            run = Run(rank, skipped=into.skipped)
+            if into.left:
+                with _begun(into, made_by, rank, jobs, ray, address) as calls:
+                    try:
+                        run.count(calls, into.left, into.rows)
+                    except (ClusterError, OSError) as error:
+                        say_stopped(output, error)
+                        raise typer.Exit(FAILED) from error
+                    finally:
+                        _end(run, output, into, json_file)
             else:
-                _end(run, output, rows, photos)
+                _end(run, output, into, json_file)
         if run.failed and rank.count == 1:
             raise typer.Exit(FAILED)
 
 
-def _end(run: Run, output: Path, rows: JsonFile | None, photos: list[InputPhoto]) -> None:
-    """Sum up; the process that ends last takes the rows of all into the JSON file."""
+@contextmanager
+def _begun(
+    into: Into,
+    made_by: SegmenterChoice,
+    rank: Rank,
+    jobs: int | None,
+    ray: bool,
+    address: str | None,
+) -> Iterator[Calls]:
+    """The photos as they are done, once the model is loaded or the cluster joined."""
+    from handseg.pipeline.shared import ready
+    from handseg.runtime.threads import available_cores, limit_threads
+
+    if ray:
+        join_cluster(address)
+        yield into.calls_on_ray(made_by)
+        return
+    cores = max(1, available_cores() // rank.on_machine)
+    jobs = min(jobs or cores, math.ceil(into.left / made_by.batch))
+    if jobs > 1 or rank.on_machine > 1:
+        limit_threads(max(1, cores // jobs))
+    if made_by.device in (None, "cuda"):
+        rank.take_gpu()
+    segmenter = load_segmenter(
+        made_by.model, made_by.adapter, made_by.recipe, made_by.device, made_by.options["objects"]
+    )
+    with ready(segmenter, jobs) as segmenters:
+        yield into.calls(segmenters, made_by)
+
+
+def _end(run: Run, output: Path, into: Into, json_file: Path | None) -> None:
+    """Sum up, and write what is about all photos."""
     if str(output) == "-":  # Standard output is the picture's.
         say(run.summary())
     else:
         results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)
-    if rows is None:
-        return
     try:
-        if run.rank.count == 1 or rows.has_all(photo.path for photo in photos):
-            rows.merge()
+        into.end()
     except (ValueError, OSError) as error:
-        say_failed(f"--json {rows.file}", reason(error))
+        say_failed(str(output) if json_file is None else f"--json {json_file}", reason(error))
         raise typer.Exit(FAILED) from error
-
-
-def _background(value: str) -> tuple[int, int, int] | np.ndarray:
-    """The colour or picture that `value` names; made once, not for every photo."""
-    from handseg.io.images import load_image
-    from handseg.results.overlay import parse_color
-
-    try:
-        return parse_color(value, "--background")
-    except ValueError as no_color:
-        try:
-            return load_image(value)
-        except ValueError as no_picture:
-            fail(f"{no_color}; nor is it a picture: {no_picture}")

@@ -37,16 +37,21 @@ def map_bounded(
     return _inline(function, items) if jobs == 1 else _threaded(function, items, jobs)
 
 
+def call_now(function: Callable[[T], R], item: T) -> Future[R]:
+    """Call `function` with `item`; the call is over, and `result()` returns or raises the same."""
+    call: Future[R] = Future()
+    try:
+        call.set_result(function(item))
+    except Exception as error:
+        call.set_exception(error)
+    return call
+
+
 def _inline(
     function: Callable[[T], R], items: Iterable[T]
 ) -> Generator[tuple[T, Future[R]], None, None]:
     for item in items:
-        call: Future[R] = Future()
-        try:
-            call.set_result(function(item))
-        except Exception as error:
-            call.set_exception(error)
-        yield item, call
+        yield item, call_now(function, item)
 
 
 def _threaded(

@@ -139,7 +139,7 @@ def test_full_disk_ends_all_jobs(here: Path, monkeypatch: pytest.MonkeyPatch) ->
         asked.append(path)
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("handseg.cli.folder.save_image", no_space)
+    monkeypatch.setattr("handseg.cli.pictures.save_image", no_space)
     done = segment(monkeypatch, "in", "--jobs", "4")
     assert done.exit_code == 1
     assert done.stderr.count("No space left on device") == 1

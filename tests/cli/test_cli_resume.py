@@ -178,7 +178,7 @@ def test_full_disk_ends_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     def no_space(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "handseg_out/x.png")
 
-    monkeypatch.setattr("handseg.cli.folder.save_image", no_space)
+    monkeypatch.setattr("handseg.cli.pictures.save_image", no_space)
     asked = spoil_segmenting(monkeypatch, lambda _: None)
     done = run("segment", "in", "--jobs", "1")
     assert done.exit_code == 1

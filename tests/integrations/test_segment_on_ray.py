@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import tree
 from ray_commands import finish_though_an_actor_dies, needs_ray, start
 from small_photos import BROKEN, save_small_photos
 from typer.testing import CliRunner
@@ -47,6 +48,27 @@ def test_it_leaves_what_a_plain_run_leaves_though_an_actor_is_killed(tmp_path: P
     assert "Traceback" not in err
     assert results(shared) == results(plain)
     assert len(list(shared.glob("*_mask.png"))) == PHOTOS - 1
+
+
+@needs_ray
+@pytest.mark.slow
+def test_shards_are_those_of_a_plain_run_though_an_actor_is_killed(tmp_path: Path) -> None:
+    save_small_photos(tmp_path / "photos", PHOTOS)
+    plain, shared = tmp_path / "plain", tmp_path / "shared"
+    options = ["--mask", "--shard-size", "5"]
+    run = start("segment", tmp_path / "photos", plain, *options)
+    out, err = run.communicate(timeout=300)
+    assert run.returncode == 1, err
+    assert EXPECTED in out
+
+    run = start("segment", tmp_path / "photos", shared, *options, "--ray")
+    out, err = finish_though_an_actor_dies(run, shared / "000001.tar", "FillShards")
+    assert run.returncode == 1, err
+    assert EXPECTED in out
+    assert "1 failed" in out
+    assert f"{BROKEN:06d}.jpg is not an image" in err
+    assert "Traceback" not in err
+    assert tree(shared) == tree(plain)
 
 
 def refusal(*arguments: str | Path) -> str:

@@ -1,11 +1,11 @@
-"""WebDataset shards: tar files with the photos, masks and records of many frames."""
+"""Writing WebDataset shards: tar files with the files of many photos, each whole or not at all."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,12 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.tar"
 
 
+def whole_shards(indices: Iterable[int], size: int, count: int) -> list[int]:
+    """These of `count` photos with all others of their shards, each of which has `size`."""
+    wanted = {index // size for index in indices}
+    return [index for index in range(count) if index // size in wanted]
+
+
 class Shard:
     """A shard that is written anew, in the place of one that may be there."""
 
@@ -26,20 +32,22 @@ class Shard:
         for member in old or ():
             self._before[split_member(member.name)[0]].append(member)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the shard that was there has this photo."""
+        return member_key(name) in self._before
+
     def add(self, name: str, members: Mapping[str, bytes]) -> None:
-        """Put a frame's `members`, by suffix, behind what is there; the same bytes every time."""
+        """Put a photo's `members`, by suffix, behind what is there; the same bytes every time."""
         for suffix, content in members.items():
             member = tarfile.TarInfo(f"{member_key(name)}.{suffix}")
             member.size = len(content)
             self._new.addfile(member, io.BytesIO(content))
 
-    def copy(self, name: str) -> bool:
-        """Take a frame over from the shard that was there; False if it has no such frame."""
-        members = self._before.get(member_key(name), [])
-        for member in members:
+    def copy(self, name: str) -> None:
+        """Take a photo over from the shard that was there."""
+        for member in self._before[member_key(name)]:
             assert self._old is not None
             self._new.addfile(member, self._old.extractfile(member))
-        return bool(members)
 
 
 @contextmanager
