@@ -13,17 +13,17 @@ from typing import Any
 import streamlit as st
 
 
-def copy_button(make: Callable[[], bytes], key: str) -> None:
+def copy_button(label: str, make: Callable[[], bytes], key: str) -> None:
     """Show the button; `make` gives the PNG file once it is asked for."""
     name = f"wanted-{key}"
 
     def note() -> None:
         st.session_state[name] = st.session_state[key].wanted
 
-    answer: dict[str, Any] = {}
+    data: dict[str, Any] = {"label": label}
     if (wanted := st.session_state.get(name)) is not None:
-        answer = {"id": wanted, "png": base64.b64encode(make()).decode()}
-    _button(key=key, data=answer, width="content", on_wanted_change=note)
+        data |= {"id": wanted, "png": base64.b64encode(make()).decode()}
+    _button(key=key, data=data, width="content", on_wanted_change=note)
     st.session_state.pop(name, None)
 
 
@@ -33,7 +33,7 @@ _button: Any = st.components.v2.component(
 <button type="button" title="Copy the picture, to paste it into another program">
   <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 2h9a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H9a2 2 0
   0 1-2-2V4a2 2 0 0 1 2-2zm0 2v12h9V4zM3 6h2v14h11v2H5a2 2 0 0 1-2-2z"/></svg>
-  <span aria-live="polite">Copy</span>
+  <span aria-live="polite"></span>
 </button>
 <p role="status"></p>
 """,
@@ -41,7 +41,7 @@ _button: Any = st.components.v2.component(
 button { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 2.5rem;
   padding: 0.25rem 0.75rem; border: 1px solid var(--st-border-color);
   border-radius: var(--st-button-radius); background: var(--st-background-color);
-  color: var(--st-text-color); font: 1rem/1.6 var(--st-font); cursor: pointer; }
+  color: var(--st-text-color); font: 0.875rem/1.6 var(--st-font); cursor: pointer; }
 button:hover, button:focus-visible { border-color: var(--st-primary-color);
   color: var(--st-primary-color); outline: none; }
 button[aria-busy] { opacity: 0.6; cursor: progress; }
@@ -58,6 +58,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const label = button.querySelector("span");
   const problem = parentElement.querySelector("p");
 
+  const title = () => (label.textContent = data.label);
+  title();
   if (button.wanted && button.wanted.id === data.id) button.wanted.give(asPng(data.png));
 
   button.onclick = async () => {
@@ -77,7 +79,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
       setTriggerValue("wanted", id);
       await navigator.clipboard.write([new ClipboardItem({ "image/png": file })]);
       label.textContent = "Copied";
-      setTimeout(() => (label.textContent = "Copy"), SHOWN);
+      setTimeout(title, SHOWN);
     } catch (error) {
       problem.textContent = `Not copied: ${error.message}. The download has the same picture.`;
     }

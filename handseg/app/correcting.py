@@ -44,7 +44,7 @@ def show_correction(
 ) -> None:
     """Click points or a box; a region of the photo is encoded once, however often it is clicked."""
     entries = photo.active(max_hands)
-    opened = not entries or bool(photo.history)
+    opened = _stays_open(key, not entries or bool(photo.history))
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
         result = workspace.segment(photo, model, max_hands)
         suspected = workspace.suspected(photo, model, result.hands)
@@ -56,10 +56,10 @@ def show_correction(
                 horizontal=True,
                 label_visibility="collapsed",
             )
+            tool = tool or ON
             number = _choose_hand(key, len(entries))
-        tool = tool or ON
-        frame = _frame(key, photo, result, number)
-        radius = _choose_radius(key, frame) if tool in (ADD, ERASE) else RADII[0]
+            frame = _frame(key, photo, result, number)
+            radius = _choose_radius(key, frame) if tool in (ADD, ERASE) else RADII[0]
         with st.container(horizontal=True):
             _buttons(key, photo, entries, number)
             _zoom(key, frame)
@@ -82,6 +82,13 @@ def show_correction(
             ),
         )
         st.caption(HINTS[tool])
+
+
+def _stays_open(key: str, wanted: bool) -> bool:
+    """Whether this part is open: once it was wanted, it does not close under the visitor."""
+    name = f"correcting-{key}"
+    st.session_state[name] = opened = wanted or st.session_state.get(name, False)
+    return opened
 
 
 def _choose_radius(key: str, frame: Frame) -> int:

@@ -44,6 +44,6 @@ class HandEntry:
             values["points"], values["labels"] = [self.points], [self.labels]
         return values
 
-    def unpainted(self) -> HandEntry:
-        """The same hand before any stroke."""
-        return replace(self, strokes=())
+    def with_strokes(self, count: int) -> HandEntry:
+        """The same hand with only the first `count` strokes."""
+        return replace(self, strokes=self.strokes[:count])

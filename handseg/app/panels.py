@@ -112,7 +112,8 @@ def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -
         ),
     ]
     with offer(key, files):
-        copy_button(picture, f"copy-{key}")
+        what = "cut-out" if background is None else "composite"
+        copy_button(f"Copy {what}", picture, f"copy-{key}")
 
 
 def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> DeltaGenerator:

@@ -2,6 +2,7 @@
 // sent as shares of the picture's sides, so it does not matter how large it is on the screen.
 const STILL = 6; // CSS px that a finger may slip while it clicks.
 const STEP = 2; // CSS px between two places of a stroke, at least.
+const PATIENCE = 10_000; // ms until strokes that have not arrived are sent again.
 
 export default function ({ parentElement, data, setTriggerValue }) {
   const view = parentElement.querySelector(".view");
@@ -21,10 +22,12 @@ export default function ({ parentElement, data, setTriggerValue }) {
   // Strokes that are being drawn, or on their way; they stay over the picture until they are in it.
   view.strokes = (view.strokes ?? []).filter((stroke) => stroke.id > data.painted);
   const paint = view.querySelector(".paint");
-  const ring = draw("circle", { class: "ring", r: data.radius });
+  const ring = paint.querySelector(".ring");
+  ring.setAttribute("r", data.radius);
   paint.setAttribute("viewBox", data.frame.join(" "));
-  paint.replaceChildren(...view.strokes.map((stroke) => stroke.line), ...(brush ? [ring] : []));
+  paint.replaceChildren(...view.strokes.map((stroke) => stroke.line), ring);
   showRing();
+  report();
   view.querySelector(".marks").replaceChildren(...data.names.map(asName), ...data.points.map(asPoint));
 
   function percent(x, y) {
@@ -57,6 +60,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
     setTriggerValue("action", { ...action, frame: data.frame });
   }
 
+  // Strokes that are drawn meanwhile wait for the next one: a report stops the script that runs.
+  function report() {
+    const strokes = view.strokes.filter(({ done }) => done);
+    view.reported = strokes.length ? Date.now() : 0;
+    if (strokes.length)
+      send({
+        do: "paint",
+        strokes: strokes.map(({ id, erase, radius, points }) => ({ id, erase, radius, points })),
+      });
+  }
+
   function shares(event) {
     const box = view.getBoundingClientRect();
     const middle = 0.5 / window.devicePixelRatio; // of the pixel of the screen
@@ -70,6 +84,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
     const [across, down] = shares(event);
     const [left, top, width, height] = view.dataset.frame.split(" ").map(Number); // as it is now
     return [left + across * width - 0.5, top + down * height - 0.5];
+  }
+
+  function hover(event) {
+    view.hover = event;
+    showRing();
   }
 
   function showRing() {
@@ -141,6 +160,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
       };
       add(start);
       show();
+      hover(start);
       view.strokes.push(stroke);
       paint.prepend(stroke.line);
       return {
@@ -149,16 +169,13 @@ export default function ({ parentElement, data, setTriggerValue }) {
           for (const one of all.length ? all : [event])
             if (Math.hypot(one.clientX - last.clientX, one.clientY - last.clientY) >= STEP) add(one);
           show();
+          hover(event);
         },
         end: (event) => {
           add(event);
           show();
           stroke.done = true;
-          const strokes = view.strokes.filter(({ done }) => done);
-          send({
-            do: "paint",
-            strokes: strokes.map(({ id, erase, radius, points }) => ({ id, erase, radius, points })),
-          });
+          if (Date.now() - view.reported > PATIENCE) report();
         },
         stop: () => {
           view.strokes = view.strokes.filter((other) => other !== stroke);
@@ -206,10 +223,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
     view.onpointermove = (event) => event.pointerId === start.pointerId && gesture.move(event);
     view.onpointerup = finish("end");
     view.onpointercancel = finish("stop");
-  };
-  const hover = (event) => {
-    view.hover = event;
-    showRing();
   };
   view.onmousemove = hover;
   view.onmouseleave = () => hover(null);

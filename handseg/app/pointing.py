@@ -103,7 +103,8 @@ _picture: Any = st.components.v2.component(
   <div class="sheet"><img alt="The photo to click on" draggable="false">
     <svg class="lines" preserveAspectRatio="none" aria-hidden="true"></svg>
     <div class="marks"></div>
-    <svg class="paint" preserveAspectRatio="none" aria-hidden="true"></svg></div>
+    <svg class="paint" preserveAspectRatio="none" aria-hidden="true"><circle class="ring" /></svg>
+  </div>
   <div class="drawn" hidden></div>
 </div>
 """,

@@ -56,7 +56,7 @@ class PromptedModel(Model):
 
     def is_done(self, photo: Photo, max_hands: int) -> bool:
         return photo.entries is not None and all(
-            (self, entry.unpainted()) in photo.hands for entry in photo.active(max_hands)
+            (self, entry.with_strokes(0)) in photo.hands for entry in photo.active(max_hands)
         )
 
     def hands(self, photo: Photo, prepared: PreparedPhoto, max_hands: int) -> tuple[Hand, ...]:
@@ -66,15 +66,18 @@ class PromptedModel(Model):
             pairs = zip(photo.entries, found, strict=True)
             photo.hands |= {(self, entry): hand for entry, hand in pairs}
         entries = photo.active(max_hands)
-        for cut in map(HandEntry.unpainted, entries):
+        for cut in (entry.with_strokes(0) for entry in entries):
             if (self, cut) not in photo.hands:
                 photo.hands[self, cut] = _cut(prepared, cut)
-        photo.painted = {
-            (self, entry): photo.painted.get((self, entry))
-            or brush.apply(photo.hands[self, entry.unpainted()], entry.strokes)
-            for entry in entries
-        }
+        photo.painted = {(self, entry): self._painted(photo, entry) for entry in entries}
         return tuple(photo.painted[self, entry] for entry in entries)
+
+    def _painted(self, photo: Photo, entry: HandEntry) -> Hand:
+        """The hand with its strokes, of which mostly all but the last are painted already."""
+        known = photo.hands | photo.painted
+        counts = range(len(entry.strokes), -1, -1)
+        done = next(n for n in counts if (self, entry.with_strokes(n)) in known)
+        return brush.apply(known[self, entry.with_strokes(done)], entry.strokes[done:])
 
     def count(self, photo: Photo, max_hands: int) -> int:
         return len(photo.active(max_hands))

@@ -169,6 +169,7 @@ def test_strokes_in_quick_succession_are_all_painted(visit: Visit, paths: dict[s
         with changing(page, "Mask"):
             button(page, "Undo").click()
     np.testing.assert_array_equal(mask_of(page), found)
+    assert canvas.view.is_visible()  # for the next stroke
 
 
 def test_the_circle_shows_the_brush_and_its_radius_can_be_chosen(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from red_hands import draw_photo, red_segmenter
 
-from handseg.app import downloads
+from handseg.app import brush, downloads
 from handseg.app.aim import CLICKED, NEW, Pointer, painted_hand
 from handseg.app.brush import Stroke
 from handseg.app.frame import Frame
 from handseg.app.workspace import Photo, PromptedModel, Workspace
 from handseg.io.files import encode_image
-from handseg.results import HandSegmentation
+from handseg.results import Hand, HandSegmentation
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
 FINGER = [[80, 50], [95, 50]]  # at the right of the large hand
@@ -177,3 +177,18 @@ def test_the_numbers_are_those_of_the_painted_mask(visit: Visit) -> None:
     after = downloads.numbers("a.png", visit.result())["hands"]
     assert after[0]["area"] == np.count_nonzero(visit.result().hands[0].mask) > before[0]["area"]
     assert after[1] == before[1]
+
+
+def test_only_new_strokes_are_painted(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    apply = brush.apply
+
+    def noted(hand: Hand, strokes: Sequence[Stroke]) -> Hand:
+        counts.append(len(strokes))
+        return apply(hand, strokes)
+
+    monkeypatch.setattr(brush, "apply", noted)
+    for place in ([20, 20], [30, 20], [40, 20]):
+        visit.paint([place], about=0)
+    assert visit.result().mask[20, [20, 30, 40]].all()
+    assert max(counts) == 1
