@@ -37,6 +37,7 @@ def button(page: Page, label: str) -> Locator:
 
 def choose(page: Page, label: str) -> None:
     """Take one of several radio buttons."""
+    rest(page)  # While the script runs, those of its last run may be there, too.
     page.locator("label").get_by_text(label, exact=True).click()
 
 
