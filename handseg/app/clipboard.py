@@ -58,7 +58,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const label = button.querySelector("span");
   const problem = parentElement.querySelector("p");
 
-  const title = () => (label.textContent = data.label);
+  const title = () => (label.textContent = button.label);
+  button.label = data.label;
   title();
   if (button.wanted && button.wanted.id === data.id) button.wanted.give(asPng(data.png));
 
@@ -81,7 +82,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
       label.textContent = "Copied";
       setTimeout(title, SHOWN);
     } catch (error) {
-      problem.textContent = `Not copied: ${error.message}. The download has the same picture.`;
+      const why = error.message.replace(/\\.$/, "");
+      problem.textContent = `Not copied: ${why}. The download has the same picture.`;
     }
     button.ariaBusy = null;
   };

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browsing import CUTOUT, OPEN, button, changing, choose, download, pixels, upload
+from browsing import CUTOUT, OPEN, button, changing, choose, download, pixels, rest, upload
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ navigator.clipboard.write = async ([item]) => {
   window.written = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 };
 """
-NOT_HERE = 'Object.defineProperty(window, "isSecureContext", { value: false });'
+NOT_HERE = 'Object.defineProperty(window, "isSecureContext", { value: false });'  # as on plain http
+REFUSING = (
+    "navigator.clipboard.write = async () => { throw new Error('Document is not focused.'); }"
+)
 
 
 @pytest.fixture
@@ -78,10 +81,22 @@ def test_what_is_copied_is_the_file_that_is_downloaded(
         page.get_by_text("Copied").wait_for(state="detached")
 
 
-def test_a_refusal_is_explained(visit: Visit, browser: Browser, paths: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (NOT_HERE, "browsers copy only from pages on https or localhost"),
+        (REFUSING, "Document is not focused"),
+    ],
+    ids=["not on this host", "not now"],
+)
+def test_a_refusal_is_explained(
+    visit: Visit, browser: Browser, paths: dict[str, Path], script: str, reason: str
+) -> None:
     context = browser.new_context()
-    context.add_init_script(NOT_HERE)  # as on plain http from another machine
+    context.add_init_script(script)
     page = visit(context=context)
     upload(page, paths[OPEN])
     button(page, "Copy").click()
-    page.get_by_text("Not copied: browsers copy only from pages on https or localhost").wait_for()
+    page.get_by_text(f"Not copied: {reason}. The download has the same picture.").wait_for()
+    assert button(page, "Copy cut-out").is_enabled()
+    rest(page)
