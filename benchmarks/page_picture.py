@@ -32,7 +32,7 @@ def main(output: str) -> None:
             page = browser.new_page(viewport=SIZE)
             page.goto(f"http://127.0.0.1:{PORT}")
             page.locator("input[type=file]").first.set_input_files(PHOTO)
-            page.get_by_text("Hand 1").wait_for()
+            page.get_by_text("Compare with a true mask").wait_for()  # the last part
             page.wait_for_load_state("networkidle")
             page.mouse.move(0, 0)
             page.wait_for_timeout(1000)

@@ -1,4 +1,4 @@
-"""Which hand a visitor's click or box is about, and what it changes."""
+"""Which hand a visitor's click, box or stroke is about, and what it changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from handseg.app.brush import Stroke, cover
+from handseg.app.entries import HandEntry
 from handseg.app.frame import Frame
-from handseg.app.workspace import HandEntry, Photo
+from handseg.app.workspace import Photo
 from handseg.landmarks.boxes import box_iou
 from handseg.results import Hand
+from handseg.results.hand import window
 
 NEW, CLICKED = -1, -2
 """In place of a hand's number: what is clicked starts another hand, or says which hand it is."""
@@ -48,6 +51,19 @@ def boxed_hand(hands: Sequence[Hand], box: np.ndarray) -> int | None:
     return int(overlaps.argmax()) if overlaps.max() >= SAME_BOX else None
 
 
+def painted_hand(hands: Sequence[Hand], stroke: Stroke) -> int | None:
+    """The number of the hand that most of `stroke` lies on, else of the nearest to its start."""
+    if not hands:
+        return None
+    covered, offset = cover(stroke, hands[0].image_shape)
+    part = window(covered, offset)
+    shared = [np.count_nonzero(hand.mask[part] & (covered > 0)) for hand in hands]
+    if any(shared):
+        return int(np.argmax(shared))
+    x, y = stroke.points[0].tolist()
+    return clicked_hand(hands, x, y, anywhere=True)
+
+
 @dataclass(frozen=True)
 class Pointer:
     """What the visitor points with, and at what.
@@ -70,7 +86,7 @@ class Pointer:
         """Change the photo by what was done to the picture of `frame`.
 
         Args:
-            action: a click, a box, or a point that was moved or removed, as
+            action: a click, a box, a stroke, or a point that was moved or removed, as
                 `handseg.app.pointing` reports it.
             frame: that was shown.
 
@@ -86,6 +102,9 @@ class Pointer:
             self.photo.move_point(*self._point(action), *place)
         elif action["do"] == "box":
             self._draw_box([frame.to_photo(action[f"x{n}"], action[f"y{n}"]) for n in (1, 2)])
+        elif action["do"] == "paint":
+            points = np.array(action["points"], np.float32)
+            self._paint(Stroke(points, action["radius"], action["erase"]))
         else:
             self._click(*frame.to_photo(action["x"], action["y"]))
 
@@ -110,6 +129,13 @@ class Pointer:
         if number == CLICKED:  # A point off the hand starts no hand.
             number = clicked_hand(self.hands, x, y, anywhere=not self.label)
         self.photo.click(self._entry(number), x, y, self.label)
+
+    def _paint(self, stroke: Stroke) -> None:
+        number = painted_hand(self.hands, stroke) if self.number == CLICKED else self.number
+        entry = self._entry(number)
+        if entry is None:
+            raise ValueError("a stroke corrects a hand: click on a new one first, or box it in")
+        self.photo.paint(entry, stroke)
 
     def _entry(self, number: int | None) -> HandEntry | None:
         return None if number is None or number == NEW else self.entries[number]

@@ -1,26 +1,40 @@
-"""The part of the page that corrects masks: points, boxes, and hands that nobody found."""
+"""The part of the page that corrects masks: points, boxes, a brush, and hands nobody found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from handseg.app.aim import CLICKED, NEW, Pointer
+from handseg.app.entries import HandEntry
 from handseg.app.frame import Frame
 from handseg.app.pointing import Tool, point_at
-from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
+from handseg.app.workspace import Photo, PromptedModel, Workspace
 from handseg.results import Hand, HandSegmentation
 
 ON, OFF, BOX, MOVE = "Point on the hand", "Point off the hand", "Box", "Move the view"
+ADD, ERASE = "Brush: add", "Brush: erase"
+TOOLS: dict[str, Tool] = {
+    ON: "point",
+    OFF: "point",
+    BOX: "box",
+    ADD: "add",
+    ERASE: "erase",
+    MOVE: "move",
+}
+RADII = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
+"""px of the photo that a brush may have."""
 LETTERS = "ABC"
 """Of hands that the finder suspects; no more are shown."""
 HINTS = {
     ON: "Click on what is missing. Drag a point to move it, click on it to remove it.",
     OFF: "Click on what is too much. Drag a point to move it, click on it to remove it.",
     BOX: "Press at one corner of the box and let go at the opposite one.",
+    ADD: "Paint over what is missing. Zoom in for the last pixels.",
+    ERASE: "Paint over what is too much. Zoom in for the last pixels.",
     MOVE: "Drag the picture to see another part of it.",
 }
 
@@ -30,21 +44,22 @@ def show_correction(
 ) -> None:
     """Click points or a box; a region of the photo is encoded once, however often it is clicked."""
     entries = photo.active(max_hands)
-    opened = not entries or bool(photo.history)
+    opened = _stays_open(key, not entries or bool(photo.history))
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
         result = workspace.segment(photo, model, max_hands)
         suspected = workspace.suspected(photo, model, result.hands)
         with st.container(horizontal=True):
             tool = st.radio(
                 "A click or a drag",
-                [ON, OFF, BOX, MOVE],
+                list(TOOLS),
                 key=f"tool-{key}",
                 horizontal=True,
                 label_visibility="collapsed",
             )
+            tool = tool or ON
             number = _choose_hand(key, len(entries))
-        tool = tool or ON
-        frame = _frame(key, photo, result, number)
+            frame = _frame(key, photo, result, number)
+            radius = _choose_radius(key, frame) if tool in (ADD, ERASE) else RADII[0]
         with st.container(horizontal=True):
             _buttons(key, photo, entries, number)
             _zoom(key, frame)
@@ -52,21 +67,44 @@ def show_correction(
         point_at(
             result,
             frame,
-            _drags(tool),
+            TOOLS[tool],
+            radius,
+            st.session_state.get(_painted_key(key), 0),
             _points(entries),
             *_boxes_and_names(result, entries, suspected),
             key=f"picture-{key}",
             on_action=lambda action: _take(
                 key,
-                Pointer(photo, photo.active(max_hands), result.hands, number, int(tool == ON)),
+                lambda: Pointer(
+                    photo, photo.active(max_hands), result.hands, number, int(tool == ON)
+                ),
                 action,
             ),
         )
         st.caption(HINTS[tool])
 
 
-def _drags(tool: str) -> Tool:
-    return "box" if tool == BOX else "move" if tool == MOVE else "point"
+def _stays_open(key: str, wanted: bool) -> bool:
+    """Whether this part is open: once it was wanted, it does not close under the visitor."""
+    name = f"correcting-{key}"
+    st.session_state[name] = opened = wanted or st.session_state.get(name, False)
+    return opened
+
+
+def _choose_radius(key: str, frame: Frame) -> int:
+    """px of the photo; at first, what suits the part of it that is shown."""
+    name = f"chosen-radius-{key}"  # A widget's own state goes when another tool is taken.
+    radii = [radius for radius in RADII if radius <= max(RADII[2], max(frame.photo) / 8)]
+    fitting = min(radii, key=lambda radius: abs(radius - frame.width / 50))
+    radius = st.select_slider(
+        "Radius of the brush, px of the photo",
+        radii,
+        st.session_state.get(name, fitting),
+        key=f"radius-{key}",
+        width=320,
+    )
+    st.session_state[name] = radius
+    return radius
 
 
 def _choose_hand(key: str, count: int) -> int:
@@ -189,14 +227,20 @@ def _suspicions(key: str, photo: Photo, entries: list[HandEntry], suspected: np.
         )
 
 
-def _take(key: str, pointer: Pointer, action: dict[str, Any]) -> None:
+def _take(key: str, aim: Callable[[], Pointer], action: dict[str, Any]) -> None:
+    """Do what was done to the picture; `aim` gives what it is done to, as it is now."""
+    pointer = aim()
     assert pointer.photo.size is not None
     frame = Frame(pointer.photo.size, *map(int, action["frame"]))
     if action["do"] == "pan":
         _look(key, frame.moved(action["across"], action["down"]))
         return
     try:
-        pointer.act(action, frame)
+        if action["do"] == "paint":
+            for stroke in _new_strokes(key, action["strokes"]):
+                aim().act({"do": "paint", **stroke}, frame)
+        else:
+            pointer.act(action, frame)
     except ValueError as error:
         st.toast(f"{error}".capitalize(), icon=":material/info:")
         return
@@ -205,9 +249,21 @@ def _take(key: str, pointer: Pointer, action: dict[str, Any]) -> None:
         st.session_state[_hand_key(key, count + 1)] = count
 
 
+def _new_strokes(key: str, strokes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that have not arrived before; from here on, they have."""
+    name = _painted_key(key)
+    last = st.session_state.get(name, 0)
+    st.session_state[name] = max(stroke["id"] for stroke in strokes)
+    return [stroke for stroke in strokes if stroke["id"] > last]
+
+
 def _hand_key(key: str, count: int) -> str:
     return f"hand-{key}-{count}"
 
 
 def _frame_key(key: str) -> str:
     return f"frame-{key}"
+
+
+def _painted_key(key: str) -> str:
+    return f"painted-{key}"

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from handseg.app import checks, downloads, views
+from handseg.app.clipboard import copy_button
 from handseg.app.launch import PageSettings
 from handseg.app.sidebar import Options
 from handseg.app.workspace import Photo, PromptedModel, Workspace
@@ -73,18 +75,18 @@ def _numbers(number: int, hand: Hand) -> dict[str, str]:
     return {"Hand": str(number + 1), "Area": f"{hand.area:,} px", **shown}
 
 
+@st.fragment  # A picture that is copied asks for this part of the page alone.
 def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -> None:
     """Files are made when they are asked for."""
     stem = downloads.stem_of(photo.name)
     background, edge = options.background, options.edge
+
+    def picture() -> bytes:
+        made = downloads.picture(result, background, edge)
+        return encode_image(made, "cutout.png", result.dpi)
+
     files: list[tuple[str, str, Callable[[], bytes]]] = [
-        (
-            "Cut-out (PNG)" if background is None else "Composite (PNG)",
-            f"{stem}.png",
-            lambda: encode_image(
-                downloads.picture(result, background, edge), "cutout.png", result.dpi
-            ),
-        ),
+        ("Cut-out (PNG)" if background is None else "Composite (PNG)", f"{stem}.png", picture),
         (
             "Cropped (PNG)",
             f"{stem}_cropped.png",
@@ -109,12 +111,15 @@ def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -
             lambda: downloads.to_json([downloads.numbers(photo.name, result)]),
         ),
     ]
-    offer(key, files)
+    with offer(key, files):
+        what = "cut-out" if background is None else "composite"
+        copy_button(f"Copy {what}", picture, f"copy-{key}")
 
 
-def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> None:
-    """Buttons for files of a photo: label, name of the file, and what makes it."""
-    with st.container(horizontal=True):
+def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> DeltaGenerator:
+    """Buttons for files of a photo: label, name of the file, and what makes it; returns the row."""
+    row = st.container(horizontal=True)
+    with row:
         for label, name, make in files:
             st.download_button(
                 label,
@@ -124,6 +129,7 @@ def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
+    return row
 
 
 def offer_all(workspace: Workspace, photos: list[Photo], options: Options) -> None:

@@ -1,6 +1,8 @@
-// A photo to point at: clicks, boxes, and points that are dragged or removed. Places are sent as
-// shares of the picture's sides, so it does not matter how large it is on the screen.
+// A photo to point at: clicks, boxes, strokes, and points that are dragged or removed. Places are
+// sent as shares of the picture's sides, so it does not matter how large it is on the screen.
 const STILL = 6; // CSS px that a finger may slip while it clicks.
+const STEP = 2; // CSS px between two places of a stroke, at least.
+const PATIENCE = 10_000; // ms until strokes that have not arrived are sent again.
 
 export default function ({ parentElement, data, setTriggerValue }) {
   const view = parentElement.querySelector(".view");
@@ -15,7 +17,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
   drawn.hidden = true;
   const picture = view.querySelector("img");
   if (picture.src !== data.picture) picture.src = data.picture;
-  drawLines(view.querySelector("svg"), data);
+  drawLines(view.querySelector(".lines"), data);
+  const brush = ["add", "erase"].includes(data.tool);
+  // Strokes that are being drawn, or on their way; they stay over the picture until they are in it.
+  view.strokes = (view.strokes ?? []).filter((stroke) => stroke.id > data.painted);
+  const paint = view.querySelector(".paint");
+  const ring = paint.querySelector(".ring");
+  ring.setAttribute("r", data.radius);
+  paint.setAttribute("viewBox", data.frame.join(" "));
+  paint.replaceChildren(...view.strokes.map((stroke) => stroke.line), ring);
+  showRing();
+  report();
   view.querySelector(".marks").replaceChildren(...data.names.map(asName), ...data.points.map(asPoint));
 
   function percent(x, y) {
@@ -48,6 +60,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
     setTriggerValue("action", { ...action, frame: data.frame });
   }
 
+  // Strokes that are drawn meanwhile wait for the next one: a report stops the script that runs.
+  function report() {
+    const strokes = view.strokes.filter(({ done }) => done);
+    view.reported = strokes.length ? Date.now() : 0;
+    if (strokes.length)
+      send({
+        do: "paint",
+        strokes: strokes.map(({ id, erase, radius, points }) => ({ id, erase, radius, points })),
+      });
+  }
+
   function shares(event) {
     const box = view.getBoundingClientRect();
     const middle = 0.5 / window.devicePixelRatio; // of the pixel of the screen
@@ -55,6 +78,24 @@ export default function ({ parentElement, data, setTriggerValue }) {
       (event.clientX + middle - box.left) / box.width,
       (event.clientY + middle - box.top) / box.height,
     ];
+  }
+
+  function inPhoto(event) {
+    const [across, down] = shares(event);
+    const [left, top, width, height] = view.dataset.frame.split(" ").map(Number); // as it is now
+    return [left + across * width - 0.5, top + down * height - 0.5];
+  }
+
+  function hover(event) {
+    view.hover = event;
+    showRing();
+  }
+
+  function showRing() {
+    const middle = [left + (width - 1) / 2, top + (height - 1) / 2]; // how large the brush is
+    const [x, y] = view.hover ? inPhoto(view.hover) : middle;
+    ring.setAttribute("cx", x + 0.5);
+    ring.setAttribute("cy", y + 0.5);
   }
 
   function slipped(event, start) {
@@ -100,6 +141,48 @@ export default function ({ parentElement, data, setTriggerValue }) {
         stop: () => (drawn.hidden = true),
       };
     },
+    brush: (start) => {
+      const stroke = {
+        id: performance.timeOrigin + start.timeStamp,
+        erase: data.tool === "erase",
+        radius: data.radius,
+        points: [],
+        line: draw("path", { class: `stroke ${data.tool}`, "stroke-width": 2 * data.radius }),
+      };
+      let last = null;
+      const add = (event) => {
+        stroke.points.push(inPhoto(event).map((value) => Math.round(value * 100) / 100));
+        last = event;
+      };
+      const show = () => {
+        const places = stroke.points.map(([x, y]) => `${x + 0.5} ${y + 0.5}`);
+        stroke.line.setAttribute("d", `M${places[0]}L${places.join("L")}`);
+      };
+      add(start);
+      show();
+      hover(start);
+      view.strokes.push(stroke);
+      paint.prepend(stroke.line);
+      return {
+        move: (event) => {
+          const all = event.getCoalescedEvents?.() ?? []; // not on plain http
+          for (const one of all.length ? all : [event])
+            if (Math.hypot(one.clientX - last.clientX, one.clientY - last.clientY) >= STEP) add(one);
+          show();
+          hover(event);
+        },
+        end: (event) => {
+          add(event);
+          show();
+          stroke.done = true;
+          if (Date.now() - view.reported > PATIENCE) report();
+        },
+        stop: () => {
+          view.strokes = view.strokes.filter((other) => other !== stroke);
+          stroke.line.remove();
+        },
+      };
+    },
     picture: (start) => {
       let dragged = false;
       let [across, down] = [0, 0];
@@ -129,7 +212,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   view.onpointerdown = (start) => {
     if (!start.isPrimary || start.button) return;
     const onPoint = start.target.classList.contains("point");
-    const kind = onPoint ? "point" : data.tool === "box" ? "box" : "picture";
+    const kind = brush ? "brush" : onPoint ? "point" : data.tool === "box" ? "box" : "picture";
     const gesture = gestures[kind](start);
     const finish = (what) => (event) => {
       if (event.pointerId !== start.pointerId) return;
@@ -141,14 +224,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
     view.onpointerup = finish("end");
     view.onpointercancel = finish("stop");
   };
+  view.onmousemove = hover;
+  view.onmouseleave = () => hover(null);
+}
+
+function draw(name, attributes) {
+  const shape = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
+  return shape;
 }
 
 function drawLines(svg, { frame, hands, boxes }) {
-  const draw = (name, attributes) => {
-    const shape = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
-    return shape;
-  };
   svg.setAttribute("viewBox", frame.join(" "));
   svg.replaceChildren(
     ...hands.map(({ path, color }) =>

@@ -1,13 +1,18 @@
 """The picture that a visitor points at, as a component of Streamlit's.
 
-It shows a part of the photo under the hands' outlines and the visitor's points, and reports:
+It shows a part of the photo under the hands' outlines, the visitor's points and the strokes that
+are not in the mask yet, and reports:
 
 - `click`: `x`, `y`, where no point is.
 - `box`: `x1`, `y1`, `x2`, `y2`, any two opposite corners.
 - `move` and `remove`: point `number` of `hand`, which was `at` x, y px; to `x`, `y`.
 - `pan`: how far the view was dragged, `across` and `down`.
+- `paint`: `strokes` of the brush, each with its `id`, `points`, `radius` and `erase`. All that are
+  not known to have arrived are sent again: of two reports in quick succession, Streamlit may drop
+  the first. Numbers of later strokes are higher.
 
-All places are shares of the sides of the `frame` that was shown, which comes with them.
+Places are shares of the sides of the `frame` that was shown, which comes with them; only the places
+of strokes are px of the photo.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from handseg.app import views
 from handseg.app.frame import Frame
 from handseg.results import HandSegmentation, formats, overlay
 
-Tool: TypeAlias = Literal["point", "box", "move"]
+Tool: TypeAlias = Literal["point", "box", "move", "add", "erase"]
 
 _HERE = Path(__file__).parent
 _SMOOTH = 0.1  # px of the photo that outlines may be off, for fewer bytes.
@@ -36,6 +41,8 @@ def point_at(
     result: HandSegmentation,
     frame: Frame,
     tool: Tool,
+    radius: float,
+    painted: float,
     points: Sequence[dict[str, Any]],
     boxes: Sequence[dict[str, Any]],
     names: Sequence[dict[str, Any]],
@@ -47,7 +54,9 @@ def point_at(
     Args:
         result: the photo and its hands.
         frame: what to show.
-        tool: what a click or a drag on the picture does.
+        tool: what a click or a drag on the picture does; "add" and "erase" are brushes.
+        radius: of the brush, px of the photo.
+        painted: number of the last stroke that has arrived, 0 if none has.
         points: `hand`, `number`, `x`, `y` px and `label` of each.
         boxes: `box` xyxy px and `color` of each.
         names: `text` at `x`, `y` px.
@@ -64,6 +73,8 @@ def point_at(
                 "photo": frame.photo,
                 "frame": astuple(frame)[1:],
                 "tool": tool,
+                "radius": radius,
+                "painted": painted,
                 "hands": [
                     {"path": _outline(hand.contours()), "color": _css(number)}
                     for number, hand in enumerate(result)
@@ -90,7 +101,10 @@ _picture: Any = st.components.v2.component(
     html="""
 <div class="view">
   <div class="sheet"><img alt="The photo to click on" draggable="false">
-    <svg preserveAspectRatio="none" aria-hidden="true"></svg><div class="marks"></div></div>
+    <svg class="lines" preserveAspectRatio="none" aria-hidden="true"></svg>
+    <div class="marks"></div>
+    <svg class="paint" preserveAspectRatio="none" aria-hidden="true"><circle class="ring" /></svg>
+  </div>
   <div class="drawn" hidden></div>
 </div>
 """,

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from handseg.app import brush
+from handseg.app.brush import Stroke
+from handseg.app.entries import HandEntry
 from handseg.io.images import read_image
 from handseg.landmarks import HandLandmarks
 from handseg.landmarks.second_look import same_hand
 from handseg.pipeline.embedded import EmbeddedPhoto
 from handseg.pipeline.interface import PreparedPhoto, Segmenter
 from handseg.prompts import HandPrompts
-from handseg.prompts.user import UserPrompts
 from handseg.results import Hand, HandSegmentation
 from handseg.segmenter import HandSegmenter
 
@@ -54,7 +56,7 @@ class PromptedModel(Model):
 
     def is_done(self, photo: Photo, max_hands: int) -> bool:
         return photo.entries is not None and all(
-            (self, entry) in photo.hands for entry in photo.active(max_hands)
+            (self, entry.with_strokes(0)) in photo.hands for entry in photo.active(max_hands)
         )
 
     def hands(self, photo: Photo, prepared: PreparedPhoto, max_hands: int) -> tuple[Hand, ...]:
@@ -64,45 +66,21 @@ class PromptedModel(Model):
             pairs = zip(photo.entries, found, strict=True)
             photo.hands |= {(self, entry): hand for entry, hand in pairs}
         entries = photo.active(max_hands)
-        for entry in entries:
-            if (self, entry) not in photo.hands:
-                photo.hands[self, entry] = _cut(prepared, entry)
-        return tuple(photo.hands[self, entry] for entry in entries)
+        for cut in (entry.with_strokes(0) for entry in entries):
+            if (self, cut) not in photo.hands:
+                photo.hands[self, cut] = _cut(prepared, cut)
+        photo.painted = {(self, entry): self._painted(photo, entry) for entry in entries}
+        return tuple(photo.painted[self, entry] for entry in entries)
+
+    def _painted(self, photo: Photo, entry: HandEntry) -> Hand:
+        """The hand with its strokes, of which mostly all but the last are painted already."""
+        known = photo.hands | photo.painted
+        counts = range(len(entry.strokes), -1, -1)
+        done = next(n for n in counts if (self, entry.with_strokes(n)) in known)
+        return brush.apply(known[self, entry.with_strokes(done)], entry.strokes[done:])
 
     def count(self, photo: Photo, max_hands: int) -> int:
         return len(photo.active(max_hands))
-
-
-@dataclass(frozen=True, eq=False)
-class HandEntry:
-    """One hand of a photo, by what it is prompted with.
-
-    Attributes:
-        landmarks: what MediaPipe found; None for a hand that only the hand finder saw, or that the
-            visitor has pointed at.
-        rank: its place among the findings, the surest is 0; None where the visitor pointed at it.
-        box: (4,) xyxy px, drawn by the visitor or the finder's; it takes the place of the
-            landmarks.
-        points: x, y px, clicked by the visitor.
-        labels: 1 for a point on the hand, 0 for one off it.
-    """
-
-    landmarks: HandLandmarks | None = None
-    rank: int | None = None
-    box: tuple[float, float, float, float] | None = None
-    points: tuple[tuple[float, float], ...] = ()
-    labels: tuple[int, ...] = ()
-
-    def prompts(self) -> UserPrompts:
-        """As `segment` takes them."""
-        values: UserPrompts = {}
-        if self.box is not None:
-            values["boxes"] = [self.box]
-        elif self.landmarks is not None:
-            values["landmarks"] = [self.landmarks.points]
-        if self.points:
-            values["points"], values["labels"] = [self.points], [self.labels]
-        return values
 
 
 @dataclass(eq=False)
@@ -114,7 +92,9 @@ class Photo:
         data: the file itself.
         size: width and height, px; None until it was read.
         entries: the hands, those found first; None until they were looked for.
-        hands: of each entry, by the models that take prompts.
+        hands: of each entry without its strokes, by the models that take prompts.
+        painted: of the entries that were last shown, with their strokes; older ones are not worth
+            their memory.
         labelled: by the models that take none, what they call hand.
         error: why the photo cannot be used, "" if it can.
         dpi: px an inch across and down; None if the file gave none.
@@ -130,6 +110,7 @@ class Photo:
     warnings: tuple[str, ...] = ()
     history: list[tuple[HandEntry, ...]] = field(default_factory=list)
     hands: dict[tuple[Model, HandEntry], Hand] = field(default_factory=dict)
+    painted: dict[tuple[Model, HandEntry], Hand] = field(default_factory=dict)
     labelled: dict[Model, tuple[Hand, ...]] = field(default_factory=dict)
 
     def active(self, max_hands: int) -> list[HandEntry]:
@@ -153,6 +134,10 @@ class Photo:
     def draw_box(self, entry: HandEntry | None, box: tuple[float, float, float, float]) -> None:
         """Box a hand in, or start a new one."""
         self._put(entry, replace(entry or HandEntry(), box=box))
+
+    def paint(self, entry: HandEntry, stroke: Stroke) -> None:
+        """Paint over a hand's mask, whatever the model makes of it."""
+        self._put(entry, replace(entry, strokes=(*entry.strokes, stroke)))
 
     def move_point(self, entry: HandEntry, number: int, x: float, y: float) -> None:
         """Put one of a hand's points elsewhere."""

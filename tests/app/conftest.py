@@ -93,6 +93,12 @@ def context(browser: Browser) -> BrowserContext:
     return browser.new_context()
 
 
+@pytest.fixture(scope="session")
+def paths(photo_folder: Path) -> dict[str, Path]:
+    """The photos' files by stem."""
+    return {path.stem: path for path in (photo_folder / "images").iterdir()}
+
+
 @dataclass
 class Noise:
     """What the browser asked of other hosts, and what it complained of."""

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handseg.app.aim import CLICKED, Pointer, boxed_hand, clicked_hand
+from handseg.app.entries import HandEntry
 from handseg.app.frame import Frame
-from handseg.app.workspace import HandEntry, Photo
+from handseg.app.workspace import Photo
 from handseg.results import Hand
 
 HEIGHT, WIDTH = 400, 500

@@ -12,8 +12,9 @@ from PIL import Image
 from red_hands import RED, red_segmenter
 
 from handseg.app.aim import NEW, Pointer
+from handseg.app.entries import HandEntry
 from handseg.app.frame import Frame
-from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
+from handseg.app.workspace import Photo, PromptedModel, Workspace
 from handseg.results import Hand
 
 SIZE = (1000, 800)

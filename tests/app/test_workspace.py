@@ -14,7 +14,8 @@ from PIL import Image
 from red_hands import draw_photo, red_segmenter
 
 from handseg.app import workspace as module
-from handseg.app.workspace import HandEntry, Photo, PromptedModel, Workspace
+from handseg.app.entries import HandEntry
+from handseg.app.workspace import Photo, PromptedModel, Workspace
 from handseg.errors import ImageError
 from handseg.landmarks import HandBox, HandLandmarks
 from handseg.segmenter import HandSegmenter
