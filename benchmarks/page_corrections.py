@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from playwright.sync_api import sync_playwright
+from page_browser import ADDRESS, browser_for_the_page
 
 from handseg.data.image_mask import ImageMaskPair, find_pairs
 from handseg.runtime.files import write_atomic
@@ -35,7 +33,7 @@ from browsing import NO_HAND, Canvas, choose, mask_of, overlap, rest, unfold
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PORT, START = 8598, "Point on the hand"
+START = "Point on the hand"
 TOOLS = {True: START, False: "Point off the hand"}
 DEEP = 0.005
 
@@ -121,29 +119,16 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=8)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    command = [sys.executable, "-m", "handseg", "app", "--no-browser", "--port", str(PORT)]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     rows: list[dict[str, object]] = []
-    try:
-        assert server.stderr is not None
-        while "The page is at" not in (line := server.stderr.readline()):
-            assert line, "the page has not started"
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-            )
-            for folder in options.sets:
-                for pair in find_pairs(folder)[: options.limit]:
-                    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-                    page.goto(f"http://127.0.0.1:{PORT}")
-                    row = correct(page, pair, options.enough, options.most)
-                    rows.append({"set": folder.name, **row})
-                    print(rows[-1], flush=True)
-                    page.close()
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+    with browser_for_the_page() as browser:
+        for folder in options.sets:
+            for pair in find_pairs(folder)[: options.limit]:
+                page = browser.new_page(viewport={"width": 1280, "height": 1000})
+                page.goto(ADDRESS)
+                row = correct(page, pair, options.enough, options.most)
+                rows.append({"set": folder.name, **row})
+                print(rows[-1], flush=True)
+                page.close()
     for folder in options.sets:
         some = [row for row in rows if row["set"] == folder.name]
         before, after = (
