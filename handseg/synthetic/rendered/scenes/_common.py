@@ -73,7 +73,7 @@ def views_around(
     """
     views = []
     for _ in range(count):
-        angle, height = rng.normal(*turn), np.clip(rng.normal(*rise), -1.3, 1.3)
+        angle, height = rng.normal(*turn), np.clip(rng.normal(*rise), -1.5, 1.5)
         way = np.array(
             [np.sin(angle) * np.cos(height), -np.cos(angle) * np.cos(height), np.sin(height)]
         )

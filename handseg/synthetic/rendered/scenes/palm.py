@@ -70,6 +70,8 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     items += _scale(posed, side, palm_up, surface if on_table else None, notes, rng)
     items += jewellery(posed, side, rng)
     hands = {"L": 0, "R": 1}
+    # Half of them as photos to measure on should be taken: from straight above.
+    rise = (1.5, 0.1) if rng.random() < 0.5 else (1.25, 0.2)
     views = views_around(
         palm + 0.025 * hand.along.numpy(),
         rng,
@@ -77,7 +79,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
         distance=(0.25, 0.6),
         focal=(0.9, 1.7),
         turn=(0.0, 0.5),
-        rise=(1.25, 0.2),
+        rise=rise,
         off_centre=0.05,
         roll=0.8,
     )
