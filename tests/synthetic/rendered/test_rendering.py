@@ -76,6 +76,38 @@ class TestPictures:
         assert "Traceback" not in done.stderr
 
 
+TEXTURES = """
+import json
+import numpy as np
+from handseg.synthetic.rendered.blender.stage import Stage
+from handseg.synthetic.rendered.meshes import rounded_box
+from handseg.synthetic.rendered.scene import Material, Part
+from handseg.synthetic.rendered.scenes._common import views_around
+from handseg.synthetic.rendered.take import Item, Take
+
+stage, shown = Stage(samples=4), []
+rng = np.random.default_rng(0)
+views = views_around(np.zeros(3), rng, 1, distance=(0.5, 0.6), rise=(1.4, 0.01))
+mesh = rounded_box((2, 2, 0.03), 0.004)
+for number in range(9):
+    texture = np.full((64, 64, 3), 20, np.uint8)
+    texture[..., number % 3] = 230
+    stage.set(Take((Item(Part(mesh, Material(texture=texture)), {}),), (), views))
+    shown.append(int(stage.render(views[0], 32).color.mean((0, 1)).argmax()))
+print(json.dumps(shown))
+"""
+
+
+@needs_blender
+@pytest.mark.slow
+def test_a_take_shows_its_own_textures_and_none_of_the_takes_before():
+    done = subprocess.run(
+        [sys.executable, "-c", TEXTURES], capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, 1, 2] * 3
+
+
 def test_without_blender_the_command_says_what_to_install(tmp_path):
     if importlib.util.find_spec("bpy") is not None:
         pytest.skip("Blender is installed")

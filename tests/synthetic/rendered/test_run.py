@@ -151,3 +151,35 @@ def test_fingers_of_folded_hands_alternate():
     ]
     order = [side for _, side in sorted(places)]
     assert sum(one != other for one, other in pairwise(order)) >= 6
+
+
+@pytest.mark.slow
+def test_a_coin_on_a_palm_is_not_sunk_into_it():
+    """Seen from the coin's axis, all of its face lies above the skin, triangles included."""
+    seen = 0
+    for number in range(40):
+        take, _ = draw_take(replace(SETTINGS, scenes=("palm",)), number)
+        things = [item for item in take.items if item.labels == {"object": 1.0}]
+        if not take.notes["palm_up"] or "coin_mm" not in take.notes or not things:
+            continue
+        corners = things[0].part.mesh.vertices.astype(float)
+        middle = corners.mean(0)
+        axis = np.linalg.svd(corners - middle, full_matrices=False)[2][2]
+        (person,) = (item for item in take.items if item.skin is not None)
+        triangles = person.part.mesh.vertices[person.part.mesh.faces].astype(float)
+        places = np.random.default_rng(number).dirichlet(np.ones(3), 400)
+        near = np.linalg.norm(triangles.mean(1) - middle, axis=1) < 0.03
+        points = np.einsum("sk,fkx->sfx", places, triangles[near]).reshape(-1, 3) - middle
+        if not len(points):
+            continue  # On the table.
+        height = points @ axis
+        inside = np.linalg.norm(points - np.outer(height, axis), axis=1) < 0.0098
+        if not inside.any():
+            continue
+        # The palm is on one side of the coin.
+        side = -np.sign(np.median(height[inside]))
+        assert (side * height[inside]).max() < 0, number
+        seen += 1
+        if seen == 3:
+            break
+    assert seen == 3

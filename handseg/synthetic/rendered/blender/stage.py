@@ -15,10 +15,12 @@ import numpy as np
 import OpenEXR
 from mathutils import Matrix, Vector
 
+from handseg.io.files import save_image
 from handseg.synthetic.rendered.blender.materials import linear, make_material, make_skin
 from handseg.synthetic.rendered.scene import Mesh, View
 from handseg.synthetic.rendered.take import CHANNELS, Item, Take
 
+_DRAWN = "drawn: "
 _PASSES = [CHANNELS[start : start + 3] for start in range(0, len(CHANNELS), 3)]
 
 
@@ -50,6 +52,7 @@ class Stage:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self._scene = bpy.context.scene
         self._images: dict[str, Any] = {}
+        self._drawn = 0
         self._prepare(samples, threads)
         self._scratch = tempfile.TemporaryDirectory(prefix="handseg-")
 
@@ -101,8 +104,9 @@ class Stage:
             bpy.data.meshes.remove(mesh)
         for material in list(bpy.data.materials):
             bpy.data.materials.remove(material)
-        for name in [name for name in self._images if name.startswith("array")]:
+        for name in [name for name in self._images if name.startswith(_DRAWN)]:
             bpy.data.images.remove(self._images.pop(name))
+            Path(name.removeprefix(_DRAWN)).unlink()
         self._objects = [self._add(number, item) for number, item in enumerate(take.items)]
 
     def _add(self, number: int, item: Item) -> Any:
@@ -134,14 +138,12 @@ class Stage:
             if name not in self._images:
                 self._images[name] = bpy.data.images.load(str(texture.resolve()))
             return self._images[name]
-        name = f"array{len(self._images)}"
-        height, width = texture.shape[:2]
-        image = bpy.data.images.new(name, width, height, alpha=texture.shape[2] == 4)
-        pixels = np.ones((height, width, 4), np.float32)
-        pixels[..., : texture.shape[2]] = texture[::-1] / 255.0
-        image.pixels.foreach_set(pixels.ravel())
-        image.pack()
-        self._images[name] = image
+        # From a file, each by a name of its own: Cycles keeps data from one picture to the next and
+        # tells images without a file apart by where they lie in memory, which is used again.
+        self._drawn += 1
+        path = Path(self._scratch.name) / f"drawn{self._drawn}.png"
+        save_image(texture, path)
+        self._images[f"{_DRAWN}{path}"] = image = bpy.data.images.load(str(path))
         return image
 
     def render(self, view: View, size: int) -> Rendered:

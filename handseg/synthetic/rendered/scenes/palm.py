@@ -23,6 +23,9 @@ from handseg.synthetic.rendered.scenes._jewellery import jewellery
 from handseg.synthetic.rendered.scenes._table import above, floor_items, table_item, turn
 from handseg.synthetic.rendered.take import Item, Take
 
+_STEPS = 6
+"""Parts of a triangle's side between points on which a coin may lie."""
+
 
 def draw(rng: np.random.Generator, cast: Cast) -> Take:
     """See `scenes.SCENES`."""
@@ -140,5 +143,10 @@ def _basis(normal: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 
 def _palm_skin(posed: Posed, side: str) -> np.ndarray:
-    bones = topology().weight_of("metacarpal", "finger", "wrist", side=side)
-    return posed.vertices().numpy()[bones > 0.5]
+    """(N, 3) points all over the skin: corners alone lie up to a coin's radius apart."""
+    shape = topology()
+    own = shape.weight_of("metacarpal", "finger", "wrist", side=side) > 0.5
+    triangles = posed.vertices().numpy()[shape.faces[own[shape.faces].any(1)]]
+    steps = np.linspace(0, 1, _STEPS + 1)
+    shares = [(one, two, 1 - one - two) for one in steps for two in steps if one + two < 1 + 1e-9]
+    return np.einsum("sk,fkx->sfx", np.array(shares), triangles).reshape(-1, 3)
