@@ -10,6 +10,7 @@ import numpy as np
 from handseg.errors import MeasurementError
 from handseg.landmarks.anatomy import hand_size
 from handseg.measure.rim import OUTER, Coin, circle_centres, fit_rim
+from handseg.measure.scales import two_metal_diameters
 from handseg.results.hand import Hand
 from handseg.runtime.arrays import values_at
 
@@ -25,6 +26,7 @@ _WORKING = 26.0  # px: what the smallest diameter that a coin may have is scaled
 _SUPPORT = 0.78  # Of the rim, that must be seen on a hand.
 _SUPPORT_BESIDE = 0.9  # That on whatever ground, which may have rings of its own.
 _CORE = 1.38  # A coin's diameter over its core's, of those of two metals.
+_ABOUT_CORE = 0.8  # That of a rim about a core, whatever it looks like: folds of skin have 0.75.
 _MAYBE = 0.4  # That support in the first, coarse look.
 
 
@@ -52,7 +54,7 @@ def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) 
     size = hand_size(_landmarks(hand))
     low, high = sizes[0] * size / _HAND_MM[1], sizes[1] * size / _HAND_MM[0]
     found: list[Coin] = []
-    coins = _candidates(image, hand, low, high)
+    coins = _candidates(image, hand, low, high, diameter_mm in two_metal_diameters())
     while coins:
         # Of circles about one middle, as of a coin of two metals, the largest that is seen well.
         first = coins[0]
@@ -93,8 +95,10 @@ def _landmarks(hand: Hand) -> np.ndarray:
     return hand.landmarks.astype(float)
 
 
-def _candidates(image: np.ndarray, hand: Hand, low: float, high: float) -> list[Coin]:
-    """Coins of `low` to `high` px, the surest first."""
+def _candidates(
+    image: np.ndarray, hand: Hand, low: float, high: float, two_metals: bool
+) -> list[Coin]:
+    """Coins of `low` to `high` px, the surest first; whether they are of two metals for sure."""
     points = _landmarks(hand)
     around = hand_size(points)
     corner = np.maximum(np.floor(points.min(0) - around), 0).astype(int)
@@ -118,9 +122,11 @@ def _candidates(image: np.ndarray, hand: Hand, low: float, high: float) -> list[
             continue
         found = [finer]
         # A core of another metal is often seen better than the coin that it lies in.
-        outer = _finer(view, finer.centre, _CORE * finer.diameter * (1 + finer.ratio) / 4)
+        outer = fit_rim(view, finer.centre, _CORE * finer.diameter * (1 + finer.ratio) / 4, 0.15)
         if outer is not None and low < outer.diameter < high:
-            found.append(outer)
+            enough = _ABOUT_CORE if two_metals else _enough(outer.clearness)
+            if outer.support >= enough:
+                found.append(outer)
         for one in found:
             placed = replace(one, centre=one.centre + corner)
             placed = replace(placed, on_hand=_lies_on(hand, points, placed))

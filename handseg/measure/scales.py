@@ -6,8 +6,9 @@ import difflib
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import yaml
@@ -27,12 +28,23 @@ DIAMETERS = (10.0, 60.0)
 @cache
 def coins() -> dict[str, float]:
     """Diameters in mm of all named coins; `coins.yaml` lists them with their sources."""
-    text = Path(__file__).with_name("coins.yaml").read_text(encoding="utf-8")
     return {
         name: float(diameter)
-        for currency in yaml.safe_load(text).values()
+        for currency in _currencies()
         for name, diameter in currency["coins"].items()
     }
+
+
+@cache
+def two_metal_diameters() -> frozenset[float]:
+    """Diameters in mm of the named coins whose core is of another metal."""
+    names = chain.from_iterable(currency.get("two_metals", ()) for currency in _currencies())
+    return frozenset(coins()[name] for name in names)
+
+
+def _currencies() -> list[dict[str, Any]]:
+    text = Path(__file__).with_name("coins.yaml").read_text(encoding="utf-8")
+    return list(yaml.safe_load(text).values())
 
 
 def parse_scale(scale: Scale) -> tuple[float, ...] | Literal["card"]:

@@ -192,6 +192,27 @@ class TestCoin:
         coin = find_coin(result.image, result.hands[0])
         assert coin.diameter == pytest.approx(2 * 58.7, rel=0.007)
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_a_rim_that_shines_like_the_skin_is_found_about_its_core(
+        self, landmarks: np.ndarray, seed: int
+    ) -> None:
+        x, y, radius = 432.3, 700.6, 58.7
+        result = paint(landmarks, (x, y, radius))
+        rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+        away = np.hypot(columns - x, rows - y)
+        # On one side darker than the skin, on the other brighter, and in between no edge at all.
+        across = (columns - x)[..., None] / np.maximum(away, 1)[..., None]
+        shine = 1 + 0.2 * np.sign(across) * (np.abs(across) > 0.2)
+        rim = (away > 0.72 * radius) & (away < radius)
+        result.image[rim] = (shine * (205, 160, 140))[rim].round().astype(np.uint8)
+        grain = np.random.default_rng(seed).normal(0, 5, result.image.shape)
+        noisy = np.clip(cv2.GaussianBlur(result.image, (0, 0), 1.0) + grain, 0, 255)
+        result.image[:] = noisy.astype(np.uint8)
+
+        coin = find_coin(result.image, result.hands[0], coins()["2 euro"])
+
+        assert coin.diameter == pytest.approx(2 * radius, rel=0.03)
+
     def test_refuses_a_hand_without_one(self, landmarks: np.ndarray) -> None:
         with pytest.raises(MeasurementError, match="no complete coin"):
             measure_hand(paint(landmarks), scale="1 euro")
