@@ -5,9 +5,9 @@
 A visitor who knows the true mask clicks on the middle of the largest error, with the tool for what
 is missing or too much there; where no hand was found, a box comes first. Choosing another tool or
 showing the whole photo counts as an action, as a click and a box do. It ends at an IoU of --enough,
-after --most actions, or where no error is deeper than 0.5 % of the longer side. Seconds are the
-page's, from each action to its picture, without the time that people take to look. Needs Debian's
-chromium.
+after --most actions or more, or where no error is deeper than 0.5 % of the longer side. Seconds are
+the page's, from each action to its picture, without the time that people take to look. Needs
+Debian's chromium.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def _landmarks(hand: Hand) -> np.ndarray:
 def _candidates(
     image: np.ndarray, hand: Hand, low: float, high: float, two_metals: bool
 ) -> list[Coin]:
-    """Coins of `low` to `high` px, the surest first; whether they are of two metals for sure."""
+    """Coins of `low` to `high` px, the surest first; `two_metals`: known to have a core."""
     points = _landmarks(hand)
     around = hand_size(points)
     corner = np.maximum(np.floor(points.min(0) - around), 0).astype(int)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from processes import tree, wait_for
 from red_hands import save_photo
+from shard_files import members
 from typer.testing import Result
 
 from handseg.data import LabelledPhotos, load_data
@@ -32,17 +33,6 @@ def save_photos(folder: Path, *names: str) -> None:
     for number, name in enumerate(names):
         save_photo(folder / name, (40 + 8 * number, 60, 30, 20))
     (folder / "bad.png").write_bytes(b"no photo")
-
-
-def members(shard: Path) -> dict[str, bytes]:
-    found = {}
-    with tarfile.open(shard) as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            assert file is not None
-            assert member.name not in found
-            found[member.name] = file.read()
-    return found
 
 
 def test_shards_hold_what_files_do(run: Run) -> None:

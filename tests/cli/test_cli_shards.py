@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from processes import tree, wait_for
 from red_hands import save_photo
+from shard_files import members
 from written_files import Run, files_in
 
 from handseg.data import load_data
@@ -31,17 +32,6 @@ def save_photos(*names: str) -> None:
     """Photos in the folder "in" with a hand each, at different places."""
     for number, name in enumerate(names):
         save_photo(Path("in", name), (40 + 8 * number, 60, 30, 20))
-
-
-def members(shard: str) -> dict[str, bytes]:
-    found = {}
-    with tarfile.open(shard) as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            assert file is not None
-            assert member.name not in found
-            found[member.name] = file.read()
-    return found
 
 
 def keys(shard: str) -> list[str]:
