@@ -15,7 +15,7 @@ from handseg.data.align_mask import read_instances
 from handseg.data.image_mask import find_pairs
 from handseg.io.images import load_image
 from handseg.landmarks.anatomy import WRIST, wrist_side
-from handseg.synthetic.pasted.cutouts import make_cutout
+from handseg.synthetic.pasted.cutouts import Cutout, make_cutout
 from handseg.synthetic.pasted.sources import Example, add_landmarks
 
 _FEWEST = 40  # Pixels in view from which on a rendered hand is asked for.
@@ -96,10 +96,10 @@ def empty(root: Path, folder: str) -> Iterator[FinderPhoto]:
             yield FinderPhoto(f"{folder}/{path.stem}", folder, load, is_empty=True)
 
 
-def hand_of_cutout(example: Example) -> tuple[np.ndarray, np.ndarray, OutlinedHand]:
-    """A hand to paste: colours (h, w, 3) uint8, alpha (h, w) float32 0..1, and where it is."""
+def hand_of_cutout(example: Example) -> tuple[Cutout, OutlinedHand]:
+    """A hand to paste, and where in the cut-out it is."""
     cutout = make_cutout(example)
-    return cutout.color, cutout.alpha, _outlined(cutout.hand > 0.5, cutout.landmarks)
+    return cutout, _outlined(cutout.hand > 0.5, cutout.landmarks)
 
 
 def _load_rendered(path: Path) -> tuple[np.ndarray, list[OutlinedHand]]:

@@ -14,10 +14,15 @@ from handseg.finetune.finder.targets import TrueHand, target_maps
 from handseg.finetune.sampler import Item
 from handseg.landmarks.finder import PAD
 from handseg.synthetic.pasted import effects
-from handseg.synthetic.pasted.pasting import blend
+from handseg.synthetic.pasted.compositor import transform
+from handseg.synthetic.pasted.cutouts import Cutout
+from handseg.synthetic.pasted.pasting import blend, draw_band, draw_forearm, draw_sleeve, warp
 
 Generator = np.random.Generator
 PASTED = "pasted"
+ARM, BAND, SLEEVE = 0.7, 0.35, 0.4
+"""Share of pasted hands on an arm that reaches the picture's edge; of these, with something around
+the wrist; of the rest, in a sleeve."""
 IN_VIEW = 0.4
 """Share of a hand's box in the picture from which on it is asked for."""
 
@@ -115,7 +120,7 @@ class FinderSamples(Dataset[Item]):
         size = self.size
         photo = self._cutouts[rng.integers(len(self._cutouts))]
         assert photo.example is not None
-        color, alpha, hand = hand_of_cutout(photo.example)
+        cutout, hand = hand_of_cutout(photo.example)
         longest = float((hand.hull.max(0) - hand.hull.min(0)).max())
         scale = size * np.exp(rng.uniform(np.log(0.05), np.log(0.7))) / longest
         angle = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi)
@@ -123,15 +128,24 @@ class FinderSamples(Dataset[Item]):
         linear = scale * effects.rotation(angle) @ np.diag([mirror, 1.0])
         target = rng.uniform(0.0, 1.0, 2) * size
         matrix = np.column_stack([linear, target - linear @ hand.hull.mean(0)])
-        (color, alpha), used = _shrunk([color, alpha], scale, matrix)
+        pictures, used = _shrunk([cutout.color, cutout.alpha, cutout.hand], scale, matrix)
+        color, skin, bare = warp(Cutout(*pictures, cutout.landmarks), used, size)
+        landmarks = transform(cutout.landmarks, matrix)
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
-        tone = cv2.warpAffine(
-            tone, used, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        cover = cv2.warpAffine(alpha, used, (size, size), flags=cv2.INTER_LINEAR)
+        cut, with_arm = skin, False
+        if rng.random() < ARM:
+            tone, skin = draw_forearm(tone, cut, bare, landmarks, rng)
+            with_arm = skin is not cut
         if rng.random() < 0.3:
-            image = effects.cast_shadow(image, cover, rng, 0.03)
-        return blend(image, tone, cover), _moved(hand, matrix, mirror < 0)
+            image = effects.cast_shadow(image, skin, rng, 0.03)
+        image = blend(image, tone, skin)
+        if with_arm and rng.random() < BAND:
+            image = draw_band(image, landmarks, rng)
+        elif with_arm and rng.random() < SLEEVE:
+            cloth, _ = self._under[rng.integers(len(self._under))].load()
+            cloth, _ = self._shown(cloth, [], True, rng)
+            image, _ = draw_sleeve(image, cloth, landmarks, rng)
+        return image, _moved(hand, matrix, mirror < 0)
 
 
 def _shrunk(

@@ -164,6 +164,22 @@ def draw_forearm(
     return color, np.maximum(hand, mask)
 
 
+def draw_band(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
+    """A watch's strap or a sweatband around the wrist; it covers no hand."""
+    size = image.shape[0]
+    axis, scale = palm_axis(landmarks), hand_size(landmarks)
+    across = np.array([-axis[1], axis[0]]) * scale * rng.uniform(0.3, 0.42)
+    near = landmarks[WRIST] + axis * scale * rng.uniform(0.15, WRIST_END)
+    far = near + axis * scale * rng.uniform(0.1, 0.4)
+    cover = _polygon(np.array([near + across, near - across, far - across, far + across]), size)
+    # Round an arm: darker towards its sides.
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    offset = ((x - near[0]) * across[0] + (y - near[1]) * across[1]) / (across @ across)
+    shade = np.sqrt(np.clip(1.1 - offset**2, 0.1, 1))
+    color = rng.integers(0, 60, 3) if rng.random() < 0.6 else rng.integers(0, 256, 3)
+    return blend(image, (shade[..., None] * color).astype(np.uint8), cover)
+
+
 def draw_coin(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
     """A coin on the palm; it belongs to the cut-out, so the mask stays as it is."""
     size = image.shape[0]

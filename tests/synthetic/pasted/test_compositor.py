@@ -13,7 +13,7 @@ from handseg.synthetic.pasted import effects
 from handseg.synthetic.pasted.compositor import Composer
 from handseg.synthetic.pasted.cutouts import make_cutout
 from handseg.synthetic.pasted.effects import jitter_landmarks
-from handseg.synthetic.pasted.pasting import blend, draw_forearm, draw_sleeve
+from handseg.synthetic.pasted.pasting import blend, draw_band, draw_forearm, draw_sleeve
 from handseg.synthetic.pasted.sources import Example, add_landmarks
 
 SIZE = 128
@@ -186,6 +186,22 @@ def test_sleeve_and_forearm_lie_beyond_the_hand(examples: list[Example]) -> None
     assert added.min() >= 0
     assert added.sum() > 100
     assert added[wrist_side(landmarks, 640, 640) > 0.99].sum() < 0.5 * added.sum()
+
+
+def test_a_band_lies_around_the_wrist_and_on_no_finger(examples: list[Example]) -> None:
+    landmarks = examples[0].landmarks
+    assert landmarks is not None
+    white = np.full((640, 640, 3), 255, np.uint8)
+    axis, size = palm_axis(landmarks), hand_size(landmarks)
+    for seed in range(20):
+        drawn = draw_band(white, landmarks, np.random.default_rng(seed))
+        rows, columns = np.nonzero((drawn < 250).any(2))
+        along = (np.stack([columns, rows], 1) - landmarks[WRIST]) @ axis / size
+        across = (np.stack([columns, rows], 1) - landmarks[WRIST]) @ [-axis[1], axis[0]] / size
+        assert len(along) > 100
+        assert along.min() > 0.1
+        assert along.max() < WRIST_END + 0.45
+        assert abs(across).max() < 0.5
 
 
 def test_jitter_is_small_against_the_hand(examples: list[Example]) -> None:

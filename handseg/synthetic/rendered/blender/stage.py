@@ -48,7 +48,7 @@ class Stage:
         threads: that Cycles may use; 0 for all cores.
     """
 
-    def __init__(self, samples: int = 10, threads: int = 0) -> None:
+    def __init__(self, samples: int = 6, threads: int = 0) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self._scene = bpy.context.scene
         self._images: dict[str, Any] = {}
