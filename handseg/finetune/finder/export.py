@@ -50,3 +50,17 @@ def export(network: FinderNetwork, file: Path) -> None:
     example = torch.zeros(1, 320, 256, 3, dtype=torch.uint8)
     inputs, shapes = {"pixels": example}, {"pixels": sides}
     write_graph(file, _Photo(network), inputs, shapes, ["maps"], in_half=True)
+
+
+def read_weights(file: Path) -> dict[str, torch.Tensor]:
+    """The weights in a graph that `export` wrote, for `FinderNetwork.load_state_dict`."""
+    import onnx
+
+    names, weights = FinderNetwork().state_dict(), {}
+    for one in onnx.load(str(file)).graph.initializer:
+        name = one.name.removeprefix("network.").removesuffix(".half")
+        if name not in names:  # A convolution behind its padding, see `_with_fixed_padding`.
+            name = name.replace(".1.weight", ".weight")
+        if name in names:
+            weights[name] = torch.from_numpy(onnx.numpy_helper.to_array(one).astype("float32"))
+    return weights

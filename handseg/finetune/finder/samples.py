@@ -23,6 +23,8 @@ PASTED = "pasted"
 ARM, BAND, SLEEVE = 0.7, 0.35, 0.4
 """Share of pasted hands on an arm that reaches the picture's edge; of these, with something around
 the wrist; of the rest, in a sleeve."""
+SMALL = 0.3
+"""Share of pictures with a small picture without hands in them."""
 IN_VIEW = 0.4
 """Share of a hand's box in the picture from which on it is asked for."""
 
@@ -52,6 +54,7 @@ class FinderSamples(Dataset[Item]):
         self._sets: dict[str, list[FinderPhoto]] = {}
         for photo in photos:
             self._sets.setdefault(photo.set_name, []).append(photo)
+        self._empty = [sets for sets in self._sets.values() if sets[0].is_empty]
         self._under = [photo for photo in photos if photo.is_empty]
         self._cutouts = [photo for photo in photos if photo.example is not None]
         names = [name for name in weights if name in self._sets]
@@ -76,6 +79,8 @@ class FinderSamples(Dataset[Item]):
         photo = shown[rng.integers(len(shown))]
         image, hands = photo.load()
         image, hands = self._shown(image, hands, photo.turns, rng)
+        if self._empty and rng.random() < SMALL:
+            image = self._paste_small(image, hands, rng)
         if name == PASTED:
             for _ in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
                 image, hand = self._paste(image, rng)
@@ -115,6 +120,25 @@ class FinderSamples(Dataset[Item]):
             image, used, (size, size), flags=cv2.INTER_LINEAR, borderValue=(PAD, PAD, PAD)
         )
         return image, [_moved(hand, matrix, mirror < 0) for hand in hands]
+
+    def _paste_small(
+        self, image: np.ndarray, hands: list[OutlinedHand], rng: Generator
+    ) -> np.ndarray:
+        """A picture without hands, small as on a wall: no face or thing of any size is a hand."""
+        photos = self._empty[rng.integers(len(self._empty))]
+        small, _ = photos[rng.integers(len(photos))].load()
+        longest = self.size * np.exp(rng.uniform(np.log(0.06), np.log(0.45)))
+        scale = longest / max(small.shape[:2])
+        small = cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        sides = np.array(small.shape[1::-1])
+        low = rng.integers(0, self.size - sides + 1)
+        high = low + sides
+        boxes = [_box(hand) for hand in hands]
+        if any((box[:2] < high).all() and (box[2:] > low).all() for box in boxes):
+            return image
+        image = image.copy()
+        image[low[1] : high[1], low[0] : high[0]] = effects.vary_color(small, rng, 0.5)
+        return image
 
     def _paste(self, image: np.ndarray, rng: Generator) -> tuple[np.ndarray, OutlinedHand]:
         size = self.size

@@ -42,7 +42,8 @@ class FinderConfig(RunSettings):
         data: what the pictures are made of.
         epoch_samples: pictures in an epoch; all are different.
         validation_samples: pictures to validate on.
-        init: folder of a run to start from; None takes ImageNet's backbone.
+        init: folder of a run to start from, or "hand-finder" for the package's own; None takes
+            ImageNet's backbone.
         image_size: side of the square pictures, px; a multiple of 32.
         rotation: standard deviation of the angle, degrees; one in eight is turned anyhow.
         ema_decay: share of the averaged weights that a step keeps; these are the finder.

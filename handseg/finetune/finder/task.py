@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from handseg.errors import TrainingError
 from handseg.finetune.backbones import freeze_batch_norms
 from handseg.finetune.finder.calibration import RIGHT, fit_logistic, rescale
-from handseg.finetune.finder.export import export
+from handseg.finetune.finder.export import export, read_weights
 from handseg.finetune.finder.network import FinderNetwork
 from handseg.finetune.finder.photos import FinderPhoto, boxed, empty, masked, rendered
 from handseg.finetune.finder.samples import PASTED, FinderSamples
@@ -22,10 +22,11 @@ from handseg.finetune.finder.targets import finder_loss
 from handseg.finetune.sampler import EpochSampler, Item
 from handseg.finetune.task import Task
 from handseg.landmarks.boxes import box_iou
-from handseg.landmarks.finder import STRIDE, decode
+from handseg.landmarks.finder import BUNDLED_FINDER, STRIDE, decode
 from handseg.runtime.run_folder import CACHE
 
 WEIGHTS, GRAPH = "model.safetensors", "finder.onnx"
+CARRIED = BUNDLED_FINDER.parent.name
 SHOWN = 0.3
 """Score from which on a box counts in validation."""
 
@@ -167,6 +168,8 @@ def _start(config: FinderConfig) -> FinderNetwork:
     network = FinderNetwork()
     if config.init is None:
         network.load_imagenet_weights()
+    elif config.init == CARRIED:
+        network.load_state_dict(read_weights(BUNDLED_FINDER))
     elif (weights := Path(config.init) / WEIGHTS).is_file():
         network.load_state_dict(load_file(weights))
     else:
