@@ -81,13 +81,21 @@ def red_ellipse() -> tuple[np.ndarray, list[OutlinedHand]]:
     return image, [OutlinedHand(hull, 1.0, hull[hull[:, 0].argmax()])]
 
 
+def green_square() -> tuple[np.ndarray, list[OutlinedHand]]:
+    """A photo without hands."""
+    return np.full((90, 90, 3), (20, 250, 20), np.uint8), []
+
+
 def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
     photo = FinderPhoto("red/one", "red", red_ellipse)
-    samples = FinderSamples([photo], {"red": 1.0}, 160, 40, seed=2)
-    compared = 0
+    # Small pictures of what is no hand are put beside hands, never onto them.
+    green = FinderPhoto("green/one", "green", green_square, is_empty=True)
+    samples = FinderSamples([photo, green], {"red": 1.0}, 160, 40, seed=2)
+    compared = with_small = 0
     for index in range(60):
         image, hands = samples.picture(index)
         colors = image.astype(int)
+        with_small += (colors[..., 1] - colors[..., ::2].max(-1) > 60).sum() > 50
         red = colors[..., 0] - colors[..., 1:].max(-1) > 60
         places = cv2.findNonZero(cv2.erode(red.astype(np.uint8), np.ones((3, 3))))
         if not hands or hands[0].doubtful or places is None:
@@ -102,6 +110,7 @@ def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
             assert along > 0.6 * np.linalg.norm(hands[0].box[2:] - hands[0].box[:2]) / 2
         compared += 1
     assert compared > 40
+    assert with_small > 5
 
 
 def test_mirrored_hands_are_of_the_other_side(data: Path) -> None:
