@@ -22,7 +22,7 @@ import numpy as np
 from handseg import HandSegmenter, load_image
 from handseg.data.image_mask import find_pairs
 from handseg.evaluation.run import segment_from_mask
-from handseg.landmarks import HandFinder, HandLandmarks, second_look
+from handseg.landmarks import HandFinder, HandLandmarks
 from handseg.landmarks.boxes import areas, box_iou, shared_area
 from handseg.landmarks.views import drop_doubtful, merge
 from handseg.results import HandSegmentation
@@ -150,13 +150,10 @@ def main() -> None:
     parser.add_argument("--model", default="handseg-lite")
     parser.add_argument("--ways", default="mediapipe,tiles,finder,true boxes")
     parser.add_argument("--finder", type=Path, help="graph of another hand finder")
-    parser.add_argument("--sure", type=float, help="score from which its box alone is a prompt")
     parser.add_argument("--json", type=Path, help="file to write the counts to")
     options = parser.parse_args()
     counts: dict[str, dict[str, object]] = {}
     print(f"{'set':16} {'way':12} {'found':>11} {'false':>6} {'IoU':>7} photos")
-    if options.sure is not None:
-        second_look.SURE = options.sure
     with HandSegmenter.from_pretrained(options.model) as segmenter:
         if options.finder is not None:
             segmenter.landmarker.finder = HandFinder(options.finder)

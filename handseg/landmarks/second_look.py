@@ -16,7 +16,9 @@ from handseg.landmarks.views import CloseView
 LOOK = 0.2
 """Score of the finder from which on MediaPipe looks again."""
 SURE = 0.7
-"""Score from which on one close look is enough, and a box is a prompt without any."""
+"""Score from which on one close look is enough."""
+ALONE = 0.7
+"""Score from which on a box is a prompt, though no close look shows a hand."""
 NONE = 0.0005
 """Score below which there is no hand though MediaPipe sees one."""
 _ALIKE, _WITHIN = 0.3, 0.7  # IoU of two boxes of one hand, or the share that the other covers.
@@ -53,7 +55,7 @@ def with_boxes(
         if hits and (sure or len(hits) == len(seen)):
             best = max(hits, key=lambda hand: _iou(hand, box))
             found.append(replace(best, votes=len(hits), detection_score=box.detection_score))
-        elif sure:
+        elif box.detection_score >= ALONE:
             found.append(box)
     return found
 
