@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from handseg.results import Hand, HandSegmentation
     from handseg.segmenter import HandSegmenter
 
-# ONNX Runtime and the Hugging Face libraries tell their makers about their use, and read these
+# ONNX Runtime and the Hugging Face libraries send usage data to their makers, and read these
 # variables when they are imported.
 for _variable in ("HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"):
     os.environ.setdefault(_variable, "1")
 
-# The names are looked up when they are first used, so that `import handseg` takes no time.
+# Names are imported when they are first used, to keep `import handseg` fast.
 _HOMES = {
     "BatchOptions": "handseg.pipeline.options",
     "EmbeddedPhoto": "handseg.pipeline.embedded",

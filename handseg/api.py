@@ -115,6 +115,6 @@ def segment(image: ImageSource, **options: Unpack[SegmentOptions]) -> HandSegmen
             `objects` lacks landmarks.
         TypeError: if an option is unknown.
     """
-    with _making:  # Threads may be first at the same time.
+    with _making:  # Several threads may make the first call.
         segmenter = default_segmenter()
     return segmenter.segment(image, **options)

@@ -177,7 +177,7 @@ class HandSegmenter:
 
     def warm_up(self) -> None:
         """Start MediaPipe."""
-        self.landmarker  # noqa: B018 - made when it is first asked for
+        self.landmarker  # noqa: B018 - created by the first access
 
     def share(self) -> HandSegmenter:
         """Create another segmenter, for another thread. Close it, too.
@@ -195,7 +195,7 @@ class HandSegmenter:
         Raises:
             ModelError: if there is no object adapter for this model.
         """
-        self.object_stage  # noqa: B018 - loaded when it is first asked for
+        self.object_stage  # noqa: B018 - loaded by the first access
 
     @property
     def object_stage(self) -> ObjectStage:
@@ -285,7 +285,7 @@ class HandSegmenter:
         return EmbeddedPhoto(self, read_image(image))
 
     def _look(self, image: ImageSource, finder: bool) -> EmbeddedPhoto:
-        """As `embed`; the hands of a large JPEG file are looked for while it is decoded."""
+        """Like `embed`, but search a large JPEG file for hands while it is decoded."""
         with load_with_preview(image, VIEW_SIDE) as (small, load):
             found = None if small is None else self.landmarker.find(small, finder)
             photo = load()

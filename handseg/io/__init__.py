@@ -1,1 +1,1 @@
-"""Photos in, files out."""
+"""Reading photos and writing image files."""

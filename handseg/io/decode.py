@@ -1,4 +1,4 @@
-"""Image files opened and decoded by Pillow, whatever they come as."""
+"""Open and decode images with Pillow, from paths, bytes, files or PIL images."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ logger = logging.getLogger(__name__)
 FileSource: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image"
 """What `open_image` takes."""
 
-_HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # Their first letters.
+_HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # The first three letters.
 
-_HIGHEST_DPI = 65535  # JPEG's.
+_HIGHEST_DPI = 65535  # The maximum in JPEG.
 
 MAX_PIXELS = 200_000_000
-"""Files of more pixels are refused."""
+"""Files with more pixels are refused."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenImage:
-    """An image whose head is read.
+    """An image whose header has been read.
 
     Attributes:
-        image: as Pillow has opened it.
-        name: for messages.
-        file: what it is read from; None for a PIL image.
-        warnings: what was said of it, each without the name that it begins with.
+        image: as opened by Pillow.
+        name: its name in messages.
+        file: the file it is read from; None for a PIL image.
+        warnings: warnings about it, each without the leading name.
     """
 
     image: Image.Image
@@ -48,29 +48,29 @@ class OpenImage:
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, text: str) -> None:
-        """Say something about the file: `text` follows its name."""
+        """Log a warning about the file; `text` follows its name."""
         logger.warning("%s%s", self.name, text)
         self.warnings.append(text)
 
     def frames(self) -> int:
-        """How many frames or pages a file has.
+        """Number of frames or pages in the file.
 
-        The second picture of a phone's JPEG (MPO) is none: it is the depth or light of the first.
+        The second picture in a phone's JPEG (MPO), the depth or light of the first, is not counted.
         """
         if self.file is None or self.image.format in JPEG_FORMATS:
             return 1
         try:
             return getattr(self.image, "n_frames", 1)
         except Exception:
-            with suppress(Exception):  # whatever it is: decoding says it
-                self.image.seek(0)  # Counting pages, of which one is damaged, has left the first.
+            with suppress(Exception):  # Decoding reports it.
+                self.image.seek(0)  # Counting stopped at a damaged page.
             return 1
 
     def decoded(self) -> Image.Image:
-        """The pixels as they are stored: not turned upright, of any mode.
+        """The pixels as stored: not turned upright, in any mode.
 
-        Of a file with several frames or pages they are the first one's. A JPEG that has lost its
-        end is completed in grey if nearly all is there. Both come with a warning.
+        Only the first of several frames or pages is decoded. A JPEG whose end is missing is
+        completed in grey if nearly all rows are there. Both log a warning.
 
         Raises:
             ImageError: if they cannot be decoded.
@@ -105,12 +105,12 @@ class OpenImage:
             return None
 
     def dpi(self, orientation: Any) -> tuple[float, float] | None:
-        """The resolution that the file gives, px an inch across and down, once it is upright."""
+        """The file's resolution in px per inch, across and down the upright image."""
         try:
             across, down = (float(value) for value in self.image.info["dpi"])
-        except Exception:  # whatever stands there: it is no resolution
+        except Exception:  # Missing, or not a resolution.
             return None
-        if not (1 < across <= _HIGHEST_DPI and 1 < down <= _HIGHEST_DPI):  # 1: Pillow's for none
+        if not (1 < across <= _HIGHEST_DPI and 1 < down <= _HIGHEST_DPI):  # Pillow's 1 means none.
             return None
         return (down, across) if orientation in range(5, 9) else (across, down)
 
@@ -120,7 +120,7 @@ def open_image(source: FileSource, max_pixels: int = MAX_PIXELS) -> Iterator[Ope
     """Open a path, the bytes of a file, a binary file or a PIL image.
 
     Raises:
-        ImageError: if it is missing, empty, no image, or of no pixels or more than `max_pixels`.
+        ImageError: if it is missing, empty, not an image, or has no or over `max_pixels` pixels.
     """
     if isinstance(source, Image.Image):
         yield _checked(OpenImage(source, "the PIL image"), max_pixels)
@@ -169,7 +169,7 @@ def _opened(file: IO[bytes], name: str, max_pixels: int) -> Iterator[OpenImage]:
 
 
 def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.Image:
-    """`Image.open` without its limit on pixels, a global; `max_pixels` takes its place."""
+    """Like `Image.open`, but without its global pixel limit, which `max_pixels` replaces."""
     Image.init()
     reason = ""
     for kind in list(Image.ID):
@@ -208,7 +208,7 @@ _limit_lock = Mutex()
 
 @contextmanager
 def _without_pillows_limit(pixels: int) -> Iterator[None]:
-    """For decoders that check the size once more: lift the global limit if it is in the way."""
+    """Lift Pillow's global limit if `pixels` exceed it: some decoders check the size again."""
     if Image.MAX_IMAGE_PIXELS is not None and pixels <= Image.MAX_IMAGE_PIXELS:
         yield
         return

@@ -1,4 +1,4 @@
-"""Image files: found by name, folder or pattern, and written whole or not at all."""
+"""Find image files by name, folder or pattern, and write them atomically."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE_SUFFIXES = frozenset((
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png",
     ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 ))  # fmt: skip
-"""Lower-case suffixes of the files that `find_images` takes from a folder or a pattern."""
+"""Lower-case suffixes of the files that `find_images` finds in folders or by patterns."""
 
 _ALPHA_FORMATS = ("AVIF", "JPEG2000", "PNG", "TIFF", "WEBP")
 
@@ -38,14 +38,14 @@ _JPEG_MARK = b"\xff\xfe" + struct.pack(">H", len(_MARK) + 2) + _MARK
 
 
 def find_images(inputs: Iterable[str | Path], *, recursive: bool = False) -> list[Path]:
-    """The image files that files, folders and glob patterns (`**` too) name, each once, in order.
+    """Find image files from files, folders and glob patterns (also `**`), each once, in order.
 
-    A file named in full is taken whatever its suffix. Folders, and folders that a pattern
-    matches, give their images in plain sorted order; with `recursive`, those of all folders below.
-    Of folders and patterns only files with one of `IMAGE_SUFFIXES` are taken, hidden ones never.
+    A file named in full may have any suffix. Folders, and folders that a pattern matches, yield
+    their images in plain sorted order; with `recursive`, also those of all their subfolders.
+    Folders and patterns only yield files with one of `IMAGE_SUFFIXES`, and folders no hidden ones.
 
     Raises:
-        ImageError: if one of `inputs` gives no file.
+        ImageError: if one of `inputs` yields no file.
     """
     found: dict[str, Path] = {}
     for entry in [inputs] if isinstance(inputs, str | Path) else inputs:
@@ -85,10 +85,10 @@ def save_image(
     path: str | os.PathLike[str],
     dpi: tuple[float, float] | None = None,
 ) -> None:
-    """Write what `encode_image` makes of an image, whole or not at all.
+    """Encode an image with `encode_image` and write the file atomically.
 
     Raises:
-        ImageError: as `encode_image`, or if `path` is a folder.
+        ImageError: as `encode_image` does, or if `path` is a folder.
     """
     encoded = encode_image(image, path, dpi)
     with write_atomic(path) as temporary:
@@ -96,7 +96,7 @@ def save_image(
 
 
 def is_marked(path: str | os.PathLike[str]) -> bool:
-    """Whether a PNG or JPEG file is as `save_image` wrote it; programs that edit it drop the mark.
+    """Whether a PNG or JPEG file has the mark of `save_image`, which editing programs drop.
 
     Raises:
         OSError: if it cannot be read.
@@ -111,17 +111,17 @@ def encode_image(
     path: str | os.PathLike[str],
     dpi: tuple[float, float] | None = None,
 ) -> bytes:
-    """An image as a file in the format that the suffix of `path` names, marked in PNG and JPEG.
+    """Encode an image in the format of `path`'s suffix; PNG and JPEG get handseg's mark.
 
     Args:
         image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey, uint8; (H, W) bool, written as 0 and
             255; or a PIL image of mode RGB, RGBA, L or 1.
-        path: where the file will be. PNG is lossless and quick to write; JPEG gets quality 95.
-        dpi: px an inch across and down, see `LoadedImage`; PNG, JPEG, TIFF and BMP keep it.
+        path: path of the future file. PNG is lossless and quick to write; JPEG gets quality 95.
+        dpi: px per inch across and down, see `LoadedImage`; PNG, JPEG, TIFF and BMP keep it.
 
     Raises:
-        ImageError: if `image` is none of these, or the format unknown or without the alpha that
-            an RGBA image has.
+        ImageError: if `image` is none of these, the format is unknown, or the image is RGBA and the
+            format has no alpha.
     """
     if isinstance(image, Image.Image) and image.mode not in ("RGB", "RGBA", "L", "1"):
         raise ImageError(f"a PIL image must be RGB, RGBA, L or 1 to be saved, got {image.mode}")
@@ -143,7 +143,7 @@ def encode_image(
     if kind == "PNG":
         encoded = _encode_png(pixels)
         return encoded if dpi is None else _with_resolution(encoded, dpi)
-    # Lossy WebP would bring back colours where a cut-out is transparent.
+    # Lossy WebP would change the colours of a cut-out's transparent pixels.
     lossless = kind == "WEBP" and shape[2:] == (4,)
     stream = io.BytesIO()
     options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}
@@ -159,9 +159,9 @@ def _encode_png(pixels: np.ndarray) -> bytes:
     if pixels.ndim == 3:
         rgba = pixels.shape[2] == 4
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if rgba else cv2.COLOR_RGB2BGR)
-    # Run lengths of the differences to the row above: quicker and smaller than any setting of
-    # Pillow for photos and cut-outs alike. Trying every filter on each row takes two to three
-    # times as long and saves 2 % of a cut-out, 5 to 8 % of a photo.
+    # Run-length encoded differences to the row above: faster and smaller than any setting of
+    # Pillow, for photos and cut-outs. Trying every filter on each row takes two to three times as
+    # long and saves 2 % of a cut-out, 5 to 8 % of a photo.
     flags = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     flags += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # From OpenCV 4.12 on.
@@ -170,12 +170,12 @@ def _encode_png(pixels: np.ndarray) -> bytes:
 
 
 def _with_resolution(png: bytes, dpi: tuple[float, float]) -> bytes:
-    """A PNG file with a chunk pHYs, in px a metre (PNG 3, 11.3.4.3)."""
+    """Add a pHYs chunk, in px per metre (PNG 3, 11.3.4.3), to a PNG file."""
     pixels = struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1)
     return _with_chunk(png, _chunk(b"pHYs", pixels))
 
 
 def _with_chunk(png: bytes, chunk: bytes) -> bytes:
-    """A PNG file with one more chunk, behind its header."""
-    end = 33  # of the header
+    """Insert a chunk after the header of a PNG file."""
+    end = 33  # Of the header.
     return png[:end] + chunk + png[end:]

@@ -1,4 +1,4 @@
-"""Images in from wherever they are, as RGB arrays."""
+"""Load images from files, bytes, arrays or tensors as RGB arrays."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ImageSource: TypeAlias = (
 )
 """What `load_image` takes."""
 
-_ROUNDING = 1e-4  # How far floats may lie outside 0..1: arithmetic in float32 does that.
+_ROUNDING = 1e-4  # How far floats may lie outside 0..1, because of float32 arithmetic.
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
-    """An image, and what its file tells beside the pixels.
+    """An image with the metadata of its file.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, as `load_image` gives it.
-        dpi: px an inch across and down of the upright image; None if that is not told.
-        warnings: what was left out, completed or ignored, each to be read after the image's name.
+        pixels: (H, W, 3) uint8 RGB, as `load_image` returns it.
+        dpi: px per inch across and down the upright image; None if unknown.
+        warnings: what was left out, completed or ignored; each text follows the image's name.
     """
 
     pixels: np.ndarray
@@ -48,15 +48,15 @@ def load_image(
     channel_order: Literal["rgb", "bgr"] = "rgb",
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Bring any image to RGB.
+    """Convert any image to RGB.
 
     Values: bool becomes 0 and 255; 16-bit values are divided by 257; floats must lie in 0..1 and
-    are multiplied by 255; other integers must lie in 0..255. All rounded, except that Pillow
-    cuts 16-bit colour files to their high bytes. Alpha is dropped, not blended with a background,
-    so what a cut-out hides comes back as it is stored. Colours are brought to sRGB by the image's
-    ICC profile; one that is damaged is ignored. Of an animation or a file of several pages the
-    first is taken. A JPEG whose end is missing is completed in grey if nearly all rows are there.
-    All three come with a warning in the log.
+    are multiplied by 255; other integers must lie in 0..255. All are rounded, except that Pillow
+    truncates 16-bit colour files to their high bytes. Alpha is dropped, not blended with a
+    background, so the transparent pixels of a cut-out reappear as stored. Colours are converted to
+    sRGB with the image's ICC profile; a damaged profile is ignored. Only the first frame or page is
+    loaded. A JPEG whose end is missing is completed in grey if nearly all rows are there. The last
+    three log a warning.
 
     Args:
         source: a path; the bytes of a file; a binary file object, read from its start and left
@@ -70,8 +70,8 @@ def load_image(
         (H, W, 3) uint8 RGB, contiguous, writable, sharing no memory with `source`.
 
     Raises:
-        ImageError: if `source` is missing, no image, damaged, empty, too large or of a shape, type
-            or range that is not listed above.
+        ImageError: if `source` is missing, not an image, damaged, empty, too large, or of a shape,
+            type or range not listed above.
     """
     return read_image(source, channel_order=channel_order, max_pixels=max_pixels).pixels
 
@@ -82,12 +82,12 @@ def read_image(
     channel_order: Literal["rgb", "bgr"] = "rgb",
     max_pixels: int = MAX_PIXELS,
 ) -> LoadedImage:
-    """Take and raise what `load_image` does; give the resolution and warnings, too."""
+    """Like `load_image`, but also return the resolution and warnings."""
     if channel_order not in ("rgb", "bgr"):
         raise ValueError(f'channel_order must be "rgb" or "bgr", got {channel_order!r}')
     if isinstance(source, np.ndarray):
         return LoadedImage(_from_array(source, channel_order))
-    # Nobody holds a tensor before torch is imported, and importing it takes seconds.
+    # Without torch imported, `source` cannot be a tensor. Importing it would take seconds.
     tensor_type: Any = getattr(sys.modules.get("torch"), "Tensor", ())
     if isinstance(source, tensor_type):
         return LoadedImage(_from_tensor(source, channel_order))
@@ -115,7 +115,7 @@ def _from_file(source: FileSource, max_pixels: int) -> LoadedImage:
 
 
 def _decode(opened: OpenImage) -> np.ndarray:
-    """The colours as Pillow decodes them, (H, W, 3) uint8 sRGB: not turned upright."""
+    """Decode the image with Pillow to (H, W, 3) uint8 sRGB, not turned upright."""
     image, name = opened.decoded(), opened.name
     transform = srgb_transform(image, opened.warn)
     if transform is not None and image.mode == transform.input_mode:
@@ -124,14 +124,14 @@ def _decode(opened: OpenImage) -> np.ndarray:
         image_rgb = image
     elif image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(image)
-        if image.mode == "I":  # 16-bit greys in 32 bits, as some formats give them.
+        if image.mode == "I":  # Some formats give 16-bit greys in 32 bits.
             low, high = values.min(), values.max()
             if low < 0 or high > 65535:
                 raise ImageError(f"{name} has values from {low} to {high}, expected 0..65535")
             values = values.astype(np.uint16)
         image_rgb = Image.fromarray(_to_uint8(values, name)).convert("RGB")
     else:
-        # By way of RGBA a palette's transparency goes without a warning; La goes only by LA.
+        # Via RGBA, a palette's transparency is dropped without a warning; La only converts to LA.
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
     return np.array(image_rgb if transform is None else transform.apply(image_rgb))
@@ -175,7 +175,7 @@ def _from_array(values: np.ndarray, channel_order: str, name: str = "the array")
 
 
 def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:
-    """`values` of any real dtype as uint8, by the rules of `load_image`; of the same shape."""
+    """Convert `values` of any real dtype to uint8 of the same shape, by `load_image`'s rules."""
     kind, size = values.dtype.kind, values.dtype.itemsize
     if values.dtype == np.uint8:
         return values

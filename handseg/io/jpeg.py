@@ -1,4 +1,4 @@
-"""JPEG files decoded by OpenCV: the pixels that Pillow gives, in about half the time."""
+"""JPEG decoding by OpenCV: the same pixels as Pillow's, in about half the time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 JPEG_FORMATS = ("JPEG", "MPO")
-"""As Pillow names them; MPO is what phones write: a JPEG with another behind it."""
+"""Pillow's names; MPO is what phones write: a JPEG followed by another."""
 
 _START_OF_SCAN = b"\xff\xda"
 _END_OF_IMAGE = b"\xff\xd9"
-_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # no stuffed FF, fill byte or restart
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # Not a stuffed FF, fill byte or restart.
 
-# A scan's data in which any decoder finds something to draw.
+# Scan data in which any decoder finds something to draw.
 _ANYTHING = b"\x5a\xa5" * 1024
-_LEAST_ROWS = 0.9  # Of a file that is cut short: hands may be anywhere in the rest.
+_LEAST_ROWS = 0.9  # Of a truncated file: hands may be anywhere in the rest.
 
 _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -41,16 +41,16 @@ _UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def upright(pixels: np.ndarray, orientation: Any) -> np.ndarray:
-    """`pixels` turned as the EXIF orientation says; anything but 2 to 8 turns nothing."""
+    """Turn `pixels` upright by the EXIF orientation; values other than 2 to 8 change nothing."""
     turn = _UPRIGHT.get(orientation)
     return pixels if turn is None else turn(pixels)
 
 
 def read_plain_jpeg(file: IO[bytes], image: Image.Image) -> bytes | None:
-    """The content of `file` if it is a JPEG of one whole scan, as cameras write it, else None.
+    """Read `file` if it is a JPEG with one whole scan, as cameras write it; else return None.
 
-    `image` is what Pillow has opened it as. CMYK, progressive and damaged files are left to Pillow:
-    where it refuses a damaged scan, OpenCV may give what it has, the rest grey.
+    `image` is the file as opened by Pillow. CMYK, progressive and damaged files are left to Pillow:
+    it refuses a damaged scan, where OpenCV may return a partial image with the rest in grey.
     """
     if image.format not in JPEG_FORMATS or image.mode not in ("RGB", "L"):
         return None
@@ -66,9 +66,9 @@ def read_plain_jpeg(file: IO[bytes], image: Image.Image) -> bytes | None:
 
 
 def decode_jpeg(content: bytes, reduction: int = 1) -> np.ndarray | None:
-    """The pixels, (H, W, 3) uint8 RGB as they are stored, or None if OpenCV cannot decode them.
+    """Decode to (H, W, 3) uint8 RGB, not turned upright; None if OpenCV cannot decode it.
 
-    A `reduction` of 2, 4 or 8 makes them that much fewer in height and width, rounded up.
+    A `reduction` of 2, 4 or 8 divides height and width by that factor, rounded up.
     """
     flags = cv2.IMREAD_COLOR_RGB if reduction == 1 else _REDUCED[reduction]
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
@@ -82,30 +82,30 @@ def decode_jpeg(content: bytes, reduction: int = 1) -> np.ndarray | None:
 
 
 def is_cut_jpeg(content: bytes) -> bool:
-    """Whether a file is a JPEG whose last scan has no end."""
+    """Whether a file is a JPEG whose last scan is truncated."""
     return content.startswith(b"\xff\xd8") and (
         content.rfind(_START_OF_SCAN) > content.rfind(_END_OF_IMAGE)
     )
 
 
 def complete_jpeg(content: bytes) -> tuple[Image.Image, float] | None:
-    """A JPEG file that has lost its end, and the share of rows it has; the rest is grey or coarse.
+    """Decode a truncated JPEG file, with the share of rows it has; the rest is grey or coarse.
 
-    None if that share is below nine tenths, or it cannot be decoded at all. Of a progressive file
-    also if it ends before the finest details come.
+    Returns None if that share is below nine tenths, if it cannot be decoded, or if a progressive
+    file ends before its finest details.
     """
     scan = content.rfind(_START_OF_SCAN)
     header = content[scan + 2 : scan + 2 + int.from_bytes(content[scan + 2 : scan + 4], "big")]
-    if scan < 0 or not header or header[-1] & 15:  # Bits of each number that are still to come.
+    if scan < 0 or not header or header[-1] & 15:  # Coefficient bits still missing.
         return None
-    content = content.rstrip(b"\0\xff")  # Zeros, which copying that fails leaves, decode as blocks.
+    content = content.rstrip(b"\0\xff")  # Zeros from a failed copy would decode as blocks.
     try:
-        # The decoder draws nothing after the end: where two ends differ, the file's data is over.
+        # Two versions of the file with different data after its end differ where its data ends.
         image, other = (
             JpegImageFile(io.BytesIO(content + more + _END_OF_IMAGE)) for more in (b"", _ANYTHING)
         )
         differs = (np.asarray(image) != np.asarray(other)).reshape(image.height, -1).any(axis=1)
-    except Exception:  # whatever it is: Pillow has said it of the file itself
+    except Exception:  # Pillow has reported it for the file itself.
         return None
     rows = float(differs.argmax() / len(differs)) if differs.any() else 1.0
     return (image, rows) if rows >= _LEAST_ROWS else None

@@ -1,4 +1,4 @@
-"""A small copy of a large photo, there before the photo is decoded."""
+"""A small copy of a large photo, available before the photo is decoded."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from handseg.io.profiles import pixels_to_srgb
 def load_with_preview(
     source: ImageSource, side: int
 ) -> Iterator[tuple[np.ndarray | None, Callable[[], LoadedImage]]]:
-    """Decode a smaller copy of a large JPEG file, and in a thread meanwhile all of it.
+    """Decode a smaller copy of a large JPEG file while a thread decodes all of it.
 
-    Gives the copy, (h, w, 3) uint8 RGB, upright; and a function that returns and raises what
+    Yields the copy, (h, w, 3) uint8 RGB, upright, and a function that returns and raises what
     `read_image(source)` does. The copy is the largest of a half, a quarter or an eighth of the
-    photo that is `side` px long at most, or else the eighth. It is None where the photo is shorter
-    than twice `side` (it is soon decoded), for progressive files, for those that are no JPEG and
+    photo that is at most `side` px long, or else the eighth. It is None if the photo is not longer
+    than twice `side` (decoding is fast), for progressive files, for other formats than JPEG and
     for sources other than paths and bytes. The thread has ended when the block is left.
     """
     found = _read_large_jpeg(source, 2 * side)
@@ -50,18 +50,18 @@ def load_with_preview(
 def _read_large_jpeg(
     source: ImageSource, least: int
 ) -> tuple[bytes, JpegImageFile, int | None] | None:
-    """Content, head and EXIF orientation; None if it is none or not longer than `least` px."""
+    """Content, header and EXIF orientation; None if not a JPEG or not longer than `least` px."""
     if not isinstance(source, str | os.PathLike | bytes):
         return None
     if not isinstance(source, bytes) and not Path(os.fsdecode(source)).is_file():
-        return None  # What a pipe holds can be read once.
+        return None  # A pipe can be read only once.
     try:
         with _open(source) as file, JpegImageFile(file) as image:
             if max(image.size) <= least or image.width * image.height > MAX_PIXELS:
                 return None
             content = read_plain_jpeg(file, image)
             orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # whatever it is: `read_image` says it
+    except Exception:  # `read_image` reports it.
         return None
     return None if content is None else (content, image, orientation)
 

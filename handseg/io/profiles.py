@@ -1,4 +1,4 @@
-"""Colours brought to sRGB, as the ICC profile of an image says."""
+"""Colours converted to sRGB with the ICC profile of an image."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-"""By a profile's colour space, Pillow's mode."""
-_SAME = 3  # Of 255: the many profiles that are sRGB differ by less, Display P3 by tens.
+"""Pillow's mode by the profile's colour space."""
+_SAME = 3  # Of 255: the many variants of sRGB differ by less, Display P3 by tens.
 
 
 def pixels_to_srgb(
     pixels: np.ndarray, image: Image.Image, warn: Callable[[str], None] | None = None
 ) -> np.ndarray:
-    """The pixels of `image`, (H, W, 3) uint8 RGB at any size, in sRGB; see `srgb_transform`."""
+    """Convert the pixels of `image`, (H, W, 3) uint8 RGB of any size, to sRGB.
+
+    See `srgb_transform`.
+    """
     transform = srgb_transform(image, warn)
     if transform is None:
         return pixels
-    stored = pixels if transform.input_mode == "RGB" else pixels[..., 0]  # A grey image's.
+    stored = pixels if transform.input_mode == "RGB" else pixels[..., 0]  # A grey image.
     return np.array(transform.apply(Image.fromarray(stored)))
 
 
 def srgb_transform(
     image: Image.Image, warn: Callable[[str], None] | None = None
 ) -> ImageCmsTransform | None:
-    """What brings the colours of `image` to sRGB, by the profile that its file holds.
+    """Transform from the colours of `image` to sRGB, by the profile in its file.
 
-    None where there is nothing to do: without a profile, with one of sRGB, or where the profile is
-    damaged or not for such an image, which `warn` is told, as in `OpenImage.warn`. Grey and CMYK
-    images are transformed as they are, all others as RGB: see the transform's `input_mode`.
+    None if there is no profile, if it is sRGB, or if it is damaged or does not fit the image; the
+    last two are reported by `warn`, as in `OpenImage.warn`. Grey and CMYK images are transformed
+    as they are, all others as RGB: see the transform's `input_mode`.
     """
     profile = image.info.get("icc_profile")
     if not profile:
@@ -57,7 +60,7 @@ def srgb_transform(
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes) -> ImageCmsTransform | str | None:
-    """From the mode that `profile` is for to RGB; None if it is sRGB, or why there is none."""
+    """Transform from the mode of `profile` to RGB; None if it is sRGB, or why there is none."""
     from PIL import ImageCms
 
     try:
@@ -68,7 +71,7 @@ def _transform(profile: bytes) -> ImageCmsTransform | str | None:
         transform = ImageCms.buildTransform(
             source, ImageCms.createProfile("sRGB"), _MODES[space], "RGB"
         )
-    # Damaged profiles raise PyCMSError, OSError and what else comes.
+    # Damaged profiles raise PyCMSError, OSError and others.
     except Exception as error:
         return " ".join(str(error).split()) or type(error).__name__
     if space == "CMYK":

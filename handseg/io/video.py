@@ -1,4 +1,4 @@
-"""Videos: their frames, upright, one after the other."""
+"""Read the frames of a video in order, upright."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def is_video(path: str | Path) -> bool:
 
 
 class Video:
-    """The frames of a video, decoded one after the other and turned as its metadata says.
+    """The frames of a video, decoded in order and rotated as its metadata says.
 
-    A frame is reached by decoding all before it, as the seeking of containers is not exact: read in
-    rising order, each frame is decoded once.
+    A frame is reached by decoding all frames before it, because seeking in containers is not exact.
+    Read in ascending order, each frame is decoded once.
 
     Args:
-        path: of the video.
-        count: how many frames it has, where that is known; None decodes it all to count them.
+        path: path of the video.
+        count: number of frames, if known; None decodes the whole video to count them.
 
     Raises:
-        ImageError: if it cannot be opened or holds no frame.
+        ImageError: if it cannot be opened or has no frames.
     """
 
     def __init__(self, path: str | Path, count: int | None = None) -> None:
@@ -39,7 +39,7 @@ class Video:
         self._next = 0
         self._open()
         self.promised = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        """Frames by the file's header, which may be wrong."""
+        """Number of frames according to the file's header, which may be wrong."""
         self._count = self._count_frames() if count is None else count
         if not self._count:
             raise ImageError(f"{path} holds no frame that can be read")
@@ -51,7 +51,7 @@ class Video:
         return type(self), (self.path, self._count)
 
     def read(self, index: int) -> tuple[np.ndarray, float | None]:
-        """A frame, (H, W, 3) uint8 RGB, upright, and its time in seconds.
+        """Read a frame, (H, W, 3) uint8 RGB, upright, and its time in seconds.
 
         Raises:
             ImageError: if it cannot be read.
