@@ -1,4 +1,4 @@
-"""Finds hands in a photo, with 21 landmarks each, and defines a hand's anatomy."""
+"""Find hands in a photo, with 21 landmarks each; a hand's anatomy."""
 
 from handseg.landmarks.finder import HandFinder
 from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks

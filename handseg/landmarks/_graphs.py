@@ -1,9 +1,8 @@
-"""MediaPipe's graphs of one hand landmarker, each with a thread to work in.
+"""MediaPipe's graphs of one hand landmarker, each with its own thread.
 
-A graph is never freed but handed on, to the next landmarker with the same settings. Where one is
-freed, MediaPipe writes to stderr and sends figures about its use to its maker (see `_offline`). It
-would also wait for its threads, which a forked child does not have, and which end before Python
-does.
+Graphs are never freed, but reused by the next landmarker with the same settings. When a graph is
+freed, MediaPipe writes to stderr and sends usage data to its maker (see `_offline`). It would also
+wait for its threads, which a forked child does not have, and which end before Python does.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from handseg.runtime.forks import forks_wait, in_forked_child, never_free
 T = TypeVar("T")
 R = TypeVar("R")
 Detect: TypeAlias = Callable[[np.ndarray], Any]
-"""Takes (S, S, 3) uint8 RGB, gives MediaPipe's `HandLandmarkerResult`."""
+"""Takes (S, S, 3) uint8 RGB, returns MediaPipe's `HandLandmarkerResult`."""
 
 
 class _Store:
-    """The graphs that nobody uses, by their settings."""
+    """Idle graphs by their settings."""
 
     def __init__(self) -> None:
         self._begin()
         in_forked_child(self, _Store._begin)
 
     def _begin(self) -> None:
-        # Reentrant: Python may collect garbage, which hands graphs on, at any time.
+        # Reentrant: Python may collect garbage, which releases graphs, at any time.
         self._lock = threading.RLock()
         self._idle: defaultdict[Any, list[Any]] = defaultdict(list)
 
@@ -56,17 +55,18 @@ _store = _Store()
 
 
 class Graphs:
-    """Graphs that look at several pictures side by side; MediaPipe works on each in one thread.
+    """Graphs that process several pictures in parallel, one thread each.
 
-    They are handed on by `close`, or with this object. Not for use in a forked child.
+    `close`, or garbage collection of this object, releases them for reuse. Do not use them in a
+    forked child.
 
     Args:
         task: content of a `hand_landmarker.task` bundle.
-        count: how many.
-        options: more of MediaPipe's `HandLandmarkerOptions`.
+        count: number of graphs.
+        options: further `HandLandmarkerOptions` of MediaPipe.
 
     Raises:
-        RuntimeError, ValueError: MediaPipe's, if `task` is no such bundle.
+        RuntimeError, ValueError: from MediaPipe, if `task` is not such a bundle.
     """
 
     def __init__(self, task: bytes, count: int, **options: Any) -> None:
@@ -87,7 +87,7 @@ class Graphs:
                     )
                 )
                 never_free(graph)
-            # With its first picture it logs the rest of what it logs.
+            # Its last log messages come with the first picture.
             self._detect(graph, np.zeros((192, 192, 3), np.uint8))
             return graph
 
@@ -102,23 +102,23 @@ class Graphs:
         self._hand_on.atexit = False
 
     def each(self, function: Callable[[T, Detect], R], items: Sequence[T]) -> list[R]:
-        """Call `function` with each item and a graph's `detect`, as many at a time as there are."""
+        """Call `function` with each item and a graph's `detect`, using all graphs in parallel."""
         ways = [partial(self._detect, graph) for graph in self._graphs]
         done: list[R] = []
         try:
             for start in range(0, len(items), len(ways)):
                 done += self._pool.map(function, items[start : start + len(ways)], ways)
         except BaseException:
-            self._hand_on.detach()  # In whatever state the graphs are.
+            self._hand_on.detach()  # The graphs may be in any state.
             raise
         return done
 
     def close(self) -> None:
-        """Hand the graphs on. A second call does nothing."""
+        """Release the graphs for reuse. A second call does nothing."""
         self._hand_on()
 
     def forget(self) -> None:
-        """In a forked child: do nothing with the graphs."""
+        """Drop the graphs in a forked child, without releasing them for reuse."""
         self._hand_on.detach()
 
     def _detect(self, graph: Any, picture: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""MediaPipe without the parts that no hand needs, and without its log."""
+"""MediaPipe without its log and the parts that hand landmarks do not need."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _CHATTER = re.compile(
     rb"|WARNING: (All log messages|Logging) before "
     rb"|[IW]0000 00:00:"
 )
-"""Lines of TensorFlow Lite and Abseil below the rank of an error. The former writes the parts of a
-line one by one, and its threads get between each other's."""
+"""Log lines of TensorFlow Lite and Abseil below the error level. TensorFlow Lite writes a line in
+parts, which its threads interleave."""
 _importing = Mutex()
 
 
 class _PuttingOff(MetaPathFinder):
-    """Finds the modules of `_PUT_OFF`, to be run when something of them is first asked for."""
+    """Finds the modules of `_PUT_OFF` and defers running them until their first use."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in _PUT_OFF:
@@ -44,11 +44,10 @@ class _PuttingOff(MetaPathFinder):
 
 
 def import_mediapipe() -> ModuleType:
-    """The package `mediapipe`, imported in a tenth of the time that `import mediapipe` takes.
+    """Import the package `mediapipe` in a tenth of the time that `import mediapipe` takes.
 
-    That imports matplotlib for its drawings and sounddevice for its audio tasks. Here these parts
-    are loaded by the standard library's `LazyLoader`: they are there for whoever uses them later,
-    and load then.
+    The plain import loads matplotlib for drawings and sounddevice for audio tasks. Here the
+    standard library's `LazyLoader` defers these parts until their first use.
     """
     with _importing:
         finder = _PuttingOff()
@@ -62,11 +61,11 @@ def import_mediapipe() -> ModuleType:
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Keep MediaPipe's notes off stderr; all else that is written there follows at the end.
+    """Keep MediaPipe's log off stderr; everything else written there appears at the end.
 
     Its libraries write to stderr's file descriptor when they are loaded, at the first picture and
-    when they are freed. They heed no log level in the environment, and their C interface offers to
-    copy messages but not to stop them. Blocks of several threads may overlap.
+    when they are freed. They ignore log levels in the environment, and their C interface can copy
+    messages but not stop them. Blocks of several threads may overlap.
     """
     _stderr.divert()
     try:
@@ -76,7 +75,7 @@ def without_chatter() -> Iterator[None]:
 
 
 class _Stderr:
-    """File descriptor 2, which leads to a file while at least one block wants it to."""
+    """File descriptor 2, redirected to a file while at least one block is active."""
 
     def __init__(self) -> None:
         self._begin()
@@ -95,7 +94,7 @@ class _Stderr:
 
     def divert(self) -> None:
         with self._lock:
-            # Without stderr there is nothing to keep clean, without a file nothing to do it with.
+            # Fails if there is no stderr to keep clean, or no file can be created.
             if self._blocks == 0:
                 with suppress(OSError):
                     file = tempfile.TemporaryFile()  # noqa: SIM115

@@ -1,17 +1,17 @@
 """Keep MediaPipe from the network.
 
-MediaPipe sends figures about its use to its maker (https://play.googleapis.com/log), a minute after
-it has begun and from then on. Read from a request of version 1.2.3, they are: the versions of
-MediaPipe and Python, the system, the task (hand landmarks) and its mode; for each graph how long it
-took to start, how many pictures it was given or dropped, its mean and longest time for one, and the
-time since it began. No picture, no name of a file, no landmark, no number that stands for a user is
-among them; whoever is asked sees the computer's address.
+MediaPipe sends usage data to its maker (https://play.googleapis.com/log), starting a minute after
+it is started. According to a request of version 1.2.3, the data are: the versions of MediaPipe and
+Python, the system, the task (hand landmarks) and its mode; for each graph its start-up time, the
+number of pictures processed or dropped, the mean and longest time per picture, and the time since
+the start. They include no picture, file name, landmark or user id; the server sees the computer's
+address.
 
-No option or variable prevents it: what the C interface takes (`host_environment`, `host_system`,
-`ca_bundle_path`) changes neither the look-up of the host nor the connection. On 64-bit Linux the
-library asks libc's `getaddrinfo` for the address. Here that one call, of that one library, is led
-to another function of libc, which fails, so nothing is sent. On macOS (by `NSURLSession`) and
-Windows the figures above are sent.
+No option or variable prevents it: the options of the C interface (`host_environment`,
+`host_system`, `ca_bundle_path`) change neither the host look-up nor the connection. On 64-bit Linux
+the library asks libc's `getaddrinfo` for the address. This module redirects that call, of that
+library only, to another libc function, which fails, so nothing is sent. On macOS (by
+`NSURLSession`) and Windows the data above are sent.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 _BINDINGS = "mediapipe.tasks.python.core.mediapipe_c_bindings"
 _DYNAMIC = 2
 _STRINGS, _SYMBOLS, _SIZE, _JUMPS = 5, 6, 2, 23
-"""Of a file in ELF format: the type of a program header, and the tags of what it leads to."""
+"""ELF constants: the type of a program header, and the tags of the dynamic section."""
 
 
 @cache
 def cut_off() -> None:
-    """Have MediaPipe's library find no host; on Linux, elsewhere nothing is done."""
+    """Make MediaPipe's host look-up fail, on 64-bit Linux; do nothing elsewhere."""
     library = import_module(_BINDINGS).load_raw_library()
     try:
         done = sys.platform == "linux" and sys.maxsize > 2**32 and _cut_off(Path(library._name))
@@ -48,7 +48,7 @@ def cut_off() -> None:
 
 def _cut_off(file: Path) -> bool:
     base, writable = _mapped(file)
-    # It takes nothing and never gives 0: whatever is asked of `getaddrinfo` ends in an error.
+    # It takes no arguments and never returns 0, so every call to `getaddrinfo` fails.
     other = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
     done = False
     for slot in _slots(file, base, b"getaddrinfo"):
@@ -59,7 +59,7 @@ def _cut_off(file: Path) -> bool:
 
 
 def _mapped(file: Path) -> tuple[int, list[tuple[int, int]]]:
-    """Where the library begins in memory, and the parts of memory that may be written."""
+    """The library's start address in memory, and the writable address ranges."""
     base, writable = None, []
     for line in Path("/proc/self/maps").read_text().splitlines():
         place, rights, offset, _, _, *name = line.split(maxsplit=5)
@@ -74,7 +74,7 @@ def _mapped(file: Path) -> tuple[int, list[tuple[int, int]]]:
 
 
 def _slots(file: Path, base: int, function: bytes) -> Iterator[int]:
-    """Addresses at which the library keeps that of a function of another library."""
+    """Addresses where the library stores a pointer to `function` of another library."""
     with file.open("rb") as content:
         header = content.read(64)
         if header[:6] != b"\x7fELF\x02\x01":

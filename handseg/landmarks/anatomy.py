@@ -1,4 +1,4 @@
-"""Where things are on a hand, from MediaPipe's 21 landmarks, (21, 2) x, y in pixels."""
+"""A hand's anatomy, from MediaPipe's 21 landmarks, (21, 2) x, y in pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BONES = (
     (19, 20),
 )
 # fmt: on
-"""Pairs of landmarks that a bone joins, and the outline of the palm."""
+"""Pairs of landmarks joined by a bone or the outline of the palm."""
 LANDMARK_NAMES = (
     "wrist",
     *(f"thumb_{joint}" for joint in ("cmc", "mcp", "ip", "tip")),
@@ -31,15 +31,15 @@ LANDMARK_NAMES = (
 JOINTS = (1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)
 TIPS = (4, 8, 12, 16, 20)
 WRIST_END = 0.4
-"""How far the hand reaches past the wrist landmark, towards the forearm, in hand sizes: MediaPipe
-sets that landmark at the heel of the palm, masks of hands end at the wrist's crease or sleeve."""
+"""How far the hand extends past the wrist landmark, towards the forearm, in hand sizes: MediaPipe
+puts that landmark at the heel of the palm, while hand masks end at the wrist's crease or sleeve."""
 
 
 def hand_size(points: np.ndarray) -> float:
-    """The longer of palm length and 1.5 palm widths, px: it hardly changes with the pose.
+    """Return the longer of palm length and 1.5 palm widths, px, which hardly depends on the pose.
 
-    `points` is (21, 2). A fist, a spread hand and a hand seen from its edge of one person give
-    about the same value, which the extent of all landmarks would not.
+    `points` is (21, 2). A person's fist, spread hand and hand seen edge-on have about the same
+    value, unlike the extent of all landmarks.
     """
     length = np.linalg.norm(points[MIDDLE_MCP] - points[WRIST])
     width = np.linalg.norm(points[INDEX_MCP] - points[PINKY_MCP])
@@ -55,7 +55,7 @@ def palm_axis(landmarks: np.ndarray) -> np.ndarray:
 def beyond_tips(landmarks: np.ndarray, by: float = 0.25) -> np.ndarray:
     """(5, 2): a point `by` hand sizes past each fingertip, along the finger's last bone.
 
-    A finger that points at the camera has no direction: its point is the tip itself.
+    A finger pointing at the camera has no direction: its point is the tip itself.
     """
     tips = landmarks[list(TIPS)]
     bones = tips - landmarks[[tip - 1 for tip in TIPS]]
@@ -64,7 +64,7 @@ def beyond_tips(landmarks: np.ndarray, by: float = 0.25) -> np.ndarray:
 
 
 def grip(landmarks: np.ndarray) -> np.ndarray:
-    """(2, 2): half-way from the tip of the thumb to those of index and middle finger."""
+    """(2, 2): the points halfway from the thumb's tip to the index and middle fingertips."""
     thumb, index, middle = landmarks[list(TIPS[:3])]
     return np.array([thumb + index, thumb + middle]) / 2
 
@@ -89,18 +89,18 @@ def wrist_side(landmarks: np.ndarray, height: int, width: int, softness: float =
 
 
 def draw_skeleton(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The bones as a mask prompt: (size, size) float32 logits, +6 on them and -6 off them.
+    """Draw the bones as a mask prompt: (size, size) float32 logits, +6 on them and -6 off them.
 
     `landmarks` is (21, 2) in pixels of the size x size mask. Bones are about as thick as fingers,
-    the palm is filled.
+    and the palm is filled.
     """
     return np.where(draw_body(landmarks, (size, size)), 6.0, -6.0).astype(np.float32)
 
 
 def draw_body(landmarks: np.ndarray, shape: tuple[int, ...], thickness: float = 0.16) -> np.ndarray:
-    """(h, w) = `shape` uint8: 1 on the palm and on bones `thickness` hand sizes wide, else 0.
+    """Draw palm and bones, `thickness` hand sizes wide: uint8 of `shape` (h, w), 1 on them, else 0.
 
-    `landmarks` is (21, 2) x, y in pixels of it. A finger is some 0.2 hand sizes wide.
+    `landmarks` is (21, 2) x, y in its pixels. A finger is about 0.2 hand sizes wide.
     """
     shift = 4  # OpenCV takes 1/16 px as fixed-point integers
     pixels = np.round(landmarks * 2**shift).astype(np.int32)
@@ -108,12 +108,12 @@ def draw_body(landmarks: np.ndarray, shape: tuple[int, ...], thickness: float = 
     cv2.fillConvexPoly(canvas, cv2.convexHull(pixels[list(PALM)]), 1, shift=shift)
     width = max(1, round(thickness * hand_size(landmarks)))
     for start, end in BONES:
-        # As plain ints: OpenCV does not take NumPy scalars for a point.
+        # Plain ints: OpenCV does not accept NumPy scalars in a point.
         ends = (pixels[start].tolist(), pixels[end].tolist())
         cv2.line(canvas, *ends, color=1, thickness=width, shift=shift)
     return canvas
 
 
 def share_inside(points: np.ndarray, mask: np.ndarray) -> float:
-    """The share of `points` (N, 2) x, y that lie on `mask` (H, W); none off the photo does."""
+    """Share of `points` (N, 2) x, y that lie on `mask` (H, W); points off the photo do not."""
     return float(values_at(mask, points).sum() / max(1, len(points)))

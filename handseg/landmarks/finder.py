@@ -1,7 +1,7 @@
-"""A small network that detects hands in a whole photo, also those that MediaPipe misses.
+"""A small network that detects hands in a whole photo, including hands that MediaPipe misses.
 
-It finds hands on tables, from behind, small hands and those cut by the frame.
-`handseg.finetune.finder` trains it.
+It finds hands on tables, seen from behind, small, or cut by the frame. `handseg.finetune.finder`
+trains it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from handseg.runtime.onnx_graph import Graph
 
 BUNDLED_FINDER = Path(__file__).parents[1] / "assets" / "hand-finder" / "finder.onnx"
 INPUT_SIDE = 320
-"""px: a photo's longer side as the network sees it."""
+"""px: a photo's longer side in the network's input."""
 PAD = 128
-"""Grey value beside the photo; the network takes it as 0."""
+"""Grey value of the padding; the network normalises it to 0."""
 STRIDE = 8
-"""px of the input between two places of the network's map."""
+"""px of the input between neighbouring cells of the network's output map."""
 _MULTIPLE = 32
-_OVERLAP = 0.45  # IoU of two boxes from which on the less sure one is the same hand.
+_OVERLAP = 0.45  # Above this IoU, the less confident of two boxes is a duplicate.
 
 
 class HandFinder:
@@ -46,18 +46,18 @@ class HandFinder:
         self._graph = Graph(self._file or BUNDLED_FINDER, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The bundled graph lies elsewhere on another machine.
+        # The bundled graph may be elsewhere on another machine.
         return HandFinder, (self._file, self._threads)
 
     def find(self, image: np.ndarray, least: float = 0.3) -> list[HandBox]:
-        """Find hands in `image`, (H, W, 3) uint8 RGB, by falling score, from `least` on."""
+        """Find hands in `image`, (H, W, 3) uint8 RGB, with scores of at least `least`, descending."""
         pixels, scale = fit(image)
         (maps,) = self._graph.run({"pixels": pixels[None]})
         return [hand.resized(1 / scale) for hand in decode(maps[0], least)]
 
 
 def fit(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The photo as the network takes it, (h, w, 3) uint8, and the (2,) factors of x and y to it."""
+    """The photo as network input, (h, w, 3) uint8, and the (2,) scale factors of x and y."""
     height, width = image.shape[:2]
     scale = INPUT_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -71,12 +71,12 @@ def fit(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(maps: np.ndarray, least: float) -> list[HandBox]:
-    """The boxes that a map shows, in pixels of the input, the surest first.
+    """Decode the network's output to boxes in pixels of the input, most confident first.
 
     `maps` is (8, h, w) float32: see `handseg.finetune.finder.network.CHANNELS`.
     """
     logits = maps[0]
-    # As torch's max pooling: a place counts where it is the highest of the 3 x 3 around it.
+    # Like max pooling in torch: a cell counts if it is the maximum of its 3 x 3 neighbourhood.
     highest = cv2.dilate(logits, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero((logits >= highest) & (logits >= np.log(least / (1 - least))))
     order = np.argsort(-logits[rows, columns], kind="stable")

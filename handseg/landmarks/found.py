@@ -41,7 +41,7 @@ class HandLandmarks:
 
 @dataclass(frozen=True, eq=False)
 class HandBox:
-    """A place where the hand finder sees a hand.
+    """A hand detected by the hand finder.
 
     Attributes:
         box: (4,) float32 xyxy px, around the hand up to the wrist; may extend beyond the photo.

@@ -37,7 +37,7 @@ BUNDLED_TASK = Path(__file__).parents[1] / "assets" / "hand_landmarker.task"
 
 
 GRAPHS = 2
-"""How many views are looked at side by side: MediaPipe works on each in one thread."""
+"""Number of views processed in parallel: MediaPipe uses one thread for each."""
 
 
 class HandLandmarker:
@@ -55,7 +55,7 @@ class HandLandmarker:
         all_views: use all of `views` for every photo. Otherwise the first two are enough if both
             show the same hands, each within `AGREEMENT_TOLERANCE` and at least
             `MIN_HAND_FRACTION` large.
-        finder: shows where MediaPipe should look again, and which of its detections are wrong; None
+        finder: tells MediaPipe where to look again, and which of its detections are wrong; None
             uses only MediaPipe.
 
     Raises:
@@ -151,7 +151,7 @@ class HandLandmarker:
         if not image.size:
             raise ValueError(f"image must have at least one pixel, got shape {image.shape}")
         with self._busy:
-            if self._closed:  # MediaPipe would find no hand and say nothing.
+            if self._closed:  # MediaPipe would silently find no hand.
                 raise ValueError("the landmarker is closed")
             return self._find(image, self.finder if finder else None)
 
@@ -185,18 +185,18 @@ class HandLandmarker:
         return hands
 
     def _second_glance(self, image: np.ndarray) -> list[HandLandmarks]:
-        """The hands of a photo in which `views` show none."""
+        """Search a photo again in which `views` show no hand."""
         hands = drop_doubtful(merge(_all(self._look(image, self.hard_views))))
         if hands or (clearer := brightened(image)) is None:
             return hands
-        # Stretched noise looks like a hand to one view now and then, seldom to two.
+        # Amplified noise sometimes looks like a hand in one view, rarely in two.
         seen = self._look(clearer, (*self.views, *self.hard_views))
         return [hand for hand in merge(_all(seen)) if hand.votes > 1]
 
     def _look(
         self, image: np.ndarray, views: Sequence[View | CloseView]
     ) -> list[list[HandLandmarks]]:
-        """What each of the views shows, in pixels of `image`."""
+        """The hands found in each of the views, in pixels of `image`."""
         if self._graphs is None:  # In a forked child, or a copy of another landmarker.
             self._graphs = self._start()
         return self._graphs.each(partial(_look_once, image), views)
@@ -216,5 +216,5 @@ def _look_once(image: np.ndarray, view: View | CloseView, detect: Detect) -> lis
 
 
 def _all(seen: Sequence[Sequence[HandLandmarks]]) -> list[HandLandmarks]:
-    """What all views show, in one list."""
+    """The hands of all views in one list."""
     return [hand for view in seen for hand in view]

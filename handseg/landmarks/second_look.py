@@ -1,4 +1,4 @@
-"""What MediaPipe and the hand finder have seen, made into one list of hands."""
+"""Merge the detections of MediaPipe and the hand finder into one list of hands."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks
 from handseg.landmarks.views import CloseView
 
 LOOK = 0.2
-"""Score of the finder from which on MediaPipe looks again."""
+"""Minimum score of the finder for MediaPipe to look again."""
 SURE = 0.7
-"""Score from which on one close look is enough."""
+"""Minimum score for one close view to be enough."""
 ALONE = 0.7
-"""Score from which on a box is a prompt, though no close look shows a hand."""
+"""Minimum score for a box to be a prompt even if no close view shows a hand."""
 NONE = 0.0005
-"""Score below which there is no hand though MediaPipe sees one."""
-_ALIKE, _WITHIN = 0.3, 0.7  # IoU of two boxes of one hand, or the share that the other covers.
+"""Below this score there is no hand, even if MediaPipe detects one."""
+_ALIKE, _WITHIN = 0.3, 0.7  # Two boxes show one hand above this IoU, or this share covered.
 _REACHES = (2.0, 3.0)
-"""Sides of the close looks, in longer sides of the finder's box."""
+"""Sides of the close views, in multiples of the longer side of the finder's box."""
 
 Look = Callable[[Sequence[CloseView]], list[list[HandLandmarks]]]
 
@@ -31,17 +31,17 @@ Look = Callable[[Sequence[CloseView]], list[list[HandLandmarks]]]
 def with_boxes(
     hands: Sequence[HandLandmarks], boxes: Sequence[HandBox], look: Look
 ) -> list[FoundHand]:
-    """`hands`, as MediaPipe found them, and those that only the finder saw.
+    """Combine the hands that MediaPipe found with those that only the finder detected.
 
     Args:
-        hands: the surest first.
-        boxes: the finder's, the surest first, down to a score of `NONE`.
-        look: has MediaPipe look at parts of the photo; one list of hands a view.
+        hands: detections of MediaPipe, most confident first.
+        boxes: detections of the finder, most confident first, down to a score of `NONE`.
+        look: runs MediaPipe on parts of the photo; returns one list of hands per view.
     """
     places = np.array([one.box for one in boxes], np.float32).reshape(-1, 4)
     found: list[FoundHand] = []
     for hand in hands:
-        # The surest box is first.
+        # The most confident box is first.
         score = next((boxes[one].detection_score for one in same_hand(_box(hand), places)), 0.0)
         if score >= NONE:
             found.append(replace(hand, detection_score=score))
@@ -51,7 +51,7 @@ def with_boxes(
         sure = box.detection_score >= SURE
         seen = [_at(box, one, found) for one in look(close_views(box))]
         hits = [hand for hand in seen if hand is not None]
-        # Logos and leaves look like a hand to one view now and then, seldom to two.
+        # Logos and leaves sometimes look like a hand in one view, rarely in two.
         if hits and (sure or len(hits) == len(seen)):
             best = max(hits, key=lambda hand: _iou(hand, box))
             found.append(replace(best, votes=len(hits), detection_score=box.detection_score))
@@ -63,22 +63,22 @@ def with_boxes(
 def _at(
     box: HandBox, seen: Sequence[HandLandmarks], others: Sequence[FoundHand]
 ) -> HandLandmarks | None:
-    """The one of the hands `seen` that lies in `box` and is none of `others`."""
+    """The hand of `seen` that matches `box` best and is none of `others`."""
     near = [hand for hand in seen if _iou(hand, box) > _ALIKE and not _is_one_of(hand, others)]
     return max(near, key=lambda hand: _iou(hand, box), default=None)
 
 
 def close_views(box: HandBox) -> list[CloseView]:
-    """Looks at a box with the wrist below, as MediaPipe likes it."""
+    """Close views of a box with the wrist at the bottom, where MediaPipe works best."""
     x, y = (box.box[:2] + box.box[2:]) / 2
     longest = float((box.box[2:] - box.box[:2]).max())
-    # OpenCV turns the wrist's direction (x, y) by it to (0, 1), downwards.
+    # OpenCV's rotation by it turns the wrist's direction (x, y) to (0, 1), downwards.
     angle = math.degrees(math.atan2(-box.wrist[0], box.wrist[1]))
     return [CloseView(float(x), float(y), longest * reach, angle) for reach in _REACHES]
 
 
 def _box(hand: FoundHand) -> np.ndarray:
-    """(4,) xyxy px: around the skin of a hand to its wrist, as the finder draws it."""
+    """(4,) xyxy px: the box around a hand's skin up to the wrist, as the finder defines it."""
     if isinstance(hand, HandBox):
         return hand.box
     size, points = hand_size(hand.points), hand.points
@@ -99,7 +99,7 @@ def _is_one_of(hand: FoundHand, others: Sequence[FoundHand]) -> bool:
 
 
 def same_hand(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of `others` (N, 4) are of the hand in `box` (4,): much in common, or one in the other.
+    """Find which of `others` (N, 4) show the hand in `box` (4,): they overlap or contain each other.
 
     Returns:
         Their indices, ascending.

@@ -1,9 +1,9 @@
-"""The views of a photo that hands are looked for in, and one hand made of what they show.
+"""Views of a photo for the search for hands, and merging of what they find.
 
 MediaPipe's palm detector looks for a palm that fills a small part of an upright square. It misses
-hands that the frame cuts, that fill the photo, or that hang down, yet finds them on a padded or a
-turned copy. So a photo is looked at in several views and what they find is merged; where the first
-two agree on hands that are not small, they are enough.
+hands that are cut by the frame, fill the photo or hang down, but finds them in a padded or rotated
+copy. So hands are searched for in several views and the detections merged; if the first two views
+agree on hands that are not small, they are enough.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from handseg.landmarks.found import HandLandmarks
 
 @dataclass(frozen=True)
 class View:
-    """A square look at the photo: turned by `angle` degrees, `scale` of the side filled by it."""
+    """A square view of the photo: rotated by `angle` degrees, filling `scale` of the side."""
 
     angle: float
     scale: float
 
     def matrix(self, height: int, width: int) -> tuple[np.ndarray, int]:
-        """The (2, 3) matrix from a photo's pixels to the view's, and the view's side, px."""
+        """The (2, 3) matrix from pixels of the photo to those of the view, and its side, px."""
         side = max(192, height, width)
         centre = ((width - 1) / 2, (height - 1) / 2)
         matrix: np.ndarray = cv2.getRotationMatrix2D(
@@ -40,7 +40,7 @@ class View:
 
 @dataclass(frozen=True)
 class CloseView:
-    """A square look at a part of the photo: `reach` px of it about `x`, `y`, turned by `angle`."""
+    """A square view of a part of the photo: `reach` px around `x`, `y`, rotated by `angle`."""
 
     x: float
     y: float
@@ -48,7 +48,7 @@ class CloseView:
     angle: float
 
     def matrix(self, height: int, width: int) -> tuple[np.ndarray, int]:
-        """As `View.matrix`."""
+        """See `View.matrix`."""
         side = round(float(np.clip(self.reach, 256, 640)))
         matrix: np.ndarray = cv2.getRotationMatrix2D(
             (self.x, self.y), self.angle, side / self.reach
@@ -58,29 +58,30 @@ class CloseView:
 
 
 VIEW_SIDE = 1280
-"""px: larger photos are halved for the views until they are not. MediaPipe's palm detector sees a
+"""px: larger photos are halved for the views until they fit. MediaPipe's palm detector sees a
 view at 192 px, its landmark model a hand at 224 px."""
 LEAST_SIDE = 8
-"""px: no hand shows in a photo of fewer, and two looks at it say so."""
+"""px: a smaller photo shows no hand, and two views are enough to tell."""
 AGREEMENT_TOLERANCE = 0.1
-"""Two findings closer than this many hand sizes, on average over the landmarks, agree."""
+"""Two detections agree if they are closer than this many hand sizes, averaged over landmarks."""
 MIN_HAND_FRACTION = 0.14
-"""Hand sizes over the photo's longer side. Of many smaller hands each view alone misses some."""
+"""Hand size over the photo's longer side. Each single view misses some of many smaller hands."""
 VIEWS = (View(0, 1.0), View(270, 0.9), View(0, 0.67), View(90, 0.9), View(180, 0.9))
-# What a photo gets in which these views find no hand at all.
+# For photos in which these views find no hand.
 HARD_VIEWS = (View(0, 0.45), View(60, 0.7), View(105, 0.7), View(300, 0.7), View(150, 0.7))
 
 
 def halvings(height: int, width: int) -> int:
-    """How many times a photo is halved for the views."""
+    """Number of times a photo is halved for the views."""
     return max(0, math.ceil(math.log2(max(height, width) / VIEW_SIDE)))
 
 
 def shrink(image: np.ndarray) -> tuple[np.ndarray, int]:
-    """The photo for the views, and how many of its pixels make one of them, in a row.
+    """Shrink the photo for the views; also return the factor, a power of two.
 
-    Views sample without averaging: shrunk by area first, fine texture does not alias. OpenCV halves
-    by area many times faster than it shrinks by other factors; odd rows and columns are cut off.
+    Views sample without averaging, so the photo is first shrunk by area to avoid aliasing. OpenCV
+    halves by area many times faster than it shrinks by other factors; odd rows and columns are cut
+    off.
     """
     times = halvings(*image.shape[:2])
     for _ in range(times):
@@ -91,18 +92,19 @@ def shrink(image: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 _DARK, _FLAT, _GREY = 128, 8, 2.0
-"""Of 0..255: the brightest half per cent of a dark photo is below, its contrast above; and how much
-channels of a photo without colours differ on average."""
+"""Limits, of 0..255: in a dark photo the 99.5th percentile is below the first and the contrast
+above the second; in a photo without colours the channels differ on average by less than the
+third."""
 _SKIN = np.array([1.15, 0.95, 0.85], np.float32)
 
 
 def brightened(image: np.ndarray) -> np.ndarray | None:
-    """A dark photo with its levels stretched, a grey one in a tone of skin; None for others.
+    """Stretch the levels of a dark photo, and tint a grey one like skin; None for others.
 
     MediaPipe finds few hands in photos a tenth as bright, and fewer in black-and-white ones
-    (`benchmarks/low_light.py`). `image` is (H, W, 3) uint8 RGB, as is what is returned.
+    (`benchmarks/low_light.py`). `image` and the result are (H, W, 3) uint8 RGB.
     """
-    # Every fourth pixel tells the levels as well.
+    # Every fourth pixel is enough to measure the levels.
     some = image[::4, ::4].astype(np.float32)
     low, high = np.percentile(some, (1, 99.5))
     if high - low < _FLAT:
@@ -120,7 +122,7 @@ def brightened(image: np.ndarray) -> np.ndarray | None:
 def agreed_hands(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[HandLandmarks] | None:
     """The hands of a photo of `side` px if two views agree on all of them and none is small.
 
-    Their landmarks are the mean of both views'.
+    Their landmarks are the mean of both views.
     """
     if len(seen) != 2 or not seen[0] or len(seen[0]) != len(seen[1]):
         return None
@@ -138,20 +140,20 @@ def agreed_hands(seen: Sequence[Sequence[HandLandmarks]], side: int) -> list[Han
 
 
 def warp_to_square(image: np.ndarray, view: View | CloseView) -> tuple[np.ndarray, np.ndarray]:
-    """The view as a square picture, and the 2 x 3 matrix from pixels of `image` to its pixels.
+    """Warp `image` to a square view; also return the 2 x 3 matrix from its pixels to the view's.
 
-    MediaPipe projects landmarks correctly only on square pictures.
+    MediaPipe projects landmarks correctly only in square pictures.
     """
     matrix, side = view.matrix(*image.shape[:2])
     return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR), matrix
 
 
 def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
-    """Group findings of the same hand and keep the most central of each group.
+    """Group detections of the same hand and keep the most central one of each group.
 
-    Two findings are one hand when their landmarks lie, on average, closer than a fifth of the
-    larger hand's size, or when one box covers most of the other. The finding kept is the one
-    nearest to the others of its group (its medoid), the groups come back by votes, then score.
+    Two detections are the same hand if their landmarks are on average closer than a fifth of the
+    larger hand's size, or if one box covers most of the other. Each group is represented by its
+    medoid, the detection nearest to the others; groups are sorted by votes, then score.
     """
     merged = []
     for group in _groups(hands):
@@ -164,7 +166,7 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
 
 
 def _groups(hands: Sequence[HandLandmarks]) -> list[list[HandLandmarks]]:
-    """Findings of one hand together, the surest first."""
+    """Group detections by hand, most confident first."""
     groups: list[list[HandLandmarks]] = []
     for hand in sorted(hands, key=lambda found: -found.score):
         for group in groups:
@@ -177,9 +179,9 @@ def _groups(hands: Sequence[HandLandmarks]) -> list[list[HandLandmarks]]:
 
 
 def drop_doubtful(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
-    """Leave out what one view alone saw beside hands that several views agree on.
+    """Drop detections of a single view if several views agree on other hands.
 
-    Such a finding stays if MediaPipe is sure of it (score of 0.95 and more) and no agreed hand
+    Such a detection stays if MediaPipe is confident (a score of at least 0.95) and no agreed hand
     covers half of its box: the others are arms, ears and misplaced copies of an agreed hand.
     """
     agreed = [hand for hand in hands if hand.votes > 1]
@@ -199,7 +201,7 @@ def _overlap(box: np.ndarray, other: np.ndarray) -> float:
 
 
 def _distance(one: HandLandmarks, other: HandLandmarks) -> float:
-    """How far apart the landmarks lie on average, in sizes of the larger hand."""
+    """Mean distance between the landmarks, in sizes of the larger hand."""
     size = max(hand_size(one.points), hand_size(other.points))
     return float(np.linalg.norm(one.points - other.points, axis=1).mean() / size)
 

@@ -1,4 +1,4 @@
-"""The prompts of N regions, in the form that every SAM family takes."""
+"""Prompts of N regions, in the form that every SAM family accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PromptBatch:
     """Prompts in pixels of the model's input, one row per region.
 
     Attributes:
-        points: (N, P, 2) float32, x before y.
+        points: (N, P, 2) float32 x, y.
         labels: (N, P) int64, 1 on the hand, 0 off it, -10 to pad rows with fewer than P points.
         boxes: (N, 4) float32 xyxy, or None to prompt only with points.
         masks: (N, h, w) float32 logits at the model's mask size, or None.

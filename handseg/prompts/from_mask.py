@@ -1,4 +1,4 @@
-"""Prompts from a true mask: for hands that MediaPipe misses, and for comparison."""
+"""Prompts from a ground truth mask: for hands that MediaPipe misses, and for comparison."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prompts_from_mask(
         Boxes (K, 4) float32 xyxy px, largest island first, and points (K, points, 2) float32
         x, y px. K is 0 for an empty mask.
     """
-    if not mask.any():  # OpenCV refuses masks of no pixels.
+    if not mask.any():  # OpenCV rejects masks without pixels.
         return np.zeros((0, 4), np.float32), np.zeros((0, points, 2), np.float32)
     islands = Components.of(mask, 8)
     boxes, clicks = [], []
@@ -47,7 +47,7 @@ def prompts_from_mask(
 
 def _deepest(island: np.ndarray, count: int) -> np.ndarray:
     """`count` points (count, 2) x, y on `island` (h, w) bool, far from its rim and each other."""
-    room = np.pad(island.astype(np.uint8), 1)  # the frame bounds an island, too
+    room = np.pad(island.astype(np.uint8), 1)  # The frame bounds an island, too.
     depth = cv2.distanceTransform(room, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     height, width = island.shape
     rows, columns = np.ogrid[:height, :width]

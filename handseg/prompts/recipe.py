@@ -1,4 +1,4 @@
-"""Turns 21 landmarks into the points, box and mask that prompt a SAM-family model."""
+"""Turn 21 landmarks into the points, box and mask that prompt a SAM-family model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ POSITIVES = ("palm", "joints", "tips", *OBJECT_POSITIVES)
 NEGATIVES = ("gaps", "wrist", "palm", "joints")
 OUTLINE_LIMIT = 0.1
 FOREARM = 2.5
-"""Hand sizes of a forearm up to the elbow: of a grown-up 25 cm, where the palm has 10."""
+"""Length of a forearm up to the elbow in hand sizes: an adult's is 25 cm, the palm 10 cm."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class PromptRecipe:
             sizes. Fine-tuning measures it on the training masks, which may be too large or small.
     """
 
-    # For runs' settings, which hold one: unknown keys and wrong types are errors there, too.
+    # For run settings that contain a recipe: unknown keys and wrong types are errors there, too.
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
     positives: tuple[str, ...] = ("palm", "joints", "tips")
@@ -247,7 +247,7 @@ class PromptRecipe:
             raise ValueError(f"no prompt recipe at {file}")
         import yaml
 
-        # PyYAML takes JSON's 1e-05 for a string.
+        # PyYAML reads JSON's 1e-05 as a string.
         parse = json.loads if file.suffix == ".json" else yaml.safe_load
         try:
             values = parse(file.read_text(encoding="utf-8-sig"))
@@ -277,7 +277,7 @@ def _positive_points(landmarks: np.ndarray, group: str) -> np.ndarray:
 
 
 def _negative_points(landmarks: np.ndarray, group: str) -> tuple[np.ndarray, np.ndarray]:
-    """Points off what is meant, and which of them are safe to use in this pose."""
+    """Points off the target, and which of them are safe to use in this pose."""
     if group in ("palm", "joints"):
         points = _positive_points(landmarks, group)
         return points, np.ones(len(points), bool)
@@ -286,8 +286,8 @@ def _negative_points(landmarks: np.ndarray, group: str) -> tuple[np.ndarray, np.
         return landmarks[[WRIST]] + palm_axis(landmarks) * 2 * WRIST_END * size, np.array([True])
     one, other = landmarks[list(TIPS[:-1])], landmarks[list(TIPS[1:])]
     middles = (one + other) / 2
-    # Neighbouring fingers that touch have tips about a fifth of the hand size apart; a middle that
-    # is near any bone may lie on the hand.
+    # The tips of touching neighbour fingers are about a fifth of the hand size apart; a midpoint
+    # near any bone may lie on the hand.
     apart = np.linalg.norm(one - other, axis=1) > 0.45 * size
     starts, ends = (landmarks[[bone[i] for bone in BONES]] for i in (0, 1))
     clear = np.array([_distance_to_bones(point, starts, ends) for point in middles]) > 0.2 * size

@@ -48,7 +48,7 @@ def user_prompts(
     landmarks: ArrayLike | None = None,
     places: Sequence[HandBox] = (),
 ) -> list[HandPrompts]:
-    """Make the prompts of each hand from those of the caller, in a photo of `height` x `width` px.
+    """Make the prompts of each hand from the caller's, in a photo of `height` x `width` px.
 
     For the arguments, see `UserPrompts`. Empty boxes or landmarks, as from a detector that finds no
     hand, give no prompts. A hand with only points lies in the first of `places` that contains its
@@ -99,9 +99,9 @@ def user_prompts(
 def _around(
     on_it: np.ndarray, places: Sequence[HandBox], recipe: PromptRecipe, height: int, width: int
 ) -> HandPrompts:
-    """What a point says of a hand: where it is, not how large.
+    """Make the region of a hand from its points, which show its position but not its size.
 
-    The model looks at the place that holds it, or at the whole photo.
+    The model looks at the place that contains the first point, or at the whole photo.
     """
     for place in places if len(on_it) else ():
         if (on_it[0] >= place.box[:2]).all() and (on_it[0] <= place.box[2:]).all():
@@ -117,10 +117,10 @@ def _with_clicks(
     recipe: PromptRecipe,
     frame: np.ndarray,
 ) -> HandPrompts:
-    """`hand` with more points; those on the hand widen what is looked at until it holds them."""
+    """Add points to `hand`; its region grows to contain the positive ones."""
     roi_box, on_it = hand.roi_box, points[labels == POSITIVE]
-    # As far past a click as past a landmark: a finger is wider than the point on it. And a click
-    # no further outside is held by the region, which has room around the box.
+    # The same margin as around landmarks, because a finger is wider than a point on it. A click
+    # within that margin is already in the region, which extends beyond the box.
     reach = 0.0 if hand.landmarks is None else recipe.box_reach * hand_size(hand.landmarks)
     if (on_it < roi_box[:2] - reach).any() or (on_it > roi_box[2:] + reach).any():
         low = np.minimum(roi_box[:2], on_it.min(0) - reach)
@@ -137,7 +137,7 @@ def _with_clicks(
 
 
 def _labels(value: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
-    """`value` as int64 of `shape`, one label a point; all positive if it is None."""
+    """`value` as int64 of `shape`, one label per point; all positive if it is None."""
     if value is None:
         return np.full(shape, POSITIVE, np.int64)
     try:
@@ -151,7 +151,7 @@ def _labels(value: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _hands(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """As `_array`, but there may be no hands: an empty list, or an array of (0, ...)."""
+    """Like `_array`, but also accept no hands: an empty list, or an array of (0, ...)."""
     empty = isinstance(value, list | tuple) and not value
     if empty or getattr(value, "shape", None) in ((0,), (0, *shape)):
         return np.zeros((0, *shape), np.float32)
@@ -159,7 +159,7 @@ def _hands(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _detached(value: Any) -> Any:
-    """Tensors, also in a list, without what a gradient needs and off their device."""
+    """Detach tensors, also in lists, and move them to the CPU."""
     if hasattr(value, "detach"):
         return value.detach().cpu()
     if isinstance(value, list | tuple):
@@ -168,7 +168,7 @@ def _detached(value: Any) -> Any:
 
 
 def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """`value` as float32 with one leading axis for the hands; -1 in `shape` fits any length."""
+    """`value` as float32 with a leading axis for the hands; -1 in `shape` matches any length."""
     value = _detached(value)
     try:
         array = np.asarray(value, np.float32)
