@@ -50,7 +50,7 @@ class HandFinder:
         return HandFinder, (self._file, self._threads)
 
     def find(self, image: np.ndarray, least: float = 0.3) -> list[HandBox]:
-        """Find hands in `image`, (H, W, 3) uint8 RGB, with scores of at least `least`, descending."""
+        """Find hands in `image`, (H, W, 3) uint8 RGB, with scores from `least` up, best first."""
         pixels, scale = fit(image)
         (maps,) = self._graph.run({"pixels": pixels[None]})
         return [hand.resized(1 / scale) for hand in decode(maps[0], least)]

@@ -99,7 +99,7 @@ def _is_one_of(hand: FoundHand, others: Sequence[FoundHand]) -> bool:
 
 
 def same_hand(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Find which of `others` (N, 4) show the hand in `box` (4,): they overlap or contain each other.
+    """Find boxes of `others` (N, 4) that show the hand in `box` (4,), by overlap or containment.
 
     Returns:
         Their indices, ascending.

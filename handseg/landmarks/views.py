@@ -61,7 +61,7 @@ VIEW_SIDE = 1280
 """px: larger photos are halved for the views until they fit. MediaPipe's palm detector sees a
 view at 192 px, its landmark model a hand at 224 px."""
 LEAST_SIDE = 8
-"""px: a smaller photo shows no hand, and two views are enough to tell."""
+"""px: in a smaller photo, two views are enough to tell that there is no hand."""
 AGREEMENT_TOLERANCE = 0.1
 """Two detections agree if they are closer than this many hand sizes, averaged over landmarks."""
 MIN_HAND_FRACTION = 0.14

@@ -1,4 +1,4 @@
-"""Adapters as ONNX graphs: exported once, kept, and run by ONNX Runtime from then on."""
+"""Adapters as ONNX graphs: exported once, cached, and then run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from handseg.runtime.files import UNFINISHED_FOLDER, content_digest, write_folde
 logger = logging.getLogger(__name__)
 
 GRAPHS = "onnx_cache"
-"""The folder in the adapter's where its graphs are kept."""
+"""Subfolder of the adapter's folder for its cached graphs."""
 
-_FORM = 1  # Raise it where the exporter's graphs change: what is kept is exported anew then.
-_WEIGHTS = ("*.safetensors", "*.bin", "*config.json")  # What the graphs are made of.
+_FORM = 1  # Increase it when the exporter's graphs change, so that cached ones are exported again.
+_WEIGHTS = ("*.safetensors", "*.bin", "*config.json")  # Sources of the graphs.
 _KEY = re.compile("[0-9a-f]{64}")
 
 
 class NotKeptError(Exception):
-    """Graphs that cannot be exported exactly, or written anywhere."""
+    """Graphs cannot be exported exactly, or not be written."""
 
 
 def can_export() -> bool:
@@ -40,24 +40,24 @@ def can_export() -> bool:
 def load_adapter_graphs(
     base: Path, adapter: str | os.PathLike[str], export: bool = True
 ) -> OnnxMaskModel | None:
-    """The graphs of a model with an adapter merged into it.
+    """Load the graphs of a model with an adapter merged into it.
 
-    They are kept in the adapter's folder, or in the user's cache where that cannot be written or
-    belongs to this package, under a digest of both models' weights: other weights, other graphs.
-    Processes that need the same ones wait for each other.
+    They are cached in the adapter's folder, or in the user's cache if that is not writable or
+    belongs to this package, under a digest of both models' weights: new weights get new graphs.
+    Processes that need the same graphs wait for each other.
 
     Args:
         base: folder of the model, with its weights.
         adapter: folder or hub id.
-        export: whether to export graphs that are not kept yet.
+        export: whether to export graphs that are not cached yet.
 
     Returns:
         None if there are no graphs and `export` is false, or the folder holds no adapter.
 
     Raises:
-        MissingExtraError: a package that exporting needs is not installed.
-        ModelError: adapter and model cannot be read or do not fit.
-        NotKeptError: the graphs differ from torch, or neither folder can be written.
+        MissingExtraError: if a package needed for the export is not installed.
+        ModelError: if adapter and model cannot be read or do not match.
+        NotKeptError: if the graphs differ from torch, or neither folder is writable.
     """
     with needing_extras(f"the adapter {adapter}"):
         folder = local_adapter(adapter)
@@ -76,13 +76,13 @@ def load_adapter_graphs(
             _export(base, folder, place, key)
         except OSError as error:
             failed.append(f"{place}: {reason(error)}")
-        if has_graphs(place / key):  # Or by another process, where there are no locks.
+        if has_graphs(place / key):  # Perhaps from another process, if locks do not work.
             return _in_memory(place / key)
     raise NotKeptError(f"{adapter}: its ONNX graphs cannot be written: {'; '.join(failed)}")
 
 
 def _places(adapter: Path) -> list[Path]:
-    """Folders of kept graphs, the preferred one first."""
+    """Folders for cached graphs, the preferred one first."""
     from platformdirs import user_cache_path
 
     shared = user_cache_path("handseg", appauthor=False) / "adapters"
@@ -92,7 +92,7 @@ def _places(adapter: Path) -> list[Path]:
 
 
 def _digest(base: Path, adapter: Path) -> str:
-    """SHA-256 of what the graphs are made of, in hexadecimal digits."""
+    """SHA-256 of the sources of the graphs, in hexadecimal digits."""
     files = [
         sorted((file.name, content_digest(file)) for one in _WEIGHTS for file in folder.glob(one))
         for folder in (base, adapter)
@@ -101,7 +101,7 @@ def _digest(base: Path, adapter: Path) -> str:
 
 
 def _export(base: Path, adapter: Path, place: Path, key: str) -> None:
-    """Write graphs and merged weights into the folder `key` of `place`."""
+    """Write graphs and merged weights to the folder `key` in `place`."""
     with needing_extras(f"exporting the adapter {adapter}", "export"):
         from filelock import FileLock
 
@@ -110,7 +110,7 @@ def _export(base: Path, adapter: Path, place: Path, key: str) -> None:
 
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place / ".lock"):
-            if has_graphs(place / key):  # By the process that had the lock before.
+            if has_graphs(place / key):  # Written by the previous holder of the lock.
                 return
             _remove_old(place, all_graphs=place.parent == adapter)
             with write_folder_atomic(place / key) as folder:
@@ -129,7 +129,7 @@ def _export(base: Path, adapter: Path, place: Path, key: str) -> None:
 
 
 def _remove_old(place: Path, all_graphs: bool) -> None:
-    """Delete what killed processes left, and `all_graphs` where they are of one adapter alone."""
+    """Delete leftovers of killed processes; with `all_graphs`, also all cached graphs."""
     for one in place.iterdir():
         unfinished = one.name.startswith(UNFINISHED_FOLDER)
         if unfinished or (all_graphs and _KEY.fullmatch(one.name)):
@@ -137,6 +137,6 @@ def _remove_old(place: Path, all_graphs: bool) -> None:
 
 
 def _in_memory(folder: Path) -> OnnxMaskModel:
-    """The model of `folder`, which a later training may replace while this one is in use."""
+    """Load the model in `folder` to memory: later training may replace its files during use."""
     contents = {name: (folder / name).read_bytes() for name in (ENCODER, DECODER)}
     return OnnxMaskModel(folder, contents=contents)

@@ -1,4 +1,4 @@
-"""PEFT adapters of SAM-family models: put on for training, or merged into the weights."""
+"""PEFT adapters of SAM-family models: added for training, or merged into the weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _PREFIX = "base_model.model."
-"""What peft puts before the names of the weights it wraps."""
+"""peft's prefix for the names of the weights it wraps."""
 
 
 def is_adapter(folder: Path) -> bool:
@@ -27,10 +27,10 @@ def is_adapter(folder: Path) -> bool:
 
 
 def base_of_adapter(folder: Path) -> str:
-    """The name of the model that the adapter in `folder` says it belongs to.
+    """Return the name of the base model of the adapter in `folder`.
 
     Raises:
-        ModelError: the adapter names none, as one trained on a bare mask decoder does, or its
+        ModelError: if the adapter names none, such as one trained on a bare mask decoder, or its
             configuration cannot be read.
     """
     path = folder / ADAPTER_CONFIG
@@ -47,10 +47,10 @@ def base_of_adapter(folder: Path) -> str:
 
 
 def local_adapter(adapter: str | os.PathLike[str]) -> Path:
-    """The adapter's folder, fetched from the hub with its prompt recipe if it is not a local one.
+    """Return the adapter's folder, downloaded from the hub with its prompt recipe if not local.
 
     Raises:
-        ModelError: it is neither a folder nor an adapter on the hub that can be reached.
+        ModelError: if it is neither a folder nor a reachable adapter on the hub.
     """
     folder = Path(adapter)
     if folder.is_dir():
@@ -68,10 +68,10 @@ def local_adapter(adapter: str | os.PathLike[str]) -> Path:
 
 
 def wrap(module: Any, config: Any) -> Any:
-    """Put a new adapter on `module`, in place: `peft.get_peft_model` for every SAM family.
+    """Add a new adapter to `module`, in place: `peft.get_peft_model` for every SAM family.
 
     Raises:
-        ValueError, TypeError, AttributeError: peft's, if `config` does not fit `module`.
+        ValueError, TypeError, AttributeError: from peft, if `config` does not fit `module`.
     """
     import peft
     import torch
@@ -80,11 +80,11 @@ def wrap(module: Any, config: Any) -> Any:
         try:
             module.get_input_embeddings()
         except NotImplementedError:
-            # peft asks for them to find weights that are tied to them. transformers finds none in
-            # EdgeTAM, which has none: a module without a parameter says so.
+            # peft looks for weights tied to the input embeddings. EdgeTAM has none, and
+            # transformers raises; a module without parameters says the same.
             module.get_input_embeddings = torch.nn.Identity
     with warnings.catch_warnings():
-        # peft reads an attribute that transformers is about to rename.
+        # peft reads an attribute that transformers will rename.
         warnings.simplefilter("ignore", FutureWarning)
         return peft.get_peft_model(module, config)
 
@@ -94,11 +94,11 @@ def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
 
     Args:
         model: a transformers SAM-family model.
-        adapter: hub id or folder of a PEFT adapter trained on the whole model, whatever part of it
-            was tuned, or on `model.mask_decoder` alone.
+        adapter: hub id or folder of a PEFT adapter trained on the whole model, or any part of it,
+            or on `model.mask_decoder` alone.
 
     Raises:
-        ModelError: the adapter cannot be found or read, or does not fit the model.
+        ModelError: if the adapter cannot be found or read, or does not fit the model.
     """
     import peft
 
@@ -144,9 +144,9 @@ def merge_adapter(model: Any, adapter: str | os.PathLike[str]) -> None:
 
 
 def use_tuned_mask(model: Any) -> None:
-    """Let `model` always answer with the mask that is tuned, that of its first mask token.
+    """Let `model` always return the tuned mask, that of its first mask token.
 
-    SAM 2 and its kin replace it, outside training, by another token's where it is unstable.
+    Outside training, SAM 2 and its relatives replace it by another token's if it is unstable.
     """
     decoder = model.mask_decoder
     if hasattr(decoder, "dynamic_multimask_via_stability"):
@@ -155,13 +155,13 @@ def use_tuned_mask(model: Any) -> None:
 
 
 def _read(name: str) -> tuple[Any, dict[str, Any]]:
-    """The configuration and the weights of the adapter in a folder or on the hub."""
+    """Read the configuration and the weights of an adapter in a folder or on the hub."""
     import peft
     from safetensors import SafetensorError
 
     folder = Path(name)
     if folder.is_dir():
-        # peft would look on the hub for what a local folder lacks.
+        # peft would search the hub for files missing in a local folder.
         _require_files(folder)
     try:
         config = peft.PeftConfig.from_pretrained(name)
@@ -177,7 +177,7 @@ def _read(name: str) -> tuple[Any, dict[str, Any]]:
         raise ModelError(
             f"{name}: not a PEFT adapter that can be read from a folder or the hub: {error}"
         ) from error
-    # peft would warn where the base has been given another name since.
+    # peft would warn if the base model has been renamed since.
     config.base_model_name_or_path = None
     return config, stored
 

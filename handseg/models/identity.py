@@ -1,4 +1,4 @@
-"""What tells the weights of two runs apart."""
+"""Identity of the weights of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handseg.runtime.files import content_digest
 
 
 def weights_identity(model: str, adapter: Path | None, recipe: Path | None) -> dict[str, Any]:
-    """Names and digests of what a segmenter is loaded from, by argument, for `RunFolder`."""
+    """Names and digests of a segmenter's sources, by argument, for `RunFolder`."""
     return {
         "model": [model, content_digest(home(model))],
         "adapter": None if adapter is None else [str(adapter), content_digest(adapter)],

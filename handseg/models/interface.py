@@ -13,14 +13,14 @@ from handseg.prompts.batch import IGNORED, PromptBatch
 
 
 class Embeddings(Protocol):
-    """Encoded crops, opaque to everything but the model that made them."""
+    """Encoded crops, opaque to all but the model that made them."""
 
     def __len__(self) -> int:
         """Number of crops."""
         ...
 
     def __getitem__(self, rows: slice | np.ndarray) -> Embeddings:
-        """The crops at `rows`, a slice or an integer array, which may name a crop repeatedly."""
+        """The crops at `rows`, a slice or an integer array, which may repeat a crop."""
         ...
 
 
@@ -40,7 +40,7 @@ class MaskModel(Protocol):
         """Run the image encoder on `crops` (N, input_size, input_size, 3) uint8 RGB.
 
         Raises:
-            ValueError: `crops` has another shape or dtype, or N is 0.
+            ValueError: if `crops` has another shape or dtype, or N is 0.
         """
         ...
 
@@ -98,10 +98,10 @@ def check_prompts(prompts: PromptBatch, count: int, mask_size: int) -> None:
 
 
 def without_padding(prompts: PromptBatch) -> Iterator[tuple[np.ndarray, PromptBatch]]:
-    """Group the rows by how many of their points count, and drop the points labelled -10.
+    """Drop the points labelled -10, and group the rows by the number of remaining points.
 
-    SAM's families embed an ignored point as a zero vector, which still takes its share of the
-    attention and shifts the logits: only leaving it out leaves the mask as it was.
+    SAM's families embed an ignored point as a zero vector, which still gets its share of attention
+    and shifts the logits. Only leaving it out leaves the mask unchanged.
 
     Yields:
         The indices of a group's rows, and the prompts of these rows.

@@ -1,4 +1,4 @@
-"""SAM-family models behind one narrow interface."""
+"""Loading SAM-family models behind one narrow interface."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def load_mask_model(
 ) -> MaskModel:
     """Load a SAM-family model for inference.
 
-    If the folder has ONNX graphs, as written by `handseg export --format onnx` and for the bundled
-    model, ONNX Runtime runs them on the CPU. Another device or a dtype needs torch, and the weights
-    in the same folder. Without a GPU, an adapter for such a model runs as ONNX, too: its graphs are
-    exported when it is first loaded, and kept, see `handseg.models.adapter_graphs`.
+    If the folder has ONNX graphs, like the bundled model or one written by
+    `handseg export --format onnx`, ONNX Runtime runs them on the CPU. Another device or a dtype
+    needs torch, and the weights in the same folder. Without a GPU, an adapter for such a model runs
+    as ONNX, too: its graphs are exported when it is first loaded, and cached, see
+    `handseg.models.adapter_graphs`.
 
     Args:
         name_or_path: "handseg-lite", bundled with the package; the id of a Hugging Face Hub
@@ -105,7 +106,7 @@ def _with_adapter(
     device: str | torch.device | None,
     required: bool,
 ) -> OnnxMaskModel | None:
-    """Graphs of an adapter on a base that has graphs; None, unless `required`, is for torch."""
+    """Load an adapter's graphs for a base with graphs; None means torch, unless `required`."""
     if not (base / "config.json").is_file():
         if required:
             raise ModelError(f"{base}: an adapter needs the model's weights in a local folder")

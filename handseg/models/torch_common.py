@@ -1,4 +1,4 @@
-"""What the two PyTorch implementations of a mask model share."""
+"""Code shared by the two PyTorch implementations of a mask model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import torch
 from handseg.models.interface import Embeddings
 
 if hasattr(os, "register_at_fork"):
-    # OpenMP would wait for threads that are not in the forked process.
+    # OpenMP would wait for threads that do not exist in the forked process.
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @dataclass(frozen=True)
 class TorchEmbeddings:
-    """Encoder outputs under the names by which the decoder takes them, crops first in each."""
+    """Encoder outputs by the names of the decoder's arguments; the first axis is the crops'."""
 
     tensors: dict[str, torch.Tensor | list[torch.Tensor]]
 
@@ -38,7 +38,7 @@ class TorchEmbeddings:
 
 
 def own_embeddings(embeddings: Embeddings) -> TorchEmbeddings:
-    """`embeddings` itself; TypeError if another kind of model made it."""
+    """Return `embeddings`; raise TypeError if another kind of model made them."""
     if not isinstance(embeddings, TorchEmbeddings):
         raise TypeError(
             f"embeddings: expected what encode() of this model returned, got {type(embeddings)}"
@@ -47,7 +47,7 @@ def own_embeddings(embeddings: Embeddings) -> TorchEmbeddings:
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """`device`, or the best one this machine has: CUDA, then Apple's MPS, then the CPU."""
+    """Return `device`, or the best one of this machine: CUDA, then Apple's MPS, then the CPU."""
     if device is not None:
         return torch.device(device)
     if torch.cuda.is_available():
@@ -56,7 +56,7 @@ def pick_device(device: str | torch.device | None) -> torch.device:
 
 
 def pick_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    """The floating point type of that name ("bfloat16"), float32 for None."""
+    """Return the floating-point type of that name ("bfloat16"), float32 for None."""
     if dtype is None:
         return torch.float32
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
@@ -83,7 +83,7 @@ def pixel_values(
 def image_embeddings(
     model: Any, pixels: torch.Tensor
 ) -> dict[str, torch.Tensor | list[torch.Tensor]]:
-    """What a transformers SAM-family `model` makes of `pixels` (N, 3, S, S), by argument name.
+    """Embed `pixels` (N, 3, S, S) with a transformers SAM-family `model`, by argument name.
 
     Gradients flow, if they are enabled.
     """
@@ -93,5 +93,5 @@ def image_embeddings(
     if not isinstance(embedded, tuple):
         return {"image_embeddings": embedded}
     images, intermediate = embedded
-    # SAM-HQ's decoder reads the first of its encoder's intermediate embeddings only.
+    # SAM-HQ's decoder only reads the first of its encoder's intermediate embeddings.
     return {"image_embeddings": images, "intermediate_embeddings": list(intermediate[:1])}

@@ -1,1 +1,1 @@
-"""Models written in other programs' forms."""
+"""Export of models to formats of other programs."""

@@ -1,4 +1,4 @@
-"""A torch module written as an ONNX graph."""
+"""Export of a torch module as an ONNX graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from handseg.runtime.files import write_atomic
 
 _INLINE = 1_500_000_000
-"""Bytes of weights up to which a graph is one file; a protocol buffer holds 2 GiB at most."""
+"""Maximum bytes of a graph in a single file; a protocol buffer holds at most 2 GiB."""
 
 
 def write_graph(
@@ -29,16 +29,17 @@ def write_graph(
     metadata: dict[str, str] | None = None,
     in_half: bool = False,
 ) -> None:
-    """Write `module` as an ONNX graph; weights that half precision holds are stored in it.
+    """Write `module` as an ONNX graph; weights exact in half precision are stored in it.
 
     Args:
-        file: to write; of large models, weights go into a second one beside it.
+        file: the file to write; weights of large models go into a second file beside it.
         module: in float32, on the CPU.
-        inputs: examples of its arguments, by their names.
-        shapes: of each, which axes are free, as `torch.export` takes it.
-        outputs: names of what it returns.
-        input_names: of the graph, where an argument is a list; None takes the arguments' names.
-        metadata: properties to keep in the file.
+        inputs: example arguments by name.
+        shapes: dynamic axes of each argument, as `torch.export` takes them.
+        outputs: names of the outputs.
+        input_names: names of the graph's inputs, if an argument is a list; None uses the
+            arguments' names.
+        metadata: properties to store in the file.
         in_half: round all weights to half precision; arithmetic stays in float32.
     """
     import onnx
@@ -56,8 +57,8 @@ def write_graph(
             optimize=False,
         )
     assert program is not None
-    # Not the exporter's own optimisation, which merges weights: ONNX Runtime does that when it
-    # loads a graph, and weights that are as they were saved can be stored in half precision.
+    # The exporter's own optimisation would merge weights. ONNX Runtime does that when it loads a
+    # graph, and unchanged weights can be stored in half precision.
     optimizer.fold_constants(program.model)
     optimizer.remove_unused_nodes(program.model)
     graph = program.model_proto
@@ -77,9 +78,9 @@ def write_graph(
 
 
 def _merge_pointwise(graph: Any) -> None:
-    """Make one of two 1 x 1 convolutions where the second alone takes what the first gives.
+    """Merge two successive 1 x 1 convolutions where only the second uses the first's output.
 
-    The necks of SAM 2 and its kin widen fine features to 256 channels and narrow them again.
+    The necks of SAM 2 and its relatives widen fine features to 256 channels and narrow them again.
     """
     from onnx import numpy_helper
 
@@ -113,7 +114,7 @@ def _merge_pointwise(graph: Any) -> None:
 
 
 def _is_pointwise(node: Any, weights: dict[str, Any]) -> bool:
-    """Whether it is a 1 x 1 convolution with a bias, of stride 1, in one group."""
+    """Whether `node` is a 1 x 1 convolution with a bias, stride 1 and one group."""
     return (
         node.op_type == "Conv"
         and len(node.input) == 3
@@ -130,7 +131,7 @@ def _is_pointwise(node: Any, weights: dict[str, Any]) -> bool:
 def _store_in_half(graph: Any, rounded: bool) -> None:
     """Store float32 weights in float16, and cast them back in the graph.
 
-    Those that lose something by that are left alone, unless they are to be `rounded`.
+    Weights that would lose precision are left alone, unless `rounded` is set.
     """
     import onnx
     from onnx import numpy_helper
@@ -156,7 +157,7 @@ def _store_in_half(graph: Any, rounded: bool) -> None:
 
 
 def _forget_sources(graph: Any) -> None:
-    """Drop the shapes in between, which loaders infer, and where in Python a node comes from."""
+    """Drop intermediate shapes, which loaders infer, and the nodes' origin in Python."""
     del graph.value_info[:]
     for node in graph.node:
         node.ClearField("doc_string")
@@ -165,7 +166,7 @@ def _forget_sources(graph: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of its own progress and of deprecations within torch."""
+    """Silence the exporter's progress messages and deprecation warnings within torch."""
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     exporter.setLevel(logging.ERROR)

@@ -1,11 +1,11 @@
-"""SAM-family models as two ONNX graphs, for `handseg.models.sam.onnx` and other programs.
+"""Export SAM-family models as two ONNX graphs, for `handseg.models.sam.onnx` and other programs.
 
     encoder.onnx  crops (N, S, S, 3) uint8 RGB -> embeddings
     decoder.onnx  embeddings, points (N, P, 2) float32 x, y in px of the crop, labels (N, P) int64,
                   masks (N, M, M) float32, has_mask (N,) float32
                   -> logits (N, M, M) float32, predicted_iou (N,) float32
 
-N and P are free. Boxes are points, too: label 0 is off the object, 1 on it, 2 and 3 are a box's
+N and P are dynamic. Boxes are points, too: label 0 is off the object, 1 on it, 2 and 3 are a box's
 first and last corner, -1 is the padding that the families add, see `Layout`.
 """
 
@@ -30,23 +30,23 @@ from handseg.models.torch_common import image_embeddings
 from handseg.prompts.batch import PromptBatch
 
 TOLERANCE = 1e-3
-"""How far logits may lie from torch's."""
+"""Maximum difference of logits from torch's."""
 
 
 def export_onnx(model: object, folder: str | os.PathLike[str]) -> float:
-    """Write the two graphs of a model into `folder`, and compare them with torch.
+    """Write the two graphs of a model to `folder`, and compare them with torch.
 
-    Weights that half precision holds without loss are stored in it; all arithmetic is float32.
+    Weights that half precision represents exactly are stored in it; all arithmetic is float32.
 
     Args:
         model: a mask model of transformers, adapters merged, in float32 on the CPU.
-        folder: an existing one.
+        folder: an existing folder.
 
     Returns:
-        The largest absolute difference of logits to torch's, on random crops and prompts.
+        The largest absolute difference from torch's logits, on random crops and prompts.
 
     Raises:
-        ModelError: `model` is of another kind, or the graphs' logits differ by more than
+        ModelError: if `model` is of another kind, or the graphs' logits differ by more than
             `TOLERANCE`.
     """
     if not isinstance(model, TransformersMaskModel):
@@ -128,8 +128,8 @@ class _Decoder(torch.nn.Module):
 
 @contextmanager
 def _one_form(encoder: Any, has_mask: torch.Tensor) -> Iterator[None]:
-    """Let a family's prompt encoder take all prompts in one form: see the module's docstring."""
-    embed = encoder.point_embed  # One embedding of all labels, or in SAM 1 one for each.
+    """Let a family's prompt encoder take all prompts in one form; see the module's docstring."""
+    embed = encoder.point_embed  # One embedding for all labels, or in SAM 1 one per label.
     labels = [embed.weight] if hasattr(embed, "weight") else [one.weight for one in embed]
     kinds = torch.cat([encoder.not_a_point_embed.weight, *labels])
     side = encoder.input_image_size
@@ -155,7 +155,7 @@ def _one_form(encoder: Any, has_mask: torch.Tensor) -> Iterator[None]:
 
 
 def _flat(embeddings: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Every tensor by a name of its own: those of a list are called NAME.0, NAME.1 and so on."""
+    """Give every tensor its own name: those of a list become NAME.0, NAME.1 and so on."""
     flat: dict[str, torch.Tensor] = {}
     for name, value in embeddings.items():
         if isinstance(value, list):
@@ -183,7 +183,7 @@ def _crops(model: TransformersMaskModel) -> np.ndarray:
 
 
 def _token_prompts(model: TransformersMaskModel, count: int) -> dict[str, torch.Tensor]:
-    """Inputs of the decoder's graph to trace it with."""
+    """Example inputs for tracing the decoder's graph."""
     points = torch.rand(count, 5, 2) * model.input_size
     labels = torch.tensor([[1, 0, 2, 3, -1]]).repeat(count, 1)
     masks = torch.zeros(count, model.mask_size, model.mask_size)
@@ -191,7 +191,7 @@ def _token_prompts(model: TransformersMaskModel, count: int) -> dict[str, torch.
 
 
 def _difference(model: TransformersMaskModel, graphs: OnnxMaskModel) -> float:
-    """Between the logits of both, at its largest, for points, boxes and masks."""
+    """Largest difference between the logits of both, for points, boxes and masks."""
     crops = _crops(model)
     random = np.random.default_rng(1)
     side, mask_side = model.input_size, model.mask_size

@@ -1,4 +1,4 @@
-"""Models in the form of the original segment-anything package."""
+"""Export of models to the format of the original segment-anything package."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _ORIGINAL_NAMES = (
 
 
 def save_segment_anything(model: object, path: str | os.PathLike[str]) -> None:
-    """Write a checkpoint that `segment_anything.sam_model_registry` loads, whole or not at all.
+    """Write a checkpoint for `segment_anything.sam_model_registry`, atomically.
 
     Args:
         model: the `MaskModel` of a SAM 1 of transformers.
-        path: of the file, which should end in .pth.
+        path: path of the file, which should end in .pth.
 
     Raises:
-        ModelError: `model` is another one.
-        ImageError: `path` is a folder.
+        ModelError: if `model` is of another kind.
+        ImageError: if `path` is a folder.
     """
     if not isinstance(model, TransformersMaskModel):
         raise ModelError("the model is not one of transformers, but an original checkpoint already")
@@ -68,6 +68,6 @@ def segment_anything_tensors(model: Any) -> dict[str, torch.Tensor]:
     for name, tensor in model.state_dict().items():
         for pattern, replacement in _ORIGINAL_NAMES:
             name = re.sub(pattern, replacement, name)
-        # The two names that become one, those of the position embeddings, share a tensor.
+        # The position embeddings' two names become one: they share a tensor.
         tensors[name] = tensor.contiguous()
     return tensors

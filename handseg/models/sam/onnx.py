@@ -1,6 +1,6 @@
 """SAM-family models as ONNX graphs, run by ONNX Runtime; see `handseg.models.export.onnx`.
 
-Neither torch nor transformers is imported.
+It imports neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "handseg"
 """The decoder's metadata property that holds the `Layout` as JSON."""
 CORNERS, PADDING = (2, 3), -1
-"""Labels of a box's first and last corner, and of the point that stands for no point."""
+"""Labels of a box's first and last corner, and of the padding point."""
 
 _SAVED = ("*.onnx", "*.onnx.data", "*.safetensors", "config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the graphs do not say themselves.
+    """Properties that the graphs do not contain.
 
     Attributes:
         input_size, mask_size: px, as in `MaskModel`.
@@ -47,7 +47,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class OnnxEmbeddings:
-    """Encoder outputs by the names of the decoder's inputs, crops first in each."""
+    """Encoder outputs by the names of the decoder's inputs; the first axis is the crops'."""
 
     arrays: dict[str, np.ndarray]
 
@@ -61,18 +61,18 @@ class OnnxEmbeddings:
 class OnnxMaskModel:
     """The graphs of a folder as a mask model, on the CPU. Safe to share between threads.
 
-    Copied or pickled, it is loaded from the folder again; in a forked process, too.
+    Copies, pickles and forked processes load it from the folder again.
 
     Args:
-        folder: with `encoder.onnx` and `decoder.onnx`.
-        threads: that one call runs on; None takes the last count of
+        folder: folder with `encoder.onnx` and `decoder.onnx`.
+        threads: threads per call; None uses the last count set by
             `handseg.runtime.threads.limit_threads`, or all cores, at most
             `handseg.runtime.onnx_graph.MOST_THREADS`.
-        contents: of the two files, by name, for a folder that may be gone later: copies take them
-            along, and a forked process reads them.
+        contents: contents of the two files, by name, for a folder that may disappear later: copies
+            include them, and a forked process reads them.
 
     Raises:
-        ModelError: if the graphs cannot be read, or `handseg export` has not written them.
+        ModelError: if the graphs cannot be read, or were not written by `handseg export`.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class OnnxMaskModel:
         self.mask_size = self._layout.mask_size
 
     def __reduce__(self) -> tuple[Any, ...]:
-        bundled = self.folder == LITE_FOLDER  # Elsewhere on another machine.
+        bundled = self.folder == LITE_FOLDER  # May be elsewhere on another machine.
         folder = None if bundled else self.folder.absolute()
         return _load, (folder, self._threads, self._contents or None)
 
     def encode(self, crops: np.ndarray) -> OnnxEmbeddings:
         """See `MaskModel.encode`."""
         check_crops(crops, self.input_size)
-        # One by one: on a CPU a batch takes as long, and memory grows with it.
+        # One at a time: on a CPU a batch is no faster, and takes more memory.
         runs = [
             self._encoder.run({"crops": np.ascontiguousarray(crop)})
             for crop in np.split(crops, len(crops))
@@ -133,7 +133,7 @@ class OnnxMaskModel:
         return logits, predicted_iou
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Copy the graphs, and weights and configuration of the same model where they are there."""
+        """Copy the graphs, and the weights and configuration of the same model if there are any."""
         for name, content in self._contents.items():
             with write_atomic(Path(folder) / name) as temporary:
                 temporary.write_bytes(content)
@@ -144,7 +144,7 @@ class OnnxMaskModel:
                         shutil.copyfile(file, temporary)
 
     def _inputs(self, prompts: PromptBatch) -> dict[str, np.ndarray]:
-        """Points, box corners and padding as the family's prompt encoder lines them up."""
+        """Points, box corners and padding in the order of the family's prompt encoder."""
         count = len(prompts)
         points, labels = [prompts.points], [prompts.labels]
         padding = np.zeros((count, 1, 2), np.float32), np.full((count, 1), PADDING)

@@ -1,4 +1,4 @@
-"""The original segment-anything checkpoints (SAM 1) as a mask model."""
+"""Original segment-anything checkpoints (SAM 1) as a mask model."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
 
 _DECODER_HEADS = 8
-"""Attention heads of SAM's mask decoder: the one size that no tensor's shape tells."""
+"""Attention heads of SAM's mask decoder: the only size not visible in the tensors' shapes."""
 
 
 class SegmentAnythingMaskModel:
     """A `segment_anything.modeling.Sam` as a mask model."""
 
     def __init__(self, sam: Any, dtype: torch.dtype = torch.float32) -> None:
-        """Wrap `sam` where it is, in evaluation mode.
+        """Wrap `sam` on its device, in evaluation mode.
 
         Args:
             sam: a `segment_anything.modeling.Sam` in float32.
-            dtype: what its image encoder is cast to. The prompt encoder and mask decoder stay as
-                they are: they are written for float32 and take a small part of the time.
+            dtype: type that its image encoder is cast to. The prompt encoder and mask decoder stay
+                as they are: they are written for float32 and take a small part of the time.
         """
         self.sam = sam.eval()
         self.sam.image_encoder.to(dtype)
@@ -53,10 +53,10 @@ class SegmentAnythingMaskModel:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> SegmentAnythingMaskModel:
-        """Load a `.pth` file; its tensors tell which size of SAM it is.
+        """Load a `.pth` file; the size of SAM is detected from its tensors.
 
         Raises:
-            ModelError: there is no such file or it is not a SAM 1 checkpoint.
+            ModelError: if there is no such file or it is not a SAM 1 checkpoint.
         """
         path = Path(path)
         if not path.is_file():
@@ -85,7 +85,7 @@ class SegmentAnythingMaskModel:
         predicted_iou = np.empty(len(images), np.float32)
         with torch.inference_mode():
             position = self.sam.prompt_encoder.get_dense_pe()
-            # The original decoder takes many prompts for one image, not one for each of many.
+            # The original decoder takes many prompts for one image, not one prompt per image.
             for row, image in enumerate(images):
                 sparse, dense = self.sam.prompt_encoder(*self._prompts(prompts, row))
                 masks, iou = self.sam.mask_decoder(
@@ -100,7 +100,7 @@ class SegmentAnythingMaskModel:
         return logits, predicted_iou
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Always raises ModelError: there is nothing to save that the checkpoint does not hold."""
+        """Always raise ModelError: the checkpoint already holds everything."""
         raise ModelError(
             "cannot save an original segment-anything checkpoint as a folder: copy its file, or "
             "load the same model in transformers' form, such as facebook/sam-vit-base"
@@ -121,7 +121,7 @@ class SegmentAnythingMaskModel:
 
 
 def build_sam(tensors: Any, path: Path) -> Any:
-    """A Sam with the weights `tensors`; ModelError, which names `path`, if they are not SAM's."""
+    """Build a Sam with the weights `tensors`; raise ModelError, naming `path`, if not SAM's."""
     from segment_anything.modeling import (
         ImageEncoderViT,
         MaskDecoder,
@@ -138,7 +138,7 @@ def build_sam(tensors: Any, path: Path) -> Any:
         raise ModelError(
             f"{path}: not a segment-anything (SAM 1) checkpoint, it has no tensor {error}"
         ) from error
-    # Weights on the meta device cost neither time nor memory until the checkpoint's replace them.
+    # Weights on the meta device take no time or memory until the checkpoint's replace them.
     with torch.device("meta"):
         sam = Sam(
             ImageEncoderViT(**sizes["encoder"], norm_layer=partial(torch.nn.LayerNorm, eps=1e-6)),

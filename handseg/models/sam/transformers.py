@@ -1,4 +1,4 @@
-"""transformers' SAM families as a mask model."""
+"""SAM families of transformers as a mask model."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ class TransformersMaskModel:
 
     Attributes:
         model: the torch module.
-        image_processor: transformers' image processor, of which the normalisation is used.
+        image_processor: transformers' image processor; only its normalisation is used.
     """
 
     def __init__(self, model: Any, image_processor: Any = None) -> None:
-        """Wrap `model` where it is, in its own dtype, in evaluation mode.
+        """Wrap `model` on its device, in its own dtype, in evaluation mode.
 
         Args:
             model: a Sam, SamHQ, Sam2, EdgeTam or Sam3Tracker model.
             image_processor: its image processor; by default its family's.
 
         Raises:
-            ModelError: `model` is of no known family or its input is not square.
+            ModelError: if `model` is of an unknown family or its input is not square.
         """
         _, processor_class = _family(model.config.model_type, type(model).__name__)
         prompt_config = model.config.prompt_encoder_config
@@ -88,7 +88,7 @@ class TransformersMaskModel:
     ) -> TransformersMaskModel:
         """Load a hub repository or a local folder; see `handseg.models.load_mask_model`.
 
-        Nothing is looked up on the network for a local folder, nor under HF_HUB_OFFLINE.
+        It does not use the network for a local folder, or if HF_HUB_OFFLINE is set.
         """
         target, kind = pick_device(device), pick_dtype(dtype)
         name = _check_name(name_or_path)
@@ -96,7 +96,7 @@ class TransformersMaskModel:
         model = _load_model(name, local)
         if adapter is not None:
             merge_adapter(model, adapter)
-        # Convolutions on a CPU run 1.3 times faster on channels-last weights; nothing else changes.
+        # Channels-last weights make convolutions on a CPU 1.3 times faster; nothing else changes.
         model = model.to(device=target, dtype=kind).to(memory_format=torch.channels_last)
         return cls(model, _load_processor(name, local))
 
@@ -124,7 +124,7 @@ class TransformersMaskModel:
         return logits, predicted_iou
 
     def pixel_values(self, crops: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """`crops` (N, S, S, 3) uint8 RGB, normalised as the model wants: (N, 3, S, S)."""
+        """Normalise `crops` (N, S, S, 3) uint8 RGB for the model: (N, 3, S, S)."""
         processor = self.image_processor
         unit = 1 / processor.rescale_factor if processor.do_rescale else 1.0
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -141,7 +141,7 @@ class TransformersMaskModel:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write weights (safetensors), config and image processor, for `load_mask_model`.
 
-        Other files in `folder` stay; those of the same names are replaced once all are written.
+        Other files in `folder` stay; files of the same name are replaced once all are written.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,8 +154,8 @@ class TransformersMaskModel:
     def _prompts(self, prompts: PromptBatch) -> dict[str, torch.Tensor]:
         device = self.model.device
         tensors = {}
-        # Rows without a point must not pass an empty tensor: the families read "no points" from
-        # the argument's absence.
+        # Without points, omit the argument instead of passing an empty tensor, which the families
+        # do not take for "no points".
         if prompts.points.shape[1] > 0:
             tensors["input_points"] = torch.from_numpy(prompts.points[:, None]).to(device)
             tensors["input_labels"] = torch.from_numpy(prompts.labels[:, None]).to(device)
@@ -181,7 +181,7 @@ class TransformersMaskModel:
 
 
 def _check_name(name_or_path: str | os.PathLike[str]) -> str:
-    """The folder or hub id as a string; ModelError if it can be neither."""
+    """Return the folder or hub id as a string; raise ModelError if it is neither."""
     name = str(name_or_path)
     path = Path(name)
     if path.is_dir():
@@ -222,7 +222,7 @@ def _load_model(name: str, local: bool) -> Any:
         raise _not_loaded(name, local, error) from error
     except (RuntimeError, ValueError, SafetensorError) as error:
         raise ModelError(f"{name}: the weights cannot be read: {error}") from error
-    # transformers only logs these, and would go on with random weights in their place.
+    # transformers only logs these, and would continue with random weights instead.
     if mismatched := sorted(report["mismatched_keys"]):
         weight, stored, wanted = mismatched[0]
         raise ModelError(
@@ -237,7 +237,7 @@ def _load_model(name: str, local: bool) -> Any:
 
 
 def _load_processor(name: str, local: bool) -> Any:
-    """The image processor beside the model, or None where there is none."""
+    """Load the image processor saved with the model; None if there is none."""
     if local and not any((Path(name) / file).is_file() for file in _PROCESSOR_CONFIGS):
         return None
     try:
@@ -252,7 +252,7 @@ def _load_processor(name: str, local: bool) -> Any:
 
 
 def _not_loaded(name: str, local: bool, error: OSError) -> ModelError:
-    # The message says it all, and below it transformers chains up to five network errors.
+    # The message is enough; transformers chains up to five network errors below it.
     error.__cause__ = error.__context__ = None
     reason = _first_line(error)
     if local:
@@ -286,7 +286,7 @@ def _side(size: int | list[int] | tuple[int, ...], field: str) -> int:
 
 @contextmanager
 def _no_progress_bars() -> Iterator[None]:
-    """Silence transformers' bars, which are of use for downloads but not for files on disk."""
+    """Hide transformers' progress bars, which are useful for downloads but not for local files."""
     logging_of = transformers.utils.logging
     enabled = logging_of.is_progress_bar_enabled()
     logging_of.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""What a network that labels whole photos is made of, and what its outputs show."""
+"""Configuration of a semantic segmentation network and its output classes."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import ClassVar
 from handseg.models.semantic.preprocess import STEPS
 
 HAND, OBJECT = "hand", "object"
-"""What an output channel may show."""
+"""Possible classes of an output channel."""
 
 SMALL = "small_resnet"
 
 ARCHITECTURES = {"unet": "Unet", "deeplabv3": "DeepLabV3", "deeplabv3plus": "DeepLabV3Plus"}
-"""Names in settings, and those of their classes in segmentation-models-pytorch."""
+"""Names in settings, and their classes in segmentation-models-pytorch."""
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A network that labels every pixel of a whole photo, without prompts.
+    """A network that labels every pixel of a whole photo without prompts.
 
     Attributes:
         architecture: "unet" (Ronneberger et al., 2015), "deeplabv3", "deeplabv3plus" (Chen et al.,
             2017 and 2018) or "small_resnet", see `SmallResidualNet`.
-        encoder: of segmentation-models-pytorch or timm, such as "resnet18" or
+        encoder: an encoder of segmentation-models-pytorch or timm, such as "resnet18" or
             "tf_efficientnet_lite0"; None for "small_resnet", which has its own.
-        classes: what each output channel shows, "hand" or "hand" and "object". Each pixel may be
-            both or none: every channel has a sigmoid of its own.
+        classes: class of each output channel, "hand" or "hand" and "object". A pixel may be both
+            or neither: each channel has its own sigmoid.
         image_size: side of the square, px, that photos are stretched to; a multiple of 32.
         preprocess: steps before the network, of `handseg.models.semantic.preprocess.STEPS`.
-        opening: side, px at `image_size`, of the square that the output is eroded and dilated
-            with; 0 leaves it as it is.
-        filters: the most channels of "small_resnet".
-        dropout: share of the channels of "small_resnet" that a training step leaves out.
+        opening: side, px at `image_size`, of the square for a morphological opening of the output;
+            0 for none.
+        filters: maximum number of channels of "small_resnet".
+        dropout: share of the channels of "small_resnet" dropped in a training step.
     """
 
-    # For runs' settings, which hold one: unknown keys and wrong types are errors there, too.
+    # For run settings that contain one: unknown keys and wrong types are errors there, too.
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
 
     architecture: str = "unet"

@@ -1,4 +1,4 @@
-"""Networks that label every pixel of a whole photo: the baselines, as a segmenter uses them."""
+"""Semantic segmentation networks for whole photos: the baselines, for use in a segmenter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def stretch(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture or mask, (H, W) or (H, W, C), at `side` x `side` px, as training and use see it."""
+    """Resize a picture or mask, (H, W) or (H, W, C), to `side` x `side` px, as in training."""
     shrinks = min(picture.shape[:2]) >= side
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(picture, (side, side), interpolation=how)
@@ -40,15 +40,15 @@ def is_semantic(folder: str | os.PathLike[str]) -> bool:
 
 
 class SemanticModel:
-    """A network and what surrounds it: resizing, preparation, normalisation, opening.
+    """A network with its pre- and postprocessing: resizing, filters, normalisation, opening.
 
     Args:
-        network: `handseg.models.semantic.networks.build_network` makes it; put into evaluation
+        network: made by `handseg.models.semantic.networks.build_network`; put into evaluation
             mode.
-        config: that it was made with.
+        config: the configuration that it was made with.
 
     Attributes:
-        classes: what the channels of `probabilities` show, "hand" the first.
+        classes: classes of the channels of `probabilities`, "hand" first.
     """
 
     def __init__(self, network: torch.nn.Module, config: NetworkConfig) -> None:
@@ -66,10 +66,10 @@ class SemanticModel:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> SemanticModel:
-        """Load what `save_pretrained` wrote.
+        """Load a model saved by `save_pretrained`.
 
         Raises:
-            ModelError: if a file is missing, cannot be read or does not fit the other.
+            ModelError: if a file is missing, cannot be read or does not match the other.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -95,7 +95,7 @@ class SemanticModel:
         return cls(network.to(device=pick_device(device), dtype=pick_dtype(dtype)), config)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write configuration and weights into `folder`; other files in it stay."""
+        """Write configuration and weights to `folder`; other files in it stay."""
         from safetensors.torch import save_file
 
         folder = Path(folder)
@@ -112,17 +112,17 @@ class SemanticModel:
             move_all(fresh, folder, (WEIGHTS, CONFIG))
 
     def pixel_values(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """`images` (N, S, S, 3) uint8 RGB, prepared, as the network takes them: (N, 3, S, S)."""
+        """Normalise `images` (N, S, S, 3) uint8 RGB, already filtered, as (N, 3, S, S) input."""
         from handseg.models.torch_common import pixel_values
 
         first = next(self.network.parameters())
         pixels = pixel_values(images, self._mean, self._std, first.device, first.dtype)
-        # In channels-last order, torch 2.14 crashes in the backward pass of convolutions with few
-        # channels on a CPU.
+        # On a CPU, torch 2.14 crashes in the backward pass of convolutions with few channels in
+        # channels-last order.
         return pixels.contiguous()
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """How likely each pixel of `image` (H, W, 3) uint8 RGB is of each class.
+        """Predict the probability of each class for each pixel of `image` (H, W, 3) uint8 RGB.
 
         Returns:
             (classes, H, W) float32 in 0..1.

@@ -1,4 +1,4 @@
-"""The networks that earlier systems used: U-Net, DeepLabV3 and DeepLabV3+, a small CNN."""
+"""Networks used by earlier systems: U-Net, DeepLabV3, DeepLabV3+ and a small CNN."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def statistics(encoder: str | None) -> tuple[tuple[float, ...], tuple[float, ...
 
 
 def library_name(encoder: str) -> str:
-    """What segmentation-models-pytorch calls `encoder`: its own by name, timm's after "tu-"."""
+    """The name of `encoder` in segmentation-models-pytorch: timm's have the prefix "tu-"."""
     from segmentation_models_pytorch.encoders import encoders
 
     return encoder if encoder in encoders else f"tu-{encoder}"
 
 
 def build_network(config: NetworkConfig) -> nn.Module:
-    """The network with random weights: (N, 3, S, S) to logits (N, classes, S, S).
+    """Build the network with random weights: (N, 3, S, S) to logits (N, classes, S, S).
 
     Raises:
-        ModelError: if segmentation-models-pytorch is missing or knows no such encoder.
+        ModelError: if segmentation-models-pytorch is missing or does not know the encoder.
     """
     if config.architecture == SMALL:
         return SmallResidualNet(len(config.classes), config.filters, config.dropout)
@@ -53,15 +53,15 @@ def build_network(config: NetworkConfig) -> nn.Module:
 
 
 class SmallResidualNet(nn.Module):
-    """A small network to train from scratch: residual blocks (He et al., CVPR 2016) down and up.
+    """A small U-Net of residual blocks (He et al., CVPR 2016) to train from scratch.
 
-    Four levels, each of half the side and twice the channels, up to `filters`; on the way up each
-    is joined with its counterpart as in a U-Net. Dropout is on whole channels.
+    Four levels, each with half the side and twice the channels, up to `filters`; on the way up each
+    is joined with its counterpart. Dropout drops whole channels.
 
     Args:
-        classes: output channels.
-        filters: of the lowest level.
-        dropout: share of the channels that a training step leaves out there and above.
+        classes: number of output channels.
+        filters: number of channels of the lowest level.
+        dropout: share of the channels dropped in a training step, there and above.
     """
 
     def __init__(self, classes: int, filters: int = 128, dropout: float = 0.2) -> None:
