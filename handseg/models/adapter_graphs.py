@@ -29,7 +29,7 @@ _KEY = re.compile("[0-9a-f]{64}")
 
 
 class NotKeptError(Exception):
-    """Graphs cannot be exported exactly, or not be written."""
+    """Graphs that cannot be exported exactly, or not written to any folder."""
 
 
 def can_export() -> bool:
@@ -129,7 +129,7 @@ def _export(base: Path, adapter: Path, place: Path, key: str) -> None:
 
 
 def _remove_old(place: Path, all_graphs: bool) -> None:
-    """Delete leftovers of killed processes; with `all_graphs`, also all cached graphs."""
+    """Delete leftovers of killed processes; with `all_graphs`, for one adapter's, all graphs."""
     for one in place.iterdir():
         unfinished = one.name.startswith(UNFINISHED_FOLDER)
         if unfinished or (all_graphs and _KEY.fullmatch(one.name)):

@@ -1,1 +1,1 @@
-"""Runs all stages on a photo or a batch."""
+"""Run all stages on a photo or a batch."""

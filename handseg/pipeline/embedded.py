@@ -1,4 +1,4 @@
-"""A photo that is prompted any number of times; detections and embeddings are kept."""
+"""A photo for repeated prompting, with its detections and embeddings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 LEAST_IOU = 0.75
-"""Predicted IoU from which on a box of the finder's holds a hand. Chosen, like the scores in
+"""Minimum predicted IoU for a box of the finder to count as a hand. Chosen, like the scores in
 `handseg.landmarks.second_look`, on held-out pictures: most clouds and leaves are below."""
 
 
@@ -48,7 +48,7 @@ class EmbeddedPhoto:
         self._stages = stages
         self._for_objects = RegionEmbeddings(self.image)
         self._encoded = RegionEmbeddings(self.image)
-        self._found = dict(found or {})  # With the finder, and without.
+        self._found = dict(found or {})  # By whether the finder was used.
         self._places: list[HandBox] | None = None
 
     @property
@@ -84,7 +84,7 @@ class EmbeddedPhoto:
         return self._told(self._stages.recipe.with_forearm(whole["forearm"]), whole)
 
     def _requests(self, recipe: PromptRecipe, options: SegmentOptions) -> list[Request]:
-        """What there is to segment, by the caller's prompts or else by MediaPipe's findings."""
+        """Make requests from the caller's prompts, or else from the detected hands."""
         if given_prompts(options):
             return [Request(self._encoded, one) for one in self._told(recipe, options)]
         landmarker, max_hands = self._stages.landmarker, options["max_hands"]
@@ -146,5 +146,5 @@ def segment_photos(
 
 
 def _shows(request: Request, hand: Hand) -> bool:
-    """Whether there is a hand: where the finder alone saw it, the model has to see one, too."""
+    """Whether there is a hand: the model must confirm one that only the finder saw."""
     return not isinstance(request.found, HandBox) or hand.predicted_iou >= LEAST_IOU

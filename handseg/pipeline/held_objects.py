@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     import torch
 
 OBJECT_FOLDER = "object"
-"""In the folder of a saved segmenter, the model of its object stage."""
+"""Subfolder of a saved segmenter for the model of its object stage."""
 OBJECT_MARGIN = 1.0
-"""A logit that an object must reach to take a pixel from the hand.
+"""Minimum logit for an object to take a pixel from the hand.
 
-With 0, 1 and 3, and where the hand keeps all it claims, objects have a mean IoU of 0.352, 0.341,
-0.327 and 0.313 on 47 composites, and 0.459, 0.430, 0.414 and 0.418 where unseen things were pasted
-before and behind 41 real hands; hands 0.818, 0.817, 0.814, 0.805 and 0.921, 0.923, 0.922, 0.921.
-On 41 empty hands all but 0 leave the hand as it is, to 0.002.
+With 0, 1 and 3, and with the hand keeping all its pixels, objects have a mean IoU of 0.352, 0.341,
+0.327 and 0.313 on 47 composites, and 0.459, 0.430, 0.414 and 0.418 on 41 real hands with unseen
+objects pasted in front of and behind them; hands 0.818, 0.817, 0.814, 0.805 and 0.921, 0.923,
+0.922, 0.921. On 41 empty hands, all but 0 leave the hand unchanged to within 0.002.
 """
 SMALLEST = 0.02
-"""Hand sizes squared, of an island: some 2 cm2."""
+"""Minimum area of an island in squared hand sizes: about 2 cm2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class ObjectWeights:
     adapter: Path | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self == _bundled_weights():  # Elsewhere on another machine.
+        if self == _bundled_weights():  # May be elsewhere on another machine.
             return _bundled_weights, ()
         return ObjectWeights, (self.model, self.adapter)
 
@@ -99,12 +99,12 @@ def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> O
     """Find the object stage that belongs to a base model; None if there is none.
 
     Args:
-        model: folder or hub id of the base, as it is without an adapter.
+        model: folder or hub id of the base model, without an adapter.
         adapter: folder or hub id of an object adapter for it; None uses the one saved with the
             model, or for handseg-lite the bundled one.
 
     Raises:
-        ModelError: if `adapter` is no folder and cannot be fetched.
+        ModelError: if `adapter` is not a folder and cannot be downloaded.
     """
     if adapter is not None:
         return ObjectWeights(model, local_adapter(adapter))
@@ -124,7 +124,7 @@ def add_objects(
 ) -> list[Hand]:
     """Add held objects to `hands`; a hand without landmarks gets none.
 
-    `photos` has the photo of each hand, encoded by this stage's model alone.
+    `photos` holds the photo of each hand, encoded only by this stage's model.
     """
     nothing = np.zeros((0, 0), np.uint8)
     done = [replace(hand, object_patch=nothing) for hand in hands]
@@ -173,7 +173,7 @@ def _shrunk(hand: Hand, region: Region, size: int) -> np.ndarray:
 
 
 def _before_wrist(hand: Hand, region: Region, size: int) -> np.ndarray:
-    """(size, size) bool: where in `region` a hand can hold; at the wrist there are sleeves."""
+    """(size, size) bool: where in `region` a hand can hold things; the wrist may have a sleeve."""
     assert hand.landmarks is not None
     landmarks = region.to_crop(hand.landmarks, size)
     pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
@@ -181,7 +181,7 @@ def _before_wrist(hand: Hand, region: Region, size: int) -> np.ndarray:
 
 
 def _without_specks(alpha: np.ndarray, hand: Hand) -> np.ndarray:
-    """`alpha` (h, w) uint8 without islands too small to be told from errors."""
+    """`alpha` (h, w) uint8 without islands too small to distinguish from errors."""
     assert hand.landmarks is not None
     islands = Components.of(alpha > 0, 8)
     small = islands.sums(alpha >= 128) < SMALLEST * hand_size(hand.landmarks) ** 2
@@ -189,7 +189,7 @@ def _without_specks(alpha: np.ndarray, hand: Hand) -> np.ndarray:
 
 
 def _cut_out(hand: Hand, patch: np.ndarray, offset: tuple[int, int]) -> Hand:
-    """`hand` with what it holds, (h, w) uint8 at `offset`, and without its pixels."""
+    """Add the held object `patch`, (h, w) uint8 at `offset`, to `hand`, and clear its pixels."""
     first = np.maximum(offset, hand.offset)
     last = np.minimum(
         np.add(offset, patch.shape[::-1]), np.add(hand.offset, hand.patch.shape[::-1])

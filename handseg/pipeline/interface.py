@@ -65,7 +65,7 @@ class Segmenter(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Load everything now that the first photo would have to wait for."""
+        """Load everything now, so that the first photo does not have to wait."""
         ...
 
     def share(self) -> Segmenter:

@@ -24,7 +24,7 @@ from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptBatch, Prompt
 from handseg.results.hand import Hand
 
 ENCODER_BATCH = 8
-"""Regions that go through the model at once; more need memory and save no time."""
+"""Regions per model call; more take memory and save no time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class RegionEmbeddings:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        regions: where each region's embedding is: a batch of embeddings and the row in it.
+        regions: by region, the batch of embeddings that holds its own, and the row in it.
     """
 
     image: np.ndarray
@@ -60,7 +60,7 @@ def requests_of(
                 prompts = recipe.box_prompts(hand.box, hand.wrist, *photo.image.shape[:2])
             else:
                 prompts = recipe.prompts(hand.points, *photo.image.shape[:2])
-        except ValueError:  # A hand may be placed wholly outside the photo.
+        except ValueError:  # A detected hand may lie entirely outside the photo.
             continue
         requests.append(Request(photo, prompts, hand))
     return requests
@@ -74,7 +74,7 @@ def predict_hands(
     `holes` is as in `SegmentOptions`.
     """
     hands: dict[int, Hand] = {}
-    # Prompts of one kind go through the model together: with landmarks, or a box alone.
+    # Only prompts of the same kind share a model call: with landmarks, or only a box.
     for alone in (False, True):
         chosen = [
             number for number, one in enumerate(requests) if isinstance(one.found, HandBox) == alone
@@ -111,7 +111,7 @@ def _predict_chunk(
         alpha, (x, y) = follow_edges(smooth_logits(cleaned), request.photo.image, region, outline)
         if landmarks is not None and recipe.forearm == 0:
             on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
-            if not past_wrist(on, landmarks).any():  # else the arm was asked for
+            if not past_wrist(on, landmarks).any():  # else the user wants the arm
                 cut_at_wrist(alpha, landmarks - [x, y])
         hands.append(
             Hand.from_alpha(
@@ -130,7 +130,7 @@ def _predict_chunk(
 
 
 def _size(prompts: HandPrompts) -> float:
-    """Of the hand, px: by its landmarks, or as an open hand fills its box."""
+    """The hand's size, px: from its landmarks, or as if an open hand filled its box."""
     if prompts.landmarks is not None:
         return hand_size(prompts.landmarks)
     return float((prompts.roi_box[2:] - prompts.roi_box[:2]).max()) / 2

@@ -17,7 +17,7 @@ def ready(segmenter: Segmenter, count: int) -> Iterator[list[Segmenter]]:
         for one in (segmenter, *others):
             stack.enter_context(one)
         if others:
-            # Together, as each takes a while.
+            # In parallel, because each takes a while.
             with ThreadPoolExecutor(len(others) + 1) as pool:
                 list(pool.map(lambda one: one.warm_up(), (segmenter, *others)))
         yield [segmenter, *others]

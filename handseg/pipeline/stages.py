@@ -1,4 +1,4 @@
-"""The stages that a photo goes through, as what runs them needs them."""
+"""Protocol for the stages that a photo goes through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handseg.prompts import PromptRecipe
 
 
 class Stages(Protocol):
-    """What a segmenter consists of; a landmarker and an object stage are made when first needed."""
+    """The parts of a segmenter; landmarker and object stage are created when first needed."""
 
     model: MaskModel
     recipe: PromptRecipe

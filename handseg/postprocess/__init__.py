@@ -1,1 +1,1 @@
-"""Turns a model's logits into an alpha at the photo's resolution."""
+"""Turn a model's logits into an alpha at the photo's resolution."""

@@ -1,4 +1,4 @@
-"""Cleans a model's low-resolution logits, and cuts masks at the wrist."""
+"""Clean a model's low-resolution logits, and cut masks at the wrist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from handseg.landmarks.anatomy import WRIST, WRIST_END, draw_body, hand_size, pa
 from handseg.runtime.connected import Components
 
 LOGIT_LIMIT = 12.0
-"""Logits are clipped to this: beyond it only rounding is left, and cubic upsampling would ring."""
+"""Logits are clipped to this: larger values only differ by rounding, and cubic upsampling rings."""
 
 
 def clean_logits(
@@ -29,7 +29,7 @@ def clean_logits(
             sign, is larger.
 
     Returns:
-        (h, w) float32, `logits` with the sign changed where a pixel changes sides.
+        (h, w) float32, `logits` with the sign flipped at changed pixels.
     """
     result = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
     islands = Components.of(result > 0, 4)
@@ -54,7 +54,7 @@ def drop_detached(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.nd
         reach: maximum distance in px at which an island counts as touching the hand.
 
     Returns:
-        (h, w) float32, `logits` with the sign changed on what is dropped.
+        (h, w) float32, `logits` with the sign flipped on dropped islands.
     """
     result = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
     islands = Components.of(result > 0, 8)
@@ -75,16 +75,16 @@ def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float =
     Args:
         logits: (h, w) float32, above 0 on the hand.
         landmarks: (21, 2) x, y in pixels of `logits`.
-        reach: of the closing (a dilation and an erosion) along the bones, in hand sizes.
+        reach: radius of the closing (a dilation and an erosion) along the bones, in hand sizes.
 
     Returns:
-        (h, w) float32, `logits` with the sign changed where a pixel changes sides.
+        (h, w) float32, `logits` with the sign flipped at changed pixels.
     """
     mask = (logits > 0).astype(np.uint8)
     body = draw_body(landmarks, mask.shape)
     radius = max(1, round(reach * hand_size(landmarks)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    # Without a rim the dilation is cut at the array's border, and the erosion eats into the hand.
+    # Without padding, the dilation is cut at the array's border and the erosion eats into the hand.
     wide = np.pad(mask, radius)
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[radius:-radius, radius:-radius]
     filled = ((closed & body) | mask).astype(np.uint8)
@@ -97,11 +97,11 @@ def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float =
 def smooth_logits(logits: np.ndarray) -> np.ndarray:
     """Smooth stair-steps in (h, w) float32 logits before upsampling.
 
-    How steep logits are changes from pixel to pixel along a contour, and interpolation turns that
+    The slope of logits varies from pixel to pixel along a contour, and interpolation turns that
     into steps. Clipped to a common height and blurred by half a pixel, they cross 0 smoothly.
-    Both numbers were chosen for handseg-lite 1.1 on ten composites with exact masks (of 4 to 12 and
-    0 to 0.7): clipped to 4 and blurred by 0.7 px, as was best for 1.0, boundary F at 2 px is lower
-    by 0.005 on photos of 4032 x 2160 px and by 0.013 on those like a phone's.
+    Both values were chosen for handseg-lite 1.1 on ten composites with exact masks (from 4 to 12
+    and 0 to 0.7). With 4 and 0.7 px, the best for 1.0, boundary F at 2 px is lower by 0.005 on
+    photos of 4032 x 2160 px and by 0.013 on phone-like photos.
     """
     return cv2.GaussianBlur(np.clip(logits, -8, 8), (0, 0), 0.5)
 
@@ -109,11 +109,11 @@ def smooth_logits(logits: np.ndarray) -> np.ndarray:
 def cut_at_wrist(alpha: np.ndarray, landmarks: np.ndarray) -> None:
     """Clear `alpha` (h, w) uint8, in place, beyond the wrist's end; see `WRIST_END`.
 
-    Where a bare forearm ends is a matter of definition that a picture does not show: the model
+    Where a hand ends on a bare forearm is a convention that a picture does not show, so the model
     leaves a ragged end there. `landmarks` is (21, 2) x, y in pixels of `alpha`.
     """
     axis = palm_axis(landmarks)
-    # OpenCV draws the soft rim of a polygon outside it.
+    # OpenCV draws the anti-aliased rim of a polygon outside it.
     end = landmarks[WRIST] + axis * (WRIST_END * hand_size(landmarks) + 0.5)
     far = 2.0 * max(alpha.shape)
     across = np.array([-axis[1], axis[0]]) * far

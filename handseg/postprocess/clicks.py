@@ -1,4 +1,4 @@
-"""Applies clicks: where the model's mask disagrees with one, the photo's colours decide."""
+"""Apply clicks: where the model's mask disagrees with a click, the photo's colours decide."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from handseg.landmarks.anatomy import BONES, PALM, hand_size
 from handseg.prompts.batch import POSITIVE
 from handseg.runtime.connected import Components
 
-_SCALE = 2  # Resolution of the colours that are looked at, in px a logit.
-_REACH = 0.28  # How far from a click the mask may change at most, as a share of the region's side,
-_SPREAD = 6.0  # and in times of how deep the click lies in what is wrong.
-_DISC = 5  # px around a click that change in any case.
-_CLEAR, _SURE = 1.0, 4.0  # Logits from which on a click is followed, and of what has changed.
+_SCALE = 2  # Resolution of the colours, in px per logit.
+_REACH = 0.28  # Maximum distance of changes from a click, as a share of the region's side,
+_SPREAD = 6.0  # and as a multiple of the click's depth inside the error.
+_DISC = 5  # px around a click that always change.
+_CLEAR, _SURE = 1.0, 4.0  # Logit above which a click is followed; logit of changed pixels.
 _ITERATIONS = 3
-_THIN, _NEAR = 0.05, 0.07  # Hand sizes: how wide bones are that are surely hand; and a click this
-# near to a bone says that the bone is wrong. A finger is some 0.2 wide.
+_THIN, _NEAR = 0.05, 0.07  # Hand sizes: width of bones that are certainly hand; a click this near
+# to a bone means that the bone is wrong. A finger is about 0.2 wide.
 _FEWEST = 50  # px of hand or background that GrabCut can learn colours from.
 
 
@@ -62,7 +62,7 @@ def apply_clicks(
     for (x, y), sign in zip(places, signs, strict=True):
         if sign * finer[y, x] > _CLEAR:
             continue
-        # Who clicks into the middle of an error is about as deep in it as it is wide.
+        # A click in the middle of an error is about as deep in it as the error is wide.
         deep = _depth(sign * finer < _CLEAR, x, y)
         reach = int(min(_REACH * side, max(2 * _DISC, _SPREAD * deep)))
         top, left = max(0, y - reach), max(0, x - reach)
@@ -75,12 +75,12 @@ def apply_clicks(
 
 
 def _depth(wrong: np.ndarray, x: int, y: int) -> float:
-    """How far x, y lies inside `wrong` (h, w) bool, px."""
+    """Depth of x, y inside `wrong` (h, w) bool, px."""
     return float(cv2.distanceTransform(wrong.astype(np.uint8), cv2.DIST_L2, 3)[y, x])
 
 
 def _bones(landmarks: np.ndarray, side: int, off: np.ndarray) -> np.ndarray:
-    """(side, side) bool: the palm and the middles of fingers, but for those that clicks are on.
+    """(side, side) bool: the palm and the middles of fingers, except those with clicks on them.
 
     `landmarks` is (21, 2), `off` (K, 2) the clicks off the hand, both in its px.
     """
@@ -105,7 +105,7 @@ def _split(
     places: np.ndarray,
     on_it: np.ndarray,
 ) -> np.ndarray:
-    """GrabCut's mask, (h, w) bool, from `mask`; its rim, what is `sure` and clicks are certain."""
+    """GrabCut's mask, (h, w) bool, from `mask`; its rim, `sure` pixels and clicks are certain."""
     trimap = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     rim = np.ones(mask.shape, bool)
     rim[2:-2, 2:-2] = False
@@ -116,7 +116,7 @@ def _split(
     hand = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     if min(hand.sum(), (~hand).sum()) < _FEWEST:
         return hand
-    # Where colours are all alike GrabCut's clustering may not end: a little noise, always the same,
+    # GrabCut's clustering may not end if all colours are alike; a little noise, always the same,
     # keeps them apart.
     noise = np.random.default_rng(0).integers(-3, 4, colors.shape)
     cv2.setRNGSeed(0)
@@ -124,7 +124,7 @@ def _split(
     cv2.grabCut(
         np.clip(colors + noise, 0, 255).astype(np.uint8),
         trimap,
-        (0, 0, 0, 0),  # of no account with a mask
+        (0, 0, 0, 0),  # Ignored with a mask.
         models[0],
         models[1],
         _ITERATIONS,
@@ -134,7 +134,7 @@ def _split(
 
 
 def _around(change: np.ndarray, x: int, y: int) -> np.ndarray:
-    """The part of `change` that holds the click, without slivers along the mask's contour."""
+    """The part of `change` that contains the click, without slivers along the mask's contour."""
     solid = cv2.morphologyEx(change.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     cv2.circle(solid, (x, y), _DISC, 1, -1)
     parts = Components.of(solid, 4)

@@ -13,8 +13,8 @@ from handseg.postprocess.tiles import TILE, tiles_with
 _REACHES = (3, 16)  # px
 _REACH_SHARE = 1 / 75
 _MATTE_SMOOTHNESS = 1e-4 * 255**2
-_MIXED = 2  # px inside the contour where a lens has mixed in the background.
-_SPREAD = 2.5  # px, how far colours are carried outwards: the deviation of a Gaussian.
+_MIXED = 2  # px inside the contour where the lens mixes in the background.
+_SPREAD = 2.5  # px: standard deviation of the Gaussian that spreads colours outwards.
 
 
 def matte_reach(shape: tuple[int, ...]) -> int:
@@ -25,8 +25,8 @@ def matte_reach(shape: tuple[int, ...]) -> int:
 def matte(photo: np.ndarray, alpha: np.ndarray, reach: int) -> np.ndarray:
     """Estimate alpha near the contour from the photo's colours: as soft as the edge there.
 
-    A guided filter explains the mask around each pixel as a linear function of the colours, which
-    is the closed-form matte's model (He, Sun, Tang: Guided Image Filtering, ECCV 2010).
+    A guided filter models the mask around each pixel as a linear function of the colours, like
+    closed-form matting (He, Sun, Tang: Guided Image Filtering, ECCV 2010).
 
     Args:
         photo: (h, w, 3) uint8 RGB.
@@ -46,7 +46,7 @@ def matte(photo: np.ndarray, alpha: np.ndarray, reach: int) -> np.ndarray:
             photo[tile.outer], start[tile.outer], reach, _MATTE_SMOOTHNESS
         )
         near = band[tile.inner]
-        # What is left of texture on either side is below a tenth.
+        # The remaining texture on either side is below a tenth.
         stretched = (filtered[tile.within] - 0.1) / 0.8
         result[tile.inner][near] = cv2.convertScaleAbs(np.clip(stretched, 0, 1), alpha=255)[near]
     return result
@@ -64,7 +64,7 @@ def hand_colors(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         alpha: (h, w) uint8.
 
     Returns:
-        (h, w, 3) uint8, the same where `alpha` is 0 or where the band is not.
+        (h, w, 3) uint8, unchanged where `alpha` is 0 and outside the band.
     """
     solid = (alpha >= 250).astype(np.uint8)
     side = 2 * _MIXED + 1

@@ -1,4 +1,4 @@
-"""Outlines of an alpha, by marching squares."""
+"""Trace the outlines of an alpha by marching squares."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import cv2
 import numpy as np
 
 # A cell of marching squares has its corners at bits 1 (top left), 2 (top right), 4 (bottom right)
-# and 8 (bottom left). The boundary enters it by one edge and leaves it by another, numbered from
-# the top clockwise, with what is inside on its left as the photo is seen.
+# and 8 (bottom left). The boundary enters it by one edge and leaves it by another, numbered
+# clockwise from the top, with the inside on its left as seen on the photo.
 _ENTRY = np.array([0, 3, 0, 3, 1, 0, 0, 3, 2, 2, 0, 2, 1, 1, 0, 0])
 _EXIT = np.array([0, 0, 1, 1, 2, 0, 2, 2, 3, 0, 0, 1, 3, 0, 3, 0])
-# The saddles (two opposite corners inside) as two cells of one crossing each: apart, or joined.
+# Saddles (two opposite corners inside) become two cells with one crossing each: apart, or joined.
 _SADDLES = ((5, (1, 4), (7, 13)), (10, (2, 8), (11, 14)))
 
 
 def trace(alpha: np.ndarray) -> list[np.ndarray]:
     """Trace the outlines of `alpha` (h, w) uint8 at half of 255, by marching squares.
 
-    Crossings are interpolated between pixel centres, outside the array is 0. Where two
-    opposite pixels of four are inside, the mean of the four says whether they touch.
+    Crossings are interpolated between pixel centres; outside the array, alpha is 0. If two
+    opposite pixels of four are inside, the mean of the four decides whether they touch.
 
     Returns:
         Closed polygons, (N, 2) float32 x, y in pixels, without repeating the first point; the one
@@ -44,7 +44,7 @@ def trace(alpha: np.ndarray) -> list[np.ndarray]:
         kind = np.append(kind, np.where(touch, joined[1], apart[1]))
         corner = np.append(corner, corner[here])
 
-    # An edge is named by twice the index of its first pixel, plus one where it runs downwards.
+    # An edge's number is twice the index of its first pixel, plus one if it runs downwards.
     edges = 2 * corner[:, None] + np.array([0, 3, 2 * width, 1])
     segments = np.arange(len(kind))
     entry, leave = edges[segments, _ENTRY[kind]], edges[segments, _EXIT[kind]]

@@ -1,13 +1,13 @@
-"""Turns low-resolution logits into a contour that follows the edges of the photo.
+"""Turn low-resolution logits into a contour that follows the edges of the photo.
 
-A logit covers 20 px and more of a large photo, so the contour between logits is smooth but off by
-some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) carry it to the edge:
-around each pixel the mask is explained as a linear function of the colours. One filter moves the
-contour by about its radius and leaves the mask soft, so coarse to fine filters take turns with
-a sigmoid that makes it sharp again. Only the box around the contour is filtered. What the last
-filter has found to be the linear function is enlarged and asked about the photo's own pixels (He,
-Sun: Fast Guided Filter, 2015), as the mask before it knows nothing finer.
-`benchmarks/compare_contours.py` has what this and other ways score.
+In a large photo a logit covers 20 px or more, so the contour between logits is smooth but off by
+some pixels. Guided filters (He, Sun, Tang: Guided Image Filtering, ECCV 2010) move it to the edge:
+around each pixel, the mask is modelled as a linear function of the colours. A filter moves the
+contour by about its radius and leaves the mask soft, so filters from coarse to fine alternate with
+a sigmoid that sharpens the mask again. Only the box around the contour is filtered. The last
+filter's linear functions are upsampled and applied to the photo's own pixels (He, Sun: Fast Guided
+Filter, 2015), because the mask before it has no finer detail. `benchmarks/compare_contours.py`
+scores this and other methods.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from handseg.models.region import Region
 from handseg.postprocess.tiles import TILE, box_with, tiles_with
 
 LEAST_SCALE, MOST_SCALE = 4, 6
-"""px to a logit for the filters: the photo's own where they lie between. The coarse filters do with
-half of it."""
+"""Limits of the filters' resolution, px per logit; between them it is the photo's own. The coarse
+filters use half of it."""
 
 COARSE_RADIUS = 1.5
-"""Of the three filters at half the scale, in logits."""
+"""Radius of the three filters at half the scale, in logits."""
 
 RADIUS = 0.7
-"""Of the two filters that follow and of the last one, in logits."""
+"""Radius of the two filters that follow and of the last one, in logits."""
 
 SMOOTHNESS = 1.5e-4 * 255**2
-"""A filter's epsilon: colours that vary less than by its root, 3.1 of 255, are one colour."""
+"""Epsilon of a filter: colours that vary by less than its root, 3.1 of 255, count as one."""
 
 COARSE_SMOOTHNESS = SMOOTHNESS / 4
-"""At half the resolution: the mean of four pixels has a quarter of their noise's variance."""
+"""Epsilon at half the resolution: the mean of four pixels has a quarter of the noise variance."""
 
 STEEPNESS = 20.0
-"""Of the sigmoid about one half that follows a coarse filter."""
+"""Steepness of the sigmoid around one half that follows a coarse filter."""
 
 SOFTNESS = 2.0
 """px across the contour over which alpha falls from 1 to 0."""
 
-_SPECK = 2.0  # Islands and holes below this many logits' area are the filters' own.
+_SPECK = 2.0  # Islands and holes smaller than this area, in logits, are filter artefacts.
 _BLURRED = (1 + 1 / 12) ** 0.5 / 1.702
-"""px of distance to a logit, behind a pixel's own area and a Gaussian of 1 px; at a scale of 1.702
-the logistic curve and the Gaussian's integral are nearest (Camilli, 1994)."""
+"""px of distance per logit after the blur of a pixel's own area and a Gaussian of 1 px; at a scale
+of 1.702 the logistic curve is closest to the Gaussian's integral (Camilli, 1994)."""
 
 
 def follow_edges(
@@ -54,8 +54,8 @@ def follow_edges(
     Args:
         logits: (h, h) float32 of the region, above 0 on the hand, smooth (see `smooth_logits`).
         image: (H, W, 3) uint8 RGB.
-        region: the part of the photo that `logits` are of.
-        outline: px to move the contour outwards, or inwards where negative, from the edge.
+        region: the part of the photo that `logits` cover.
+        outline: px to move the contour outwards from the edge; inwards if negative.
 
     Returns:
         (h, w) uint8, 0..255, and the x, y of its first pixel in the photo: the part of the photo
@@ -93,9 +93,10 @@ def follow_edges(
 def _window(
     mask: np.ndarray, image: np.ndarray, region: Region, margin: float
 ) -> tuple[int, int, int, int]:
-    """x, y, width and height of the part of the photo that holds the hand, `margin` px around it.
+    """x, y, width and height of the part of the photo with the hand and `margin` px around it.
 
-    `mask` is the mask of the region. Without a hand it is a pixel or so at the region's corner.
+    `mask` is the mask of the region. Without a hand, the result is about a pixel at the region's
+    corner.
     """
     scale = region.side / mask.shape[0]
     left, top, width, height = cv2.boundingRect((mask > 0.02).astype(np.uint8))
@@ -117,7 +118,7 @@ def _window(
 def _sharpen(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
     """`mask` (h, w) float32 filtered by `guide` (h, w, 3) uint8 and sharpened again.
 
-    What lies beyond the box around undecided pixels stays as it is.
+    Outside the box around undecided pixels the filter changes nothing.
     """
     result = mask.copy()
     box = box_with(_transition_band(mask, radius // 2), 2 * radius + 2)
@@ -140,10 +141,10 @@ def _refined(
 
     Args:
         photo: (H, W, 3) uint8.
-        guide: (h, w, 3) uint8, the photo's surroundings at the resolution of `mask`.
+        guide: (h, w, 3) uint8, the photo with its surroundings at the resolution of `mask`.
         mask: (h, w) float32.
-        to_mask: (2, 3), takes x, y in `photo` to those in `mask`.
-        radius: px of `mask`.
+        to_mask: (2, 3), maps x, y in `photo` to `mask`.
+        radius: filter radius in px of `mask`.
 
     Returns:
         (H, W) float32.
@@ -175,9 +176,9 @@ def _refined(
 def _lost_variance(
     photo: np.ndarray, guide: np.ndarray, where: np.ndarray, to_guide: np.ndarray
 ) -> float:
-    """How much less the colours of `guide` vary than the photo's: the noise that it averages out.
+    """Estimate the colour variance lost in `guide`, the noise that averaging removes.
 
-    The median over the pixels `where` (h, w) bool says, of all colours; it leaves edges out.
+    It uses the median over the pixels `where` (h, w) bool and all colours, which ignores edges.
     """
     rows, columns = np.nonzero(where)
     x = np.rint((columns - to_guide[0, 2]) / to_guide[0, 0]).astype(int)
@@ -186,11 +187,11 @@ def _lost_variance(
     if not inside.any():
         return 0.0
     here = photo[y[inside], x[inside]].astype(int) - guide[rows[inside], columns[inside]]
-    return float((np.median(np.abs(here)) / 0.6745) ** 2)  # as of a normal distribution
+    return float((np.median(np.abs(here)) / 0.6745) ** 2)  # For a normal distribution.
 
 
 def _lines(guide: np.ndarray, mask: np.ndarray, radius: int, smoothness: float) -> np.ndarray:
-    """The guided filter's linear functions: (h, w, 4), factors of the colours and a constant."""
+    """The guided filter's linear functions: (h, w, 4), colour coefficients and a constant."""
     size = (2 * radius + 1, 2 * radius + 1)
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -228,7 +229,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def _drop_specks(mask: np.ndarray, area: float) -> None:
-    """Turn islands and holes of `mask` (h, w) 0..1 below `area` px, in place."""
+    """Invert islands and holes of `mask` (h, w) 0..1 below `area` px, in place."""
     inside = (mask >= 0.5).astype(np.uint8)
     outlines, hierarchy = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for index, outline in enumerate(outlines):
@@ -245,7 +246,7 @@ def _drop_specks(mask: np.ndarray, area: float) -> None:
 
 
 def _soft(mask: np.ndarray) -> np.ndarray:
-    """Alpha, uint8, of `mask` (h, w) float32 with its contour at one half."""
+    """Convert `mask` (h, w) float32, with its contour at one half, to alpha, uint8."""
     alpha = (mask >= 0.5).astype(np.uint8) * np.uint8(255)
     rim = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)).view(bool)
     for tile in tiles_with(rim, TILE, 5):
@@ -256,15 +257,15 @@ def _soft(mask: np.ndarray) -> np.ndarray:
 
 
 def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
-    """Alpha, uint8, of `mask` (h, w) float32 with its contour `outline` px further out."""
+    """Like `_soft`, but with the contour `outline` px further out."""
     inside = (mask >= 0.5).astype(np.uint8)
     if inside.all() or not inside.any():
         return inside * np.uint8(255)
-    place = np.clip(_distance(_share(mask)), -1, 1)  # of a pixel beside the contour
+    place = np.clip(_distance(_share(mask)), -1, 1)  # For pixels beside the contour.
     distance = np.zeros_like(mask)
     for sign, side in ((1, inside), (-1, 1 - inside)):
-        # To the nearest pixel of the other side, and from there to the contour. Of pixels that are
-        # as near one is taken by the order in which they come: both orders.
+        # To the nearest pixel of the other side, and from there to the contour. Ties are resolved
+        # by scan order, so both orders are averaged.
         for order in (1, -1):
             turned = np.s_[::order, ::order]
             far, beyond = _nearest(side[turned], place[turned])
@@ -273,7 +274,7 @@ def _moved(mask: np.ndarray, outline: float) -> np.ndarray:
 
 
 def _nearest(side: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """px to the nearest pixel where (h, w) uint8 `side` is 0, and its `values` (h, w)."""
+    """px to the nearest pixel where `side` (h, w) uint8 is 0, and its value in `values` (h, w)."""
     far, nearest = cv2.distanceTransformWithLabels(
         np.ascontiguousarray(side),
         cv2.DIST_L2,
@@ -286,10 +287,10 @@ def _nearest(side: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _share(mask: np.ndarray) -> np.ndarray:
-    """How much of each pixel of `mask` (h, w) is inside, blurred with a Gaussian of 1 px.
+    """Fraction of each pixel of `mask` (h, w) that is inside, blurred with a Gaussian of 1 px.
 
-    It follows from the pixel's distance to the contour: its difference to one half over the slope
-    there (first order of a Taylor series), which holds within a pixel.
+    It is computed from the pixel's distance to the contour: its difference from one half over the
+    slope there (a first-order Taylor expansion), which is valid within a pixel.
     """
     slope = cv2.magnitude(
         cv2.Scharr(mask, cv2.CV_32F, 1, 0, scale=1 / 32),
@@ -300,14 +301,14 @@ def _share(mask: np.ndarray) -> np.ndarray:
 
 
 def _distance(share: np.ndarray) -> np.ndarray:
-    """px that pixels lie inside the contour by their `_share`; right beside it, large elsewhere.
+    """Convert `_share` to px inside the contour, correct beside it and large elsewhere.
 
-    The blurred share is the Gaussian's integral of the distance, near to a logistic curve.
+    The blurred share is the Gaussian's integral of the distance, close to a logistic curve.
     """
     share = np.minimum(np.maximum(share, 1e-6), 1 - 1e-6)
     return _BLURRED * np.log(share / (1 - share))
 
 
 def _to_alpha(distance: np.ndarray) -> np.ndarray:
-    """uint8 of the px that pixels lie inside the contour."""
+    """Convert px inside the contour to alpha, uint8."""
     return np.rint(np.clip(distance / SOFTNESS + 0.5, 0, 1) * 255).astype(np.uint8)

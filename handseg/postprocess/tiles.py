@@ -11,7 +11,7 @@ import numpy as np
 Window = tuple[slice, slice]
 
 TILE = 112
-"""px of a tile's side: filters ran fastest with it, from 0.3 to 12 megapixels."""
+"""Side of a tile, px: filters ran fastest with it, from 0.3 to 12 megapixels."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Tile:
     """A rectangle of a picture, as rows and columns.
 
     Attributes:
-        inner: what is to be computed.
-        outer: the same with its surroundings, as far as the picture goes.
+        inner: the part to compute.
+        outer: `inner` with its surroundings, clipped to the picture.
         within: `inner` in the coordinates of `outer`.
     """
 
@@ -30,11 +30,11 @@ class Tile:
 
 
 def tiles_with(band: np.ndarray, size: int, pad: int) -> Iterator[Tile]:
-    """The tiles of `size` px of a grid that hold a pixel of `band` (h, w) bool.
+    """Yield the tiles of a grid of `size` px that contain a pixel of `band` (h, w) bool.
 
     Args:
-        band: where something is to be computed.
-        size: px of a tile's side; those at the right and bottom edge may be smaller.
+        band: the pixels to compute.
+        size: side of a tile, px; those at the right and bottom edge may be smaller.
         pad: px of surroundings on each side.
     """
     height, width = band.shape
@@ -48,7 +48,7 @@ def tiles_with(band: np.ndarray, size: int, pad: int) -> Iterator[Tile]:
 
 
 def box_with(band: np.ndarray, pad: int) -> Tile | None:
-    """The smallest tile that holds all pixels of `band` (h, w) bool; None if there are none.
+    """Find the smallest tile with all pixels of `band` (h, w) bool; None if there are none.
 
     `pad` is the px of surroundings on each side.
     """

@@ -104,7 +104,7 @@ def numbers(shape: tuple[int, ...], hands: Sequence[Hand]) -> dict[str, Any]:
 
 
 def outline_svg(shape: tuple[int, ...], hands: Sequence[Hand]) -> str:
-    """What `HandSegmentation.outline_svg` returns; `shape` (H, W) is the photo's."""
+    """Result of `HandSegmentation.outline_svg`; `shape` is (H, W) of the photo."""
     height, width = shape
     paths = "".join(f'  <path d="{svg_path(hand.contours())}"/>\n' for hand in hands)
     return (
@@ -114,9 +114,9 @@ def outline_svg(shape: tuple[int, ...], hands: Sequence[Hand]) -> str:
 
 
 def svg_path(polygons: Sequence[np.ndarray]) -> str:
-    """Closed polygons, (N, 2) x, y px each, as the data of an SVG path.
+    """Convert closed polygons, (N, 2) x, y px each, to the data of an SVG path.
 
-    In SVG a photo's first pixel reaches from 0 to 1, so its centre is at 0.5.
+    In SVG a photo's first pixel spans 0 to 1, so its centre is at 0.5.
     """
     return "".join(
         "M" + " ".join(f"{x:.2f},{y:.2f}" for x, y in (polygon + 0.5).tolist()) + "Z"
@@ -125,7 +125,7 @@ def svg_path(polygons: Sequence[np.ndarray]) -> str:
 
 
 def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
-    """The fields of a COCO annotation that say where `mask` (H, W) bool is."""
+    """The fields of a COCO annotation that describe `mask` (H, W) bool."""
     from pycocotools import mask as coco_mask
 
     rle = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
@@ -138,7 +138,7 @@ def _coco_mask(mask: np.ndarray) -> dict[str, Any]:
 
 
 def _object_numbers(hand: Hand) -> dict[str, Any]:
-    """`object`, with area and box of what a hand holds; nothing where that was not asked for."""
+    """`object`, with area and box of the held object; empty if objects were not requested."""
     if hand.object_patch is None:
         return {}
     inside = (hand.object_patch >= 128).view(np.uint8)
@@ -151,5 +151,5 @@ def _object_numbers(hand: Hand) -> dict[str, Any]:
 
 
 def _rounded(values: np.ndarray) -> list[Any]:
-    """Nested lists to a hundredth of a pixel, without the digits that float32 leaves behind."""
+    """Nested lists rounded to a hundredth of a pixel, without stray digits of float32."""
     return values.astype(np.float64).round(2).tolist()

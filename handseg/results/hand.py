@@ -171,7 +171,7 @@ class Hand:
 def shrink_to_photo(
     alpha: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """The part of `alpha` that is in a photo of `shape` and not 0, as uint8, and its x, y."""
+    """Crop `alpha` to a photo of `shape` and its nonzero part; return it as uint8 with its x, y."""
     x, y = max(0, offset[0]), max(0, offset[1])
     rows = slice(y - offset[1], max(0, shape[0] - offset[1]))
     columns = slice(x - offset[0], max(0, shape[1] - offset[0]))
@@ -188,7 +188,7 @@ def window(patch: np.ndarray, offset: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def paint(patch: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
-    """`patch` (h, w, ...) at `offset` x, y on an empty picture of `shape` (height, width)."""
+    """Place `patch` (h, w, ...) at `offset` x, y on an empty picture of `shape` (height, width)."""
     canvas = np.zeros((*shape, *patch.shape[2:]), patch.dtype)
     canvas[window(patch, offset)] = patch
     return canvas
@@ -197,7 +197,7 @@ def paint(patch: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]) ->
 def grown(
     patch: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...], by: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """`patch` with `by` px of 0 around it, as far as the photo of `shape` goes, and its x, y."""
+    """Pad `patch` with `by` px of 0, within the photo of `shape`; also return its x, y."""
     (x, y), (height, width) = offset, shape
     left, top = min(by, x), min(by, y)
     right = min(by, width - x - patch.shape[1])
@@ -207,12 +207,12 @@ def grown(
 
 
 def to_float(patch: np.ndarray) -> np.ndarray:
-    """Alpha of uint8 as float32 in 0..1."""
+    """Convert uint8 alpha to float32 in 0..1."""
     return np.divide(patch, 255, dtype=np.float32)
 
 
 def _extent(patch: np.ndarray) -> tuple[int, int, int, int]:
-    """x, y, width and height of what is not 0 in a uint8 `patch`; all 0 if nothing is."""
+    """x, y, width and height of the nonzero part of a uint8 `patch`; all 0 if there is none."""
     x, y, width, height = cv2.boundingRect(patch) if patch.size else (0, 0, 0, 0)
     return x, y, width, height
 

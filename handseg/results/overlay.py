@@ -1,4 +1,4 @@
-"""Draws hands and prompts on a photo."""
+"""Draw hands and prompts on a photo."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from handseg.results.hand import Hand
 
 PALETTE = ((0, 200, 255), (255, 140, 40), (120, 220, 60), (240, 90, 200))
-"""RGB of the hands of one photo, in turn."""
+"""RGB colours for the hands of a photo, in turn."""
 OBJECT_COLOR = (255, 225, 30)
 """RGB of held objects."""
 
@@ -132,7 +132,7 @@ def prompts(image: np.ndarray, hands: Sequence[HandPrompts]) -> Image.Image:
 
 
 def _line_width(image: np.ndarray) -> int:
-    """px: so that lines look alike on photos of every size."""
+    """Line width in px that looks alike on photos of any size."""
     return max(1, round((image.shape[0] * image.shape[1]) ** 0.5 / 350))
 
 
@@ -159,7 +159,7 @@ def _draw_outlines(
     canvas: np.ndarray, polygons: Sequence[np.ndarray], color: tuple[int, int, int], width: int
 ) -> None:
     """Draw closed polygons, (N, 2) x, y px each, on `canvas` (H, W, 3) uint8, in place."""
-    # Many short steps are blended over each other, which undoes the smoothing of the edge.
+    # Many short segments would blend over each other, which undoes anti-aliasing.
     simple = [cv2.approxPolyDP(polygon, 0.3, closed=True) for polygon in polygons]
     cv2.polylines(
         canvas, [_fixed(line) for line in simple], True, color, width, cv2.LINE_AA, _SHIFT
@@ -197,7 +197,7 @@ def _draw_box(canvas: np.ndarray, box: np.ndarray, color: tuple[int, int, int], 
 def _draw_label(
     picture: Image.Image, text: str, box: np.ndarray, color: tuple[int, int, int], width: int
 ) -> None:
-    """Write `text` on a plate above `box` (xyxy px), or inside it where the photo ends."""
+    """Write `text` on a plate above `box` (xyxy px), or inside it if the photo ends there."""
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(max(10, 7 * width))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Edge: TypeAlias = Literal["soft", "hard", "matte"]
 EDGES: tuple[str, ...] = get_args(Edge)
 
-_PREVIEW = 1024  # px, the longer side of what a notebook shows
+_PREVIEW = 1024  # px, the longer side of the picture in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class HandSegmentation:
         return iter(self.hands)
 
     def __str__(self) -> str:
-        """How many hands in how large a photo; of each left or right, with `handedness_score`."""
+        """Number of hands, size of the photo, and each hand's handedness with its score."""
         height, width = self.image.shape[:2]
         head = f"{len(self)} hand{'' if len(self) == 1 else 's'}, {width} x {height}"
         return ": ".join(filter(None, (head, ", ".join(map(_side, self.hands)))))
@@ -115,7 +115,7 @@ class HandSegmentation:
             return Image.new("RGBA", self.image.shape[1::-1])
         picture = np.zeros((*(patch if crop else self.image).shape[:2], 4), np.uint8)
         part = picture if crop else picture[window(patch, (x, y))]
-        hands = cv2.copyTo(photo, patch)  # alpha is the mask: what it leaves out is 0
+        hands = cv2.copyTo(photo, patch)  # 0 where alpha is 0
         cv2.cvtColor(hands, cv2.COLOR_RGB2RGBA, part)
         cv2.insertChannel(patch, part, 3)
         return Image.fromarray(picture)
@@ -173,10 +173,10 @@ class HandSegmentation:
         return [hand.contours() for hand in self.hands]
 
     def outline_svg(self) -> str:
-        """The hands' outlines as an SVG file of the photo's size, one filled path a hand.
+        """Return the hands' outlines as an SVG file of the photo's size, one filled path per hand.
 
-        They are `contours()`, with the holes left open. One unit is a pixel, and 0, 0 the outer
-        corner of the first one: the outlines lie on the photo when both start at one place.
+        The paths are `contours()`, with the holes left open. One unit is a pixel, and 0, 0 the
+        outer corner of the first one, so outlines and photo match if they have the same origin.
         """
         return formats.outline_svg(self.image.shape[:2], self.hands)
 
@@ -242,7 +242,7 @@ class HandSegmentation:
         return stream.getvalue()
 
     def _edged(self, edge: str) -> tuple[np.ndarray, tuple[int, int], np.ndarray]:
-        """Alpha with the edge that is asked for, its x, y in the photo, and the colours there."""
+        """Alpha with the requested edge, its x, y in the photo, and the colours there."""
         if edge not in EDGES:
             raise ValueError(f"edge must be {' or '.join(map(repr, EDGES))}, got {edge!r}")
         patch, offset = self._merged()
