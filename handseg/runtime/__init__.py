@@ -1,1 +1,1 @@
-"""What is not about hands: processes, threads, files, settings, arrays."""
+"""General utilities: processes, threads, files, settings, arrays."""

@@ -1,6 +1,6 @@
-"""Settings: pydantic dataclasses that are read from YAML and refuse keys they do not know.
+"""Settings: pydantic dataclasses that are read from YAML and reject unknown keys.
 
-A class of settings is made by `pydantic.dataclasses.dataclass(frozen=True, config=STRICT)`.
+Make a settings class with `pydantic.dataclasses.dataclass(frozen=True, config=STRICT)`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from handseg.runtime.files import write_atomic
 T = TypeVar("T")
 
 STRICT = ConfigDict(extra="forbid", strict=True)
-"""What is no number is not made one, and a key that no field has is an error."""
+"""Values of other types are not converted to numbers, and unknown keys are errors."""
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -54,11 +54,11 @@ _EXPECTED = {
     "too_short": "a list of at least {min_length}",
     "tuple_type": "a list",
 }
-"""By pydantic's type of an error: how a value must be."""
+"""Expected values by pydantic's error type."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
+    """Reads 1e-3 as a number, like YAML 1.2 but unlike PyYAML."""
 
 
 _Loader.add_implicit_resolver(
@@ -70,7 +70,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """Build the settings `cls` from nested mappings, as YAML gives them.
 
     Raises:
-        ValueError: if keys are unknown or missing, or values do not fit: one line that begins with
+        ValueError: if keys are unknown or missing, or values are invalid: one line that begins with
             `where`, the source of the values.
     """
     try:
@@ -80,7 +80,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _describe(cls: Any, error: ValidationError) -> str:
-    """The first thing that is wrong, by its key; all unknown keys of one mapping are told."""
+    """Describe the first error with its key; for an unknown key, list all unknown ones."""
     errors = error.errors()
     first = errors[0]
     kind, path, context = first["type"], first["loc"], first.get("ctx", {})
@@ -99,7 +99,7 @@ def _describe(cls: Any, error: ValidationError) -> str:
 
 
 def expectation(error: Mapping[str, Any]) -> str:
-    """What a value must be and what came, of one of the errors that pydantic lists."""
+    """Expected and actual value of one of pydantic's errors."""
     kind, context = error["type"], error.get("ctx", {})
     known_values = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
     expected = _EXPECTED.get(kind, kind.replace("_", " "))
@@ -116,7 +116,7 @@ def _class_at(cls: Any, path: Iterable[int | str]) -> Any:
 
 
 def assign(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings with `assignments` made, in which a dotted key names a nested one."""
+    """Apply `assignments` to a copy of nested mappings; a dotted key names a nested one."""
     result = dict(values)
     for key, value in assignments.items():
         first, dot, rest = key.partition(".")
@@ -128,7 +128,7 @@ def assign(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[st
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """What "key=value" says, the value being YAML. Raises ValueError for text of another form."""
+    """Parse texts "key=value", with YAML as value. Raise ValueError for any other form."""
     assignments = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -142,9 +142,10 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """Read the mapping in a YAML file.
 
-    Raises ValueError for a missing file, broken YAML or something else than a mapping.
+    Raises:
+        ValueError: if the file is missing, or its content is not YAML or not a mapping.
     """
     path = Path(path)
     if not path.is_file():
@@ -161,17 +162,18 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def load_yaml(cls: type[T], path: str | Path) -> T:
     """Read `cls` from a YAML file.
 
-    Raises ValueError for a missing file, broken YAML, unknown keys or bad values.
+    Raises:
+        ValueError: if the file is missing or not YAML, or has unknown keys or invalid values.
     """
     return from_mapping(cls, read_yaml(path), str(path))
 
 
 def save_yaml(config: Any, path: str | Path) -> None:
-    """Write settings as YAML that `load_yaml` reads back to equal ones."""
+    """Write settings as YAML, from which `load_yaml` restores them."""
     with write_atomic(path) as temporary:
         temporary.write_text(yaml.safe_dump(to_mapping(config), sort_keys=False), encoding="utf-8")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Settings as nested mappings of plain values, fit for YAML and JSON."""
+    """Convert settings to nested mappings of plain values, for YAML and JSON."""
     return TypeAdapter(type(config)).dump_python(config, mode="json")

@@ -1,4 +1,4 @@
-"""The connected parts of a mask: islands, or the holes of what is around them."""
+"""Connected components of a mask: islands, or the holes in them if it is the background."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """The connected parts of a mask, numbered from 1; 0 is what is not in the mask.
+    """The connected components of a mask, numbered from 1; 0 is everything outside the mask.
 
-    All arrays of N + 1 are by these numbers. What they say of 0 is 0 or False, so that a choice of
-    parts, (N + 1,) bool, is a mask by `choice[labels]`.
+    Arrays of N + 1 are indexed by these numbers. Their value at 0 is 0 or False, so for a choice of
+    components, (N + 1,) bool, `choice[labels]` is its mask.
 
     Attributes:
-        labels: (H, W) int32, the number of each pixel's part.
+        labels: (H, W) int32, the number of each pixel's component.
         areas: (N + 1,) int32, px.
         boxes: (N + 1, 4) int32, x, y, width and height, px.
     """
@@ -33,7 +33,7 @@ class Components:
 
     @classmethod
     def of(cls, mask: np.ndarray, connectivity: Literal[4, 8]) -> Components:
-        """The parts of `mask` (H, W) bool; with 8, pixels that touch at a corner are connected."""
+        """Find the components of `mask` (H, W) bool; 8 also connects pixels that share a corner."""
         _, labels, stats, _ = cv2.connectedComponentsWithStats(
             mask.astype(np.uint8), connectivity=connectivity
         )
@@ -41,16 +41,16 @@ class Components:
         return cls(labels, stats[:, cv2.CC_STAT_AREA], stats[:, : cv2.CC_STAT_AREA])
 
     def on_border(self) -> np.ndarray:
-        """Which parts touch the border, (N + 1,) bool."""
+        """Which components touch the border, (N + 1,) bool."""
         rows, columns = self.labels[[0, -1]], self.labels[:, [0, -1]]
         return self._chosen(np.concatenate([rows.ravel(), columns.ravel()]))
 
     def at(self, points: ArrayLike) -> np.ndarray:
-        """Which parts have one of `points` (P, 2) x, y px on them, (N + 1,) bool."""
+        """Which components contain one of `points` (P, 2) x, y px, (N + 1,) bool."""
         return self._chosen(values_at(self.labels, np.asarray(points)))
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """The sum of `values` (H, W) over each part, (N + 1,) float64; of a mask, its px there."""
+        """Sum `values` (H, W) over each component, (N + 1,) float64; a mask's px are counted."""
         sums = np.bincount(self.labels.ravel(), values.ravel(), minlength=len(self.areas))
         sums[0] = 0
         return sums

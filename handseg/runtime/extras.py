@@ -1,4 +1,4 @@
-"""Packages that only some uses need, and what to install where one is missing."""
+"""Optional packages, and what to install if one is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXTRAS = {
     "transformers": ("transformers", "sam"),
     "uvicorn": ("Uvicorn", "serve"),
 }
-"""By the name that is imported: the name for messages, and the extra of handseg that brings it."""
+"""By import name: the name in messages, and the extra of handseg that installs it."""
 
 
 @contextmanager
@@ -35,11 +35,11 @@ def needing_extras(what: str, extra: str | None = None) -> Iterator[None]:
     """Turn the failed import of an optional package into a line that says what to install.
 
     Args:
-        what: needs the packages that the body imports. In nested blocks the outermost is named.
-        extra: brings all that `what` needs; None names the extra of the missing package.
+        what: what needs the imported packages, for the message; the outermost block's is named.
+        extra: extra with all that `what` needs; None names the extra of the missing package.
 
     Raises:
-        MissingExtraError: if the body imports such a package and it is missing.
+        MissingExtraError: if the body imports an optional package that is missing.
     """
     try:
         yield

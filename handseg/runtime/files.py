@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what tells two of them apart."""
+"""Atomic writing of files and folders, and digests of their content."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tempfile import TemporaryDirectory
 from handseg.errors import ImageError
 
 UNFINISHED_FOLDER = ".exporting-"
-"""What the names of folders begin with that `write_folder_atomic` has not finished."""
+"""Name prefix of folders that `write_folder_atomic` has not finished."""
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}(\..+)?")
 
 
 @contextmanager
 def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Yields a path that does not exist yet, in the same folder and with the same suffix as `path`,
-    which the body writes. It is moved to `path` at the end, or deleted if the body raises. Missing
-    folders are made.
+    for the body to write. The file is moved to `path` at the end, or deleted if the body raises.
+    Missing folders are created.
 
     Raises:
-        ImageError: if `path` is a folder or another thing that a file must not replace.
+        ImageError: if `path` is a folder or anything else that a file must not replace.
     """
     target = Path(path)
     if target.exists() and not target.is_file():
@@ -45,10 +45,10 @@ def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def write_folder_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a folder whole or not at all.
+    """Write a folder completely or not at all.
 
-    Yields an empty one, which the body fills. It is moved to `path`, which must not be there, at
-    the end, or deleted if the body raises. Missing parents are made.
+    Yields an empty folder for the body to fill. It is moved to `path`, which must not exist, at the
+    end, or deleted if the body raises. Missing parents are created.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +60,12 @@ def write_folder_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def find_unfinished(folder: Path) -> list[Path]:
-    """Files below `folder` that `write_atomic` writes, or wrote when its process was killed."""
+    """Find unfinished files of `write_atomic` below `folder`, also those of killed processes."""
     return [path for path in folder.rglob(".*") if _UNFINISHED.fullmatch(path.name)]
 
 
 def give_usual_rights(path: Path) -> None:
-    """Give a file the rights that a new one has: safetensors writes it for its owner alone."""
+    """Give a file the permissions of a new one; safetensors lets only its owner read it."""
     plain = path.with_name(f".{uuid.uuid4().hex}")
     plain.touch()
     path.chmod(plain.stat().st_mode & 0o777)
@@ -73,9 +73,9 @@ def give_usual_rights(path: Path) -> None:
 
 
 def move_all(source: Path, target: Path, names: Iterable[str]) -> None:
-    """Move files of these names from one folder to another on the same disk, in this order.
+    """Move the files `names` from one folder to another on the same disk, in this order.
 
-    They get the rights that a new file has.
+    They get the permissions of new files.
     """
     for name in names:
         give_usual_rights(source / name)
@@ -85,7 +85,7 @@ def move_all(source: Path, target: Path, names: Iterable[str]) -> None:
 def content_digest(path: str | os.PathLike[str]) -> str | None:
     """SHA-256 of a file, or of the files in a folder with their names, in hexadecimal digits.
 
-    None for what is no path here, as a hub's id.
+    None if there is no such path, as for a hub id.
     """
     path = Path(path)
     digest = hashlib.sha256()

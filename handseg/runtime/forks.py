@@ -1,9 +1,9 @@
-"""Forked processes have neither their parent's threads nor the locks that those hold."""
+"""Support for forked processes, which lack their parent's threads and the locks these hold."""
 
 from __future__ import annotations
 
-# Their locks are taken before a fork, and calls that a fork waits for may need them: the hook below
-# must be registered later, as it is to come first.
+# Their hooks take locks before a fork, and calls that a fork waits for may need these locks. So the
+# hook below must run first, and is registered after theirs.
 import concurrent.futures.thread  # noqa: F401
 import ctypes
 import logging  # noqa: F401
@@ -25,7 +25,7 @@ _calls: dict[int, tuple[weakref.ref[Any], Callable[[Any], None]]] = {}
 def in_forked_child(owner: T, call: Callable[[T], None]) -> None:
     """Call `call(owner)` in each process that is forked from this one while `owner` lives.
 
-    Processes of multiprocessing's "spawn" and "forkserver" begin without it.
+    Processes of multiprocessing's "spawn" and "forkserver" start without it.
     """
     number = next(_numbers)
     _calls[number] = weakref.ref(owner), call
@@ -33,12 +33,12 @@ def in_forked_child(owner: T, call: Callable[[T], None]) -> None:
 
 
 def never_free(thing: object) -> None:
-    """Keep `thing` to the end of the process, because freeing it would wait for lost threads."""
+    """Keep `thing` until the process ends, because freeing it would wait for lost threads."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 class Mutex:
-    """A lock that is open in a forked child, whoever held it, and in a copy. Not reentrant."""
+    """A lock that is free in copies and in forked children, whoever held it. Not reentrant."""
 
     def __init__(self) -> None:
         self._open()
@@ -63,7 +63,7 @@ class Mutex:
 
 
 class _Gate:
-    """Lets calls of native code through, or one fork."""
+    """Admits calls of native code, or one fork."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -73,7 +73,7 @@ class _Gate:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        if getattr(self._mine, "inside", False):  # Of garbage that is collected in a call.
+        if getattr(self._mine, "inside", False):  # Garbage collected during a call.
             yield
             return
         with self._changed:
@@ -104,10 +104,10 @@ _gate = _Gate()
 
 
 def forks_wait() -> AbstractContextManager[None]:
-    """Have forks wait for the end of this block, and it for the end of forks.
+    """Make forks wait for the end of this block, and the block for the end of forks.
 
-    For calls of native code with locks of its own: one that another thread holds while the process
-    is forked stays locked in the child. The block must wait for no other thread.
+    For calls of native code with its own locks: a lock that another thread holds during a fork
+    stays locked in the child. The block must not wait for another thread.
     """
     return _gate.call()
 

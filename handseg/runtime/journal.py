@@ -1,4 +1,4 @@
-"""Results that survive however a process ends: kept one by one, in a file for each writer."""
+"""Results that survive a crash: stored one by one, in one file per writer."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from uuid import uuid4
 
 
 class Journal(Mapping[str, Any]):
-    """What writers have recorded in a folder, by key; a mapping from keys to JSON values.
+    """A mapping from keys to JSON values that writers have recorded in a folder.
 
-    Each writer appends a line for each record, `[key, value]`, or `[key, null, why]` of what
-    failed, to a file of its own: nobody has to wait for a lock, and half a line, where a writer was
-    killed, costs that record alone. Of records with one key the newest writer's last one counts.
-    The values stay on disk until they are asked for. Any thread may record.
+    Each writer appends one line per record to its own file: `[key, value]`, or `[key, null, why]`
+    for a failure. No writer waits for a lock, and if one is killed, its half-written line costs
+    only that record. If a key has several records, the newest writer's last one counts. The values
+    stay on disk until they are requested. Any thread may record.
 
     Args:
-        folder: of the files; made with the first record.
+        folder: folder of the files; created with the first record.
 
     Attributes:
-        failed: why, by key, of what failed since the last `end` and has not been recorded since.
+        failed: reasons by key, of failures since the last `end` without a record since.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.failed: dict[str, str] = {}
         self._places: dict[str, tuple[Path, int]] = {}  # A value's file and the offset of its line.
-        self._read: dict[Path, int] = {}  # How much of each file is known, bytes.
+        self._read: dict[Path, int] = {}  # Bytes read of each file.
         self._own: Path | None = None
         self._mutex = threading.Lock()
         for file in self._files():
-            # One that is gone was removed by whoever took its records elsewhere.
+            # A missing file was removed by the process that moved its records.
             with suppress(FileNotFoundError), file.open("rb") as lines:
                 for line in lines:
                     self._take(file, line)
@@ -52,30 +52,30 @@ class Journal(Mapping[str, Any]):
         return len(self._places)
 
     def record(self, key: str, value: Any) -> None:
-        """Keep `value`, fit for JSON; from now on it is there, whatever becomes of this process.
+        """Store `value`, ready for JSON; it survives even if this process is killed.
 
         Raises:
-            OSError: if it cannot be written; what was recorded before stays.
+            OSError: if it cannot be written; earlier records stay.
         """
         self._append([key, value])
 
     def fail(self, key: str, why: str) -> None:
-        """Keep that `key` could not be done, until it is recorded or the run has ended."""
+        """Store the failure of `key`, until it is recorded or the run has ended."""
         self._append([key, None, why])
 
     def end(self) -> None:
-        """Let the next run try again what failed."""
+        """Let the next run retry failures."""
         if self.failed:
-            self._own = None  # A newer file than all of this run's.
+            self._own = None  # Start a file newer than all of this run's.
             self._append([None, None])
 
     def remove(self) -> None:
-        """Delete the files; one to which another writer has added since it was read stays."""
+        """Delete the files, except those that another writer has added to since they were read."""
         for file, size in self._read.items():
             with suppress(FileNotFoundError):
                 if file.stat().st_size == size:
                     file.unlink()
-        with suppress(OSError):  # Others still write, or nobody ever did.
+        with suppress(OSError):  # Others still write, or there is no folder.
             self.folder.rmdir()
 
     def _files(self) -> list[Path]:
@@ -93,14 +93,14 @@ class Journal(Mapping[str, Any]):
                     self._read[self._own] = file.tell()
                     file.write(line)
             except OSError:
-                self._own = None  # Perhaps it ends in half a line now.
+                self._own = None  # It may end in half a line now.
                 raise
             self._take(self._own, line)
 
     def _take(self, file: Path, line: bytes) -> None:
         offset = self._read.get(file, 0)
         self._read[file] = offset + len(line)
-        # Half a line is no JSON.
+        # Half a line is not JSON.
         with suppress(ValueError, TypeError):
             key, _, *why = json.loads(line)
             if key is None:

@@ -1,4 +1,4 @@
-"""A graph that ONNX Runtime runs on the CPU."""
+"""An ONNX graph, run by ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from handseg.runtime.forks import Mutex, forks_wait, in_forked_child, never_free
 from handseg.runtime.threads import available_cores, thread_limit
 
 MOST_THREADS = 8
-"""Of a call by default. Chosen, not measured: the layers of small models are short."""
+"""Maximum threads per call by default. Chosen, not measured: layers of small models are short."""
 
 
 class Graph:
-    """A graph's session, which in a forked child is opened anew when it is first used.
+    """A graph's session, which a forked child reopens at its first use.
 
-    The parent's is left alone there: its threads are missing, and freeing it would wait for them.
+    The child does not touch the parent's session: its threads are missing there, and freeing it
+    would wait for them.
 
     Args:
-        file: of the graph.
-        threads: that one call runs on; None takes the last count of
+        file: file of the graph.
+        threads: threads per call; None uses the last count set by
             `handseg.runtime.threads.limit_threads`, or all cores, at most `MOST_THREADS`.
-        content: of the file, to read in its place; for one that may be gone later.
+        content: content of the file, used instead of reading it, if it may disappear later.
 
     Raises:
         ModelError: if ONNX Runtime cannot read it.
@@ -46,7 +47,7 @@ class Graph:
             return self._session
 
     def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """All outputs of the graph."""
+        """Run the graph and return all outputs."""
         session = self.session()
         with forks_wait():
             outputs: list[np.ndarray] = session.run(None, inputs)
@@ -62,13 +63,13 @@ def _open(file: Path, threads: int | None, content: bytes | None) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or thread_limit() or min(available_cores(), MOST_THREADS)
-    # Idle threads that spin would take the cores from the stages around the model.
+    # Idle threads that spin would take cores from the stages before and after the model.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         with forks_wait():
             return onnxruntime.InferenceSession(
                 content or file, options, providers=["CPUExecutionProvider"]
             )
-    # ONNX Runtime's exceptions have no common class but this one.
+    # ONNX Runtime's exceptions have no other common class.
     except Exception as error:
         raise ModelError(f"{file}: not a graph that ONNX Runtime can read: {error}") from error

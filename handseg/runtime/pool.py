@@ -1,4 +1,4 @@
-"""Many items through a function on several threads: in order, lazily, a few at a time."""
+"""Map a function over items on several threads: in order, lazily, a few at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AHEAD = 2
-"""Items that are begun, done or about to be, for each job: what is not yet asked for piles up no
-further, and a thread that is done early finds more to do."""
+"""Items per job that are queued, running or done: limits how many results pile up, and keeps a
+thread that finishes early busy."""
 
 
 def map_bounded(
@@ -21,13 +21,13 @@ def map_bounded(
 ) -> Generator[tuple[T, Future[R]], None, None]:
     """Call `function` with each of `items` on `jobs` threads; with one, on the caller's.
 
-    Items are taken as they are needed, at most `AHEAD * jobs` before the one given out. Close the
-    generator to stop early: calls that have begun are waited for, the others are not made. Ctrl-C
-    also gives out what had begun before it is raised.
+    Items are taken as needed, at most `AHEAD * jobs` ahead of the one yielded. Close the generator
+    to stop early: it waits for calls that have begun, and cancels the others. On Ctrl-C, it yields
+    the calls that have begun before it raises.
 
     Yields:
-        Each item in order with its call, which is over: `result()` returns or raises what the
-        function did.
+        Each item in order with its finished call: `result()` returns or raises what the function
+        did.
 
     Raises:
         ValueError: if `jobs` is not positive.
@@ -38,7 +38,7 @@ def map_bounded(
 
 
 def call_now(function: Callable[[T], R], item: T) -> Future[R]:
-    """Call `function` with `item`; the call is over, and `result()` returns or raises the same."""
+    """Call `function` with `item`; return the finished call, as `map_bounded` yields it."""
     call: Future[R] = Future()
     try:
         call.set_result(function(item))

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, where somebody watches, and only on one of several processes."""
+"""Progress bars on stderr, if it is a terminal, and only in one of several processes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rich.progress import (
 T = TypeVar("T")
 
 messages = Console(stderr=True, highlight=False)
-"""Where messages go; those that are printed to it do not disturb a bar."""
+"""Console for messages; those printed to it do not disturb a bar."""
 
 
 def watched(main_process: bool = True) -> bool:
-    """Whether this process's output is one that a person watches."""
+    """Whether a person watches this process: the main one, with stdout in a terminal."""
     return main_process and sys.stdout.isatty()
 
 
 def progress_bar(shown: bool = True) -> Progress:
-    """A bar that is gone when it is done; nothing where stderr is no terminal."""
+    """Create a bar that disappears when it is done; hidden if stderr is not a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,6 +42,6 @@ def progress_bar(shown: bool = True) -> Progress:
 
 
 def tracked(items: Iterable[T], description: str, main_process: bool = True) -> Iterator[T]:
-    """`items`, with a bar while they are gone through."""
+    """Iterate over `items` with a progress bar."""
     with progress_bar(main_process) as bar:
         yield from bar.track(items, description=description)

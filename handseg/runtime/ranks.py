@@ -1,4 +1,4 @@
-"""Which of the processes that `torchrun` or `accelerate launch` started this one is."""
+"""This process's rank among those started by `torchrun` or `accelerate launch`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Rank:
 
     @classmethod
     def of_this_process(cls) -> Rank:
-        """By the variables that launchers set, without torch, which takes seconds to import.
+        """Read the launcher's variables, without torch, which takes seconds to import.
 
         Raises:
-            ValueError: if they are no numbers, or do not fit each other.
+            ValueError: if they are not numbers, or are inconsistent.
         """
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
             return cls()
@@ -50,14 +50,14 @@ class Rank:
         return rank
 
     def share(self, items: Sequence[T], block: int = 1) -> list[T]:
-        """Every `count`-th block of `items`, from this process's number on: all do each once."""
+        """Every `count`-th block of `items` from `number` on; no two processes share an item."""
         starts = range(self.number * block, len(items), self.count * block)
         return [item for start in starts for item in items[start : start + block]]
 
     def take_gpu(self, environment: MutableMapping[str, str] = os.environ) -> None:
-        """Leave this process the GPU that has its number on this machine, before CUDA starts.
+        """Restrict this process to the GPU with its number on this machine, before CUDA starts.
 
-        Where there are none, or fewer than processes, it changes nothing or leaves it the CPU.
+        Without GPUs this changes nothing; if there are fewer than processes, the rest get the CPU.
         """
         if self.count == 1:
             return

@@ -1,4 +1,4 @@
-"""The folder of a long run: whose it is, what has been done, what is left to do."""
+"""The folder of a long run: its identity, recorded results and remaining work."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ T = TypeVar("T")
 
 RUN, CACHE = "run", "cache"
 SETTINGS_FILE = "settings.json"
-_ENDING = "ending"  # Made by the process that writes what is made of all results.
+_ENDING = "ending"  # Created by the process that writes the outputs made from all results.
 
 _SHOWN = 40  # Characters of a setting's value in a message.
 
 
 class RunFolder:
-    """A folder that takes the results of one run, however often it is interrupted.
+    """A folder for the results of one run, however often it is interrupted.
 
-    In the folder `run` in it are `settings.json`, which says what run that is, and a journal. A run
-    that has no results yet leaves the folder to any other: `cache` and its preparations are none.
+    Its subfolder `run` holds `settings.json`, which identifies the run, and a journal. Until a run
+    has results, another run may take over the folder; `cache` and preparations are not results.
 
     Args:
-        path: new, empty, or of a run with the same identity.
-        identity: all that decides the results, by name, fit for JSON.
+        path: a folder that is new, empty, or of a run with the same identity.
+        identity: all settings that determine the results, by name, ready for JSON.
         preparations: files and folders that the run writes before it has results; they are removed
-            where another run takes the folder. `cache` is not: what is in it can be used again.
+            if another run takes over the folder. `cache` stays, because it can be reused.
 
     Raises:
-        RunMismatch: if the folder holds other files, or a run whose identity differs.
+        RunMismatch: if the folder holds other files, or a run with another identity.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class RunFolder:
         self._preparations = preparations
         self._ended_before = self._ending()
         self._check()
-        # To be removed later: now, other processes of this run may be writing some of them.
+        # Removed later: other processes of this run may be writing some of them now.
         self._unfinished = find_unfinished(self.path)
 
     @cached_property
     def journal(self) -> Journal:
-        """What has been recorded."""
+        """The journal of recorded results."""
         return Journal(self.path / RUN)
 
     def claim(self) -> None:
-        """Write down whose the folder is; to be called before anything is written into it."""
+        """Store the run's identity; call this before writing anything to the folder."""
         stored = self._stored()
         if stored is not None and stored != self.identity:
             for path in (self.path / name for name in self._preparations):
@@ -66,20 +66,20 @@ class RunFolder:
                 temporary.write_text(json.dumps(self.identity, indent=1) + "\n", encoding="utf-8")
 
     def left(self, items: Iterable[T], key: Callable[[T], str]) -> list[T]:
-        """Those of `items` that have no record by their `key`; what failed before is among them."""
+        """The `items` without a record under their `key`, including those that failed before."""
         return [item for item in items if key(item) not in self.journal]
 
     def is_over(self, items: Iterable[T], key: Callable[[T], str]) -> bool:
-        """Whether all of `items` are recorded or failed, by whichever process; reads anew."""
+        """Whether all `items` are recorded or failed, in any process; reads the journal again."""
         self.journal = Journal(self.path / RUN)
         over = self.journal.keys() | self.journal.failed.keys()
         return all(key(item) in over for item in items)
 
     def take_end(self) -> bool:
-        """Whether it is this process that ends the run; True for one of those that find it over.
+        """Whether this process ends the run; True for only one of those that find it over.
 
-        One that did so before this process opened the folder does not count: it was killed
-        meanwhile, or this is another run of the same command.
+        A process that did so before this one opened the folder does not count: it was killed since,
+        or this is another run of the same command.
         """
         ending = self.path / RUN / _ENDING
         if self._ended_before is not None and self._ending() == self._ended_before:
@@ -91,14 +91,14 @@ class RunFolder:
         return True
 
     def _ending(self) -> tuple[int, int] | None:
-        """Which file says that a process has ended the run; None if there is none."""
+        """Identify the file that shows that a process has ended the run; None if there is none."""
         with suppress(OSError):
             state = (self.path / RUN / _ENDING).stat()
             return state.st_ino, state.st_mtime_ns
         return None
 
     def end(self) -> None:
-        """Let the next run try again what failed, and remove half-written files of killed ones."""
+        """Let the next run retry failures, and remove half-written files of killed processes."""
         self.journal.end()
         for path in self._unfinished:
             path.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ class RunFolder:
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested mappings as one, whose keys are like `data.source`."""
+    """Flatten nested mappings to one with keys such as `data.source`."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What every command says and how it ends: messages on stderr, results on stdout, exit codes."""
+"""Output of all commands: messages on stderr, results on stdout, exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handseg.runtime.extras import needing_extras
 from handseg.runtime.progress import messages
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-"""Exit codes; 130 is what a shell reports of a command that Ctrl-C ended."""
+"""Exit codes; shells report 130 for a command ended by Ctrl-C."""
 
 KEPT = "What was done is kept: the same command continues from there."
 
@@ -23,35 +23,35 @@ results = Console(highlight=False)
 
 
 def say(text: str, style: str = "") -> None:
-    """Print one message to stderr, as it is: never wrapped, nothing in it read as markup."""
+    """Print one message to stderr as it is, without wrapping or markup."""
     messages.print(Text(text, style), soft_wrap=True)
 
 
 def say_failed(what: str, why: str) -> None:
-    """Report `what` in one line; reasons that name it already are enough."""
+    """Report the failure of `what` in one line; a reason that already names it stands alone."""
     why = " ".join(why.split())
     say(f"Failed: {why}" if what in why else f"Failed: {what}: {why}", "red")
 
 
 def say_stopped(output: object, error: Exception) -> None:
-    """Report what ended a long run early, and that it can go on."""
+    """Report the error that stopped a long run, and that the run can be resumed."""
     say_failed(str(output), reason(error))
     say(KEPT)
 
 
 def fail(text: str) -> NoReturn:
-    """Say what is wrong with the command and end it."""
+    """Report an error in the use of the command and end it."""
     say(f"Error: {text}", "red")
     raise typer.Exit(MISUSED)
 
 
 @contextmanager
 def running(command: str, extra: str | None = None) -> Iterator[None]:
-    """Run a command: Ctrl-C and a missing package are answered with a line, not a traceback.
+    """Run a command; report Ctrl-C and a missing package in one line, without a traceback.
 
     Args:
         command: its name, for messages.
-        extra: brings all that the command needs, where the core is not enough.
+        extra: extra of handseg with all that the command needs, if the core is not enough.
     """
     try:
         with needing_extras(f"handseg {command}", extra):

@@ -1,4 +1,4 @@
-"""How many cores there are, and how many threads the work on one photo may take."""
+"""Number of available cores, and limits on the threads for one photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _limit: int | None = None
 
 
 def available_cores() -> int:
-    """The cores that this process may use: by its affinity, and by a container's CPU limit."""
+    """Number of cores this process may use, by its affinity and a container's CPU limit."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -26,7 +26,7 @@ def available_cores() -> int:
 
 
 def _container_limit() -> int | None:
-    """The CPU time that the process's control group grants it, in whole cores, at least 1."""
+    """CPU limit of the process's control group in whole cores, at least 1; None if unlimited."""
     try:
         if _CGROUP_LIMIT.exists():
             quota, period = _CGROUP_LIMIT.read_text().split()
@@ -39,32 +39,32 @@ def _container_limit() -> int | None:
 
 
 def limit_threads(count: int) -> None:
-    """Have OpenCV, torch and models loaded from now on take at most `count` threads a call.
+    """Limit OpenCV, torch and models loaded from now on to `count` threads per call.
 
-    For work on several photos at once, where a thread for each photo keeps the cores busy. Call it
-    before a model is loaded. MediaPipe cannot be told.
+    For work on several photos at once, where one thread per photo keeps the cores busy. Call it
+    before loading a model. MediaPipe cannot be limited.
     """
     global _limit
     _limit = count
     cv2.setNumThreads(min(count, cv2.getNumThreads()))
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(min(count, torch.get_num_threads()))
-    else:  # It reads this when it is imported.
+    else:  # torch reads this when it is imported.
         os.environ.setdefault("OMP_NUM_THREADS", str(count))
 
 
 def limit_worker(number: int) -> None:
-    """One OpenCV thread in this process: as `worker_init_fn` of torch's data loaders.
+    """Limit OpenCV to one thread in this process, as `worker_init_fn` of torch's data loaders.
 
-    More would compete with the training process and with the other workers for the cores. `number`
-    is the worker's, and does not matter.
+    More threads would compete for the cores with the training process and the other workers.
+    `number`, the worker's, is not used.
     """
     cv2.setNumThreads(1)
 
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """Have OpenCV work in the caller's thread alone, and afterwards as before."""
+    """Run OpenCV only in the caller's thread within the block."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -74,5 +74,5 @@ def one_opencv_thread() -> Iterator[None]:
 
 
 def thread_limit() -> int | None:
-    """What `limit_threads` was last told, for models that are given their threads when loaded."""
+    """The last count of `limit_threads`, for models whose threads are set when they are loaded."""
     return _limit

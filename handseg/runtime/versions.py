@@ -1,4 +1,4 @@
-"""Which software a result comes from."""
+"""Versions of the software that produced a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OPENCV_BUILDS = ("opencv-contrib-python", "opencv-contrib-python-headless", "op
 
 
 def versions() -> dict[str, str]:
-    """handseg's, Python's and the main libraries' versions; "missing" for what is not there."""
+    """Versions of handseg, Python and the main libraries; "missing" if not installed."""
     return {
         "handseg": __version__,
         "python": platform.python_version(),
