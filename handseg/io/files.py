@@ -42,7 +42,7 @@ def find_images(inputs: Iterable[str | Path], *, recursive: bool = False) -> lis
 
     A file named in full may have any suffix. Folders, and folders that a pattern matches, yield
     their images in plain sorted order; with `recursive`, also those of all their subfolders.
-    Folders and patterns only yield files with one of `IMAGE_SUFFIXES`, and folders no hidden ones.
+    Folders and patterns only yield files with one of `IMAGE_SUFFIXES`, and no hidden files.
 
     Raises:
         ImageError: if one of `inputs` yields no file.
@@ -143,7 +143,7 @@ def encode_image(
     if kind == "PNG":
         encoded = _encode_png(pixels)
         return encoded if dpi is None else _with_resolution(encoded, dpi)
-    # Lossy WebP would change the colours of a cut-out's transparent pixels.
+    # Lossy WebP would bring colours back into a cut-out's transparent pixels.
     lossless = kind == "WEBP" and shape[2:] == (4,)
     stream = io.BytesIO()
     options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}

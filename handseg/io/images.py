@@ -131,7 +131,7 @@ def _decode(opened: OpenImage) -> np.ndarray:
             values = values.astype(np.uint16)
         image_rgb = Image.fromarray(_to_uint8(values, name)).convert("RGB")
     else:
-        # Via RGBA, a palette's transparency is dropped without a warning; La only converts to LA.
+        # Via RGBA, a palette's transparency is dropped without a warning; La only converts via LA.
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
     return np.array(image_rgb if transform is None else transform.apply(image_rgb))

@@ -1,11 +1,10 @@
 """Keep MediaPipe from the network.
 
-MediaPipe sends usage data to its maker (https://play.googleapis.com/log), starting a minute after
-it is started. According to a request of version 1.2.3, the data are: the versions of MediaPipe and
-Python, the system, the task (hand landmarks) and its mode; for each graph its start-up time, the
-number of pictures processed or dropped, the mean and longest time per picture, and the time since
-the start. They include no picture, file name, landmark or user id; the server sees the computer's
-address.
+MediaPipe sends usage data to its maker (https://play.googleapis.com/log), from a minute after its
+start. According to a request of version 1.2.3, the data are: the versions of MediaPipe and Python,
+the system, the task (hand landmarks) and its mode; for each graph its start-up time, the number of
+pictures received or dropped, the mean and longest time per picture, and the time since the start.
+They include no picture, file name, landmark or user id; the server sees the computer's address.
 
 No option or variable prevents it: the options of the C interface (`host_environment`,
 `host_system`, `ca_bundle_path`) change neither the host look-up nor the connection. On 64-bit Linux

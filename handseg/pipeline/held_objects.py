@@ -189,7 +189,7 @@ def _without_specks(alpha: np.ndarray, hand: Hand) -> np.ndarray:
 
 
 def _cut_out(hand: Hand, patch: np.ndarray, offset: tuple[int, int]) -> Hand:
-    """Add the held object `patch`, (h, w) uint8 at `offset`, to `hand`, and clear its pixels."""
+    """Add the held object `patch`, (h, w) uint8 at `offset`, and subtract it from the hand."""
     first = np.maximum(offset, hand.offset)
     last = np.minimum(
         np.add(offset, patch.shape[::-1]), np.add(hand.offset, hand.patch.shape[::-1])

@@ -1,4 +1,4 @@
-"""Connected components of a mask: islands, or the holes in them if it is the background."""
+"""Connected components of a mask: islands, or holes if the mask is the background."""
 
 from __future__ import annotations
 

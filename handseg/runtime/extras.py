@@ -35,7 +35,7 @@ def needing_extras(what: str, extra: str | None = None) -> Iterator[None]:
     """Turn the failed import of an optional package into a line that says what to install.
 
     Args:
-        what: what needs the imported packages, for the message; the outermost block's is named.
+        what: name of what needs the imported packages; nested blocks report the outermost.
         extra: extra with all that `what` needs; None names the extra of the missing package.
 
     Raises:

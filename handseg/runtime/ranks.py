@@ -50,7 +50,7 @@ class Rank:
         return rank
 
     def share(self, items: Sequence[T], block: int = 1) -> list[T]:
-        """Every `count`-th block of `items` from `number` on; no two processes share an item."""
+        """Every `count`-th block of `items` from `number` on: all ranks cover each item once."""
         starts = range(self.number * block, len(items), self.count * block)
         return [item for start in starts for item in items[start : start + block]]
 
