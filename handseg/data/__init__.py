@@ -1,4 +1,4 @@
-"""Photos of hands with masks, from whatever form they come in, in one form."""
+"""Load photos of hands with masks from many layouts into one form."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from handseg.data.schema import FEATURES, Candidate, LabelledPhotos
     from handseg.data.splits import Splits
 
-# The names are looked up when they are first used: whoever only pairs photos with masks does not
-# wait for `datasets`.
+# Names are imported on first use, so that code that only pairs photos with masks does not wait for
+# `datasets`.
 _HOMES = {
     "FEATURES": "handseg.data.schema",
     "LAYOUTS": "handseg.data.load",

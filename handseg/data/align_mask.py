@@ -1,4 +1,4 @@
-"""Bring a mask that was made on another copy of a photo back onto the photo."""
+"""Align a mask that was made on another copy of a photo with the photo."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from handseg.data.mask_file import MaskValue, read_mask_file, read_numbers
 
 SAME_SHAPE = 0.02
-"""How much the ratio of width to height may differ between copies of one photo: rounding."""
+"""How much the aspect ratio may differ between copies of a photo, because of rounding."""
 
-_SMALL = 128  # px: enough to tell photos apart, too coarse for noise and for being a pixel off.
+_SMALL = 128  # px: tells photos apart, too coarse for noise and one-pixel shifts to matter.
 
 
 def fits(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two shapes (H, W, ...) may be one photo at two sizes; none of no pixels may."""
+    """Whether two shapes (H, W, ...) may be one photo at two sizes; empty shapes never are."""
     if not min(*shape[:2], *other[:2]):
         return False
     ratio = (shape[0] * other[1]) / (shape[1] * other[0])
@@ -24,10 +24,10 @@ def fits(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 def fit(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`mask` (h, w) bool at `shape` (H, W).
+    """Resize `mask` (h, w) bool to `shape` (H, W).
 
     Raises:
-        ValueError: if the shapes are not of one ratio.
+        ValueError: if the aspect ratios differ.
     """
     if mask.shape == shape:
         return mask
@@ -47,19 +47,19 @@ def fit(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def read_mask(
     source: Path | bytes, name: str, shape: tuple[int, ...], value: MaskValue | None = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A mask file for a photo of `shape` (H, W, ...), forgiving what can be mended without doubt.
+    """Read the mask of a photo of `shape` (H, W, ...), repairing what has only one possible fix.
 
     Args:
-        source: the file, or what it holds.
+        source: the file or its contents.
         name: for messages.
         shape: of the photo.
         value: the hands' value or colour, see `read_mask_file`.
 
     Returns:
-        The mask, (H, W) bool, and what was mended, in words.
+        The mask, (H, W) bool, and descriptions of the repairs.
 
     Raises:
-        ValueError: if it cannot be read or is no mask of a photo of this ratio of width to height.
+        ValueError: if it cannot be read, is not a mask or has another aspect ratio than the photo.
     """
     mask, repairs = read_mask_file(source, name, value)
     if mask.shape != shape[:2]:
@@ -71,10 +71,10 @@ def read_mask(
 
 
 def read_instances(source: Path | bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A file of hands' numbers, named `name`, for a photo of `shape` (H, W, ...), (H, W) uint8.
+    """Read the hand numbers of a photo of `shape` (H, W, ...), (H, W) uint8.
 
     Raises:
-        ValueError: if it cannot be read or is not of this ratio of width to height.
+        ValueError: naming `name`, if it cannot be read or has another aspect ratio.
     """
     numbers = read_numbers(source, name)
     if not fits(numbers.shape, shape):
@@ -83,7 +83,7 @@ def read_instances(source: Path | bytes, name: str, shape: tuple[int, ...]) -> n
 
 
 def fit_numbers(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`numbers` (h, w) uint8 at `shape` (H, W, ...), with none between two of them."""
+    """Resize `numbers` (h, w) uint8 to `shape` (H, W, ...) without interpolating between them."""
     if numbers.shape == shape[:2]:
         return numbers
     return cv2.resize(numbers, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
@@ -94,21 +94,21 @@ def resized(old: tuple[int, ...], new: tuple[int, ...]) -> str:
 
 
 def match_turn(color: np.ndarray, mask: np.ndarray, photo: np.ndarray) -> tuple[int, float]:
-    """How a cut-out lies on its photo.
+    """Find the rotation that matches a cut-out to its photo.
 
-    Tools that cut out may drop the EXIF orientation, or apply it and keep it.
+    Background removers may drop the EXIF orientation, or apply it and still keep the tag.
 
     Args:
         color: (h, w, 3) uint8, the cut-out.
-        mask: (h, w) bool, what it shows.
+        mask: (h, w) bool, the part that it shows.
         photo: (H, W, 3) uint8.
 
     Returns:
-        By how many quarter turns counter-clockwise it must be turned, 0 unless another turn fits
-        far better, and the mean difference of its colours to the photo's then, 0..255.
+        The number of counter-clockwise quarter turns, 0 unless another fits far better, and the
+        mean colour difference from the photo after turning, 0..255.
 
     Raises:
-        ValueError: if no turn gives it the photo's ratio of width to height.
+        ValueError: if no turn gives it the photo's aspect ratio.
     """
     differences: dict[int, float] = {}
     for turns in range(4):

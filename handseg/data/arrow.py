@@ -1,4 +1,4 @@
-"""Candidates as a `datasets.Dataset`: written to an Arrow file once, mapped into memory since."""
+"""Turn candidates into a `datasets.Dataset`: an Arrow file, written once and then memory-mapped."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 def to_dataset(
     candidates: Sequence[Candidate], options: str, cache_dir: str | Path | None
 ) -> datasets.Dataset:
-    """The rows of those candidates that have one; the others are logged.
+    """Collect the rows of all usable candidates; the others are logged.
 
-    Photos are kept by path, masks by path or as PNG. The Arrow file is made anew when a file, its
-    time or size, the `options` or this package's code differ from what it was made of.
+    Photos are stored by path, masks by path or as PNG. The Arrow file is rebuilt when the list of
+    files, a file's time or size, the `options` or this package's code change.
 
     Args:
-        candidates: what to take.
-        options: all else that rows depend on, in words.
-        cache_dir: where to keep the file; None is where `datasets` keeps its own.
+        candidates: the photos to include.
+        options: a text of everything else that the rows depend on.
+        cache_dir: where to keep the file; None uses the cache of `datasets`.
 
     Raises:
         ValueError: if no candidate has a row.
@@ -55,9 +55,9 @@ def to_dataset(
 
 
 class _Rows:
-    """The rows one after the other; stands for its fingerprint when `datasets` pickles it.
+    """Generate the rows; pickles as its fingerprint alone.
 
-    That it does to tell data sets apart, and a hundred thousand candidates take it long.
+    `datasets` pickles the generator to tell data sets apart, which is slow with 100,000 candidates.
     """
 
     def __init__(self, candidates: Sequence[Candidate], fingerprint: str) -> None:
@@ -95,7 +95,7 @@ def _fingerprint(candidates: Sequence[Candidate], options: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of `datasets` where nobody watches."""
+    """Hide the progress bars of `datasets` unless stderr is a terminal."""
     if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
         yield
         return

@@ -1,4 +1,4 @@
-"""Draw groups into parts whose sizes come near to wanted ones."""
+"""Split groups into parts close to the requested sizes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 def draw_groups(
     groups: Mapping[str, str], ratios: Mapping[str, float], seed: int
 ) -> dict[str, tuple[str, ...]]:
-    """Whole groups for each part; see `Splits.by_group`.
+    """Draw whole groups for each part; see `Splits.by_group`.
 
     Args:
-        groups: by id, its group.
-        ratios: by name, the size of a part; only their proportions count.
+        groups: maps each id to its group.
+        ratios: maps part names to sizes; only their proportions count.
         seed: of the order in which groups are drawn.
 
     Returns:
-        By part, its ids, sorted.
+        The sorted ids of each part.
 
     Raises:
         ValueError: if a ratio is not positive, or there are fewer groups than parts.
@@ -43,13 +43,13 @@ def draw_groups(
 
 
 def _assign(sizes: list[int], targets: np.ndarray) -> list[int]:
-    """A part for each group, none without one, the sum of |size - target| as small as swaps get it.
+    """Assign each group to a part, none empty, and reduce the sum of |size - target| by swaps.
 
-    `sizes` are of the groups, in the order they are drawn; `targets` of the parts, groups and parts
-    in photos.
+    `sizes` are those of the groups, in drawing order, and `targets` those of the parts, both in
+    photos.
     """
     count = len(targets)
-    # One each to begin with: no part may stay empty.
+    # Start with one group each: no part may stay empty.
     assigned = list(range(count))
     filled = np.array(sizes[:count], float)
     for size in sizes[count:]:
@@ -67,8 +67,8 @@ def _assign(sizes: list[int], targets: np.ndarray) -> list[int]:
 def _best_exchange(
     sizes: list[int], assigned: list[int], filled: np.ndarray, targets: np.ndarray
 ) -> list[tuple[int, int]]:
-    """The moves (group, new part), one or two, that bring the parts nearest to their targets."""
-    # Groups of one size in one part are alike: the first stands for all.
+    """Find the one or two moves (group, new part) that bring the parts nearest to their targets."""
+    # Groups of the same size in the same part are equivalent: the first stands for all.
     holders: list[dict[int, int]] = [{} for _ in targets]
     for group, (size, part) in enumerate(zip(sizes, assigned, strict=True)):
         holders[part].setdefault(size, group)
@@ -80,7 +80,7 @@ def _best_exchange(
             if one == other:
                 continue
             given = np.array(list(holders[one]))
-            # Zero stands for nothing in return, which must not empty a part.
+            # Zero means nothing in return, which must not empty a part.
             returned = np.array([*holders[other], *([0] if counts[one] > 1 else [])])
             moved = given[:, None] - returned[None]
             after = np.abs(excess[one] - moved) + np.abs(excess[other] + moved)

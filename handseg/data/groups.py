@@ -1,4 +1,4 @@
-"""Which photos belong together and must not be torn apart by a split: a person, a burst."""
+"""Groups of photos that a split must keep together, such as those of a person or a burst."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ GROUPS_FILE = "groups.csv"
 def grouping(
     groups: str | Path | None = None, group_pattern: str | None = None
 ) -> Callable[[str], str]:
-    """How to tell a photo's group from its id; without arguments each is a group of its own.
+    """Make a function that looks up a photo's group; by default each photo is its own group.
 
     Args:
         groups: CSV file with the columns `id` and `group`.
-        group_pattern: regular expression with one group in brackets, searched for in the id:
+        group_pattern: regular expression with one capture group, searched for in the id:
             `(id\\d+)` finds `id07` in `val_5_P_hgr1_id07_2`.
 
     Returns:
-        A function from id to group that raises ValueError for an id without one.
+        A function from id to group that raises ValueError for an id without a group.
 
     Raises:
         ValueError: if both are given, or one is not as described.
@@ -38,7 +38,7 @@ def grouping(
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """By id, what the column `split` of a CSV file says, if the file has one and says anything.
+    """Read the optional column `split` of a CSV file, by id; rows without a value are left out.
 
     Raises:
         ValueError: if the file cannot be read.
@@ -93,12 +93,12 @@ def _by_pattern(pattern: str) -> Callable[[str], str]:
 def write_groups(
     groups: Mapping[str, str], path: Path, splits: Mapping[str, str] | None = None
 ) -> None:
-    """Write a file that `grouping` and `read_splits` take.
+    """Write a file for `grouping` and `read_splits`.
 
     Args:
-        groups: from ids to groups.
+        groups: maps ids to groups.
         path: of the file.
-        splits: from some ids to their part of the official split.
+        splits: maps some ids to their part of the official split.
     """
     columns = ("id", "group", "split") if splits else ("id", "group")
     with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Photos of hands with their masks."""
+"""Pairs of a hand photo and its mask."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ logger = logging.getLogger(__name__)
 
 
 class LabelledPhoto(Protocol):
-    """A photo with the mask of all hands in it, read when it is asked for.
+    """A photo with the mask of all hands in it, read on demand.
 
-    An attribute `group`, where there is one, names what photos share that are not independent of
-    each other: a person, a burst.
+    The optional attribute `group` names what dependent photos share, such as a person or a burst.
     """
 
     @property
     def id(self) -> str:
-        """Names the photo among others."""
+        """A name that identifies the photo."""
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool."""
+        """Read the photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool."""
 
 
 class PhotoWithObjects(LabelledPhoto, Protocol):
-    """A photo that may also have a mask of what its hands hold."""
+    """A photo that may also have a mask of the objects that its hands hold."""
 
     def load_object_mask(self) -> np.ndarray | None:
-        """What the hands hold, (H, W) bool; None where that is not labelled."""
+        """Read the mask of held objects, (H, W) bool; None if they are not labelled."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class ImageMaskPair:
     Attributes:
         id: "<folder>/<stem>".
         image_path: the photo.
-        mask_path: mask of the same size, as `read_mask_file` takes it.
-        mask_value: the hands' value or colour in it, where there are several.
+        mask_path: mask of the same size, in a form that `read_mask_file` reads.
+        mask_value: the hands' value or colour in a mask with several classes.
     """
 
     id: str
@@ -58,16 +57,16 @@ class ImageMaskPair:
     mask_value: MaskValue | None = field(default=None, kw_only=True)
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool.
+        """Read the photo, (H, W, 3) uint8 RGB, and the mask, (H, W) bool.
 
         Raises:
-            ValueError: if one of them cannot be read, the mask is not one or of another size.
+            ValueError: if either cannot be read, or the mask is not a mask or has another size.
         """
         image = load_image(self.image_path)
         return image, load_mask(self.mask_path, image.shape[:2], self.mask_value)
 
     def digest(self) -> str:
-        """A hash of what both files hold, and of what in the mask is the hand.
+        """Hash the contents of both files and the mask value.
 
         Raises:
             OSError: if a file is gone.
@@ -77,13 +76,13 @@ class ImageMaskPair:
 
 
 def digest_of(*contents: bytes) -> str:
-    """SHA-256 of files' contents together, in hexadecimal digits; those that are empty aside."""
+    """Return one SHA-256 of several files' contents, in hexadecimal; empty contents are skipped."""
     parts = [hashlib.sha256(content).digest() for content in contents if content]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def load_mask(path: Path, shape: Sequence[int], value: MaskValue | None = None) -> np.ndarray:
-    """A mask file as (H, W) bool, see `read_mask_file`.
+    """Read a mask file as (H, W) bool, see `read_mask_file`.
 
     Raises:
         ValueError: if it cannot be read, is not of `shape` (H, W), or has several classes.
@@ -95,13 +94,13 @@ def load_mask(path: Path, shape: Sequence[int], value: MaskValue | None = None) 
 
 
 def find_pairs(folder: str | Path, mask_value: MaskValue | None = None) -> list[ImageMaskPair]:
-    """Every photo in `<folder>/images` whose mask is in `<folder>/masks` under the same stem.
+    """Pair the photos in `<folder>/images` with the masks in `<folder>/masks` by file stem.
 
-    Photos without a mask are logged. `mask_value` is that of all masks, see `read_mask_file`.
+    Photos without a mask are logged. `mask_value` applies to all masks, see `read_mask_file`.
 
     Raises:
-        ValueError: if the folder has no `images` or `masks`, one of them holds two files of one
-            stem, or there is no pair.
+        ValueError: if the folder has no `images` or `masks`, one of them holds two files with the
+            same stem, or there is no pair.
     """
     folder = Path(folder)
     images, masks = (by_stem(folder / name) for name in ("images", "masks"))
@@ -118,10 +117,10 @@ def find_pairs(folder: str | Path, mask_value: MaskValue | None = None) -> list[
 
 
 def by_stem(folder: Path) -> dict[str, Path]:
-    """The images in `folder` by their names without suffix, sorted.
+    """Map the images in `folder` by file stem, sorted.
 
     Raises:
-        ValueError: if there is no such folder, or two of them differ in nothing but the suffix.
+        ValueError: if there is no such folder, or two names differ only in the suffix.
     """
     if not folder.is_dir():
         raise ValueError(f"expected the folder {folder}; a data folder holds images/ and masks/")

@@ -1,4 +1,4 @@
-"""Photos of hands with masks, from whatever form they come in, in one form."""
+"""Load photos of hands with masks from many layouts into one form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
 }
 LAYOUTS = (*_LISTS, "mix")
 _OWN_GROUPS = ("freihand", "ho3d", "egohos", "egohands", "webdataset")
-"""Layouts that tell groups themselves."""
+"""Layouts that define their own groups."""
 
 
 def load_data(
@@ -49,10 +49,10 @@ def load_data(
     cache_dir: str | Path | None = None,
     **options: Any,
 ) -> datasets.Dataset:
-    """Photos and masks with the columns of `FEATURES`, read from disk as they are asked for.
+    """Load photos and masks with the columns of `FEATURES`, read from disk on demand.
 
-    Photos without a mask are logged and left out. Nothing else is checked: that is what
-    `handseg prepare` is for.
+    Photos without a mask are logged and left out. Nothing else is checked; use `handseg prepare`
+    for that.
 
     Args:
         source: a folder or file, or for layout "hub" also the id of a data set.
@@ -60,16 +60,16 @@ def load_data(
             stem), "aitaca" (`<id>/original` and `<id>/no_bg`), "coco", "hub", "freihand", "ho3d",
             "egohos", "egohands", "webdataset" (tar files), or "mix" (a YAML file that lists
             several).
-        groups: CSV file with the columns id and group; for layout "folder" `groups.csv` in the
-            source is taken by default. Sets in a mix have their own.
+        groups: CSV file with the columns id and group; layout "folder" uses `groups.csv` in the
+            source by default. Sets in a mix have their own.
         group_pattern: regular expression that finds a photo's group in its id.
-        cache_dir: where Arrow files go; None is where `datasets` keeps its own.
+        cache_dir: where Arrow files go; None uses the cache of `datasets`.
         options: of the layout, see `list_folder`, `list_coco`, `load_hub`, `list_egohos` and
             `list_egohands`.
 
     Raises:
-        ValueError: if the source is not of this layout, an option is unknown or wrong, or nothing
-            is left.
+        ValueError: if the source does not have this layout, an option is unknown or invalid, or no
+            photo is left.
     """
     group_of = _checked(source, layout, groups, group_pattern, options)
     if layout == "mix":
@@ -90,9 +90,9 @@ def list_photos(
     group_pattern: str | None = None,
     **options: Any,
 ) -> Sequence[Candidate]:
-    """What a data set lists, photos without a mask and other faulty ones, too.
+    """List all photos of a data set, including those without a mask and other faulty ones.
 
-    The arguments are those of `load_data`, and so is what is raised.
+    Takes the same arguments and raises the same errors as `load_data`.
     """
     group_of = _checked(source, layout, groups, group_pattern, options)
     if layout == "mix":
@@ -107,9 +107,9 @@ def _checked(
     group_pattern: str | None,
     options: dict[str, Any],
 ) -> Any:
-    """The function from id to group, once it is sure that the layout takes the options.
+    """Check the layout's options and return the function from id to group.
 
-    None where none is given and the layout tells groups itself.
+    None if no grouping is given and the layout defines its own groups.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")

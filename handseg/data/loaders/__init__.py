@@ -1,1 +1,1 @@
-"""One module a layout of photos with masks on disk."""
+"""Readers of photos with masks on disk, one module per layout."""

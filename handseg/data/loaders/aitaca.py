@@ -1,4 +1,4 @@
-"""One folder a photo: `<id>/original/hand.jpeg` and its cut-out, `<id>/no_bg/hand.jpeg`."""
+"""One folder per photo: `<id>/original/hand.jpeg` and its cut-out, `<id>/no_bg/hand.jpeg`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AitacaPhoto(Candidate):
         )
 
     def labels(self, image: np.ndarray) -> Labels:
-        """See the base class; a cut-out of another size or turned is brought to the photo's."""
+        """See the base class; a resized or rotated cut-out is matched to the photo."""
         path = _only_image(self.folder / "no_bg")
         color, alpha = read_cutout(path)
         try:
@@ -62,7 +62,7 @@ class AitacaPhoto(Candidate):
 
 
 def list_aitaca(root: Path, group_of: Callable[[str], str]) -> list[AitacaPhoto]:
-    """Every folder in `root`, or in `<root>/public_hand_dataset`, that has a photo or a cut-out.
+    """List the folders in `root` or `<root>/public_hand_dataset` that have a photo or a cut-out.
 
     Raises:
         ValueError: if there is none.

@@ -21,16 +21,16 @@ from handseg.io.decode import MAX_PIXELS
 
 logger = logging.getLogger(__name__)
 
-_HAND = re.compile(r"hands?(?![a-z])", re.IGNORECASE)  # "left_hand", but no "handbag".
+_HAND = re.compile(r"hands?(?![a-z])", re.IGNORECASE)  # "left_hand", but not "handbag".
 _OBJECT = re.compile(r"objects?(?![a-z])", re.IGNORECASE)
 _UPLOAD = re.compile(r"[0-9a-f]{6,}[-_]")  # What Label Studio puts before a file's name.
 
 
 @dataclass(frozen=True, eq=False)
 class CocoPhoto(PhotoFile):
-    """A photo with the segmentations of its hands and of what they hold.
+    """A photo with the segmentations of its hands and of the objects they hold.
 
-    `shape` (H, W) is None where the file does not tell it: it is the photo's own then.
+    `shape` (H, W) is None if the file does not give it; the photo's own shape is used then.
     """
 
     annotation_path: Path
@@ -53,7 +53,7 @@ class CocoPhoto(PhotoFile):
         return Labels(fit(labels.mask, shape), held, repairs, instances=numbers)
 
     def row(self) -> dict[str, Any]:
-        """See the base class; of the photo at most the head is read."""
+        """See the base class; reads at most the header of the photo."""
         if not self.image_path.is_file():
             raise ValueError(f"no such file: {self.image_path}")
         labels = self.drawn(self.shape or upright_shape(self.image_path))
@@ -70,7 +70,7 @@ class CocoPhoto(PhotoFile):
                 raise ValueError("no polygon has three points")
             mask = _draw(hands, shape)
             held = _draw(objects, shape) if objects else None
-        except Exception as error:  # pycocotools raises what comes, even bare Exceptions.
+        except Exception as error:  # pycocotools raises all kinds of errors, even bare Exceptions.
             raise ValueError(f"segmentation of {self.id} in {self.annotation_path}: {error}") from (
                 error
             )
@@ -92,19 +92,19 @@ def list_coco(
     categories: Sequence[str] | None = None,
     object_categories: Sequence[str] | None = None,
 ) -> list[CocoPhoto]:
-    """Every photo that a COCO file lists.
+    """List the photos of a COCO file.
 
     Args:
-        source: the JSON file, or a folder that holds just one.
-        group_of: from a photo's id, its file name without suffix, to its group.
-        images: folder of the photos; by default `images` beside the file, or else its folder. A
-            photo that is not there under the path that the file gives, as on the computer that it
-            was labelled on, is looked for by its name, without what Label Studio puts before it.
-        categories: names of the categories that are hands; by default those with the word hand.
-        object_categories: names of those that are held; by default those with the word object.
+        source: the JSON file, or a folder that holds exactly one.
+        group_of: maps a photo's id, its file name without suffix, to its group.
+        images: folder of the photos; by default `images` beside the file, or else the file's
+            folder. A photo that is not at the path in the file, for example because it was labelled
+            on another computer, is searched by name, ignoring the prefix that Label Studio adds.
+        categories: names of the hand categories; by default those with the word hand.
+        object_categories: names of the held categories; by default those with the word object.
 
     Raises:
-        ValueError: if the file is not as COCO describes, lists no photo or two of one name, or has
+        ValueError: if the file is not valid COCO, lists no photo or two with the same name, or has
             no such category.
     """
     path = _annotation_file(source).absolute()
@@ -150,12 +150,12 @@ def list_coco(
 
 
 def _key(value: Any) -> str:
-    """An id as text: tools write 1, 1.0 and "1" for the same."""
+    """Return an id as text: tools write 1, 1.0 and "1" for the same id."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _shape(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(H, W), or None where it is missing or of no photo: some tools do not know it."""
+    """Return (H, W), or None if it is missing or impossible: some tools do not know it."""
     try:
         height, width = int(entry["height"]), int(entry["width"])
     except (TypeError, ValueError, OverflowError):
@@ -165,7 +165,7 @@ def _shape(entry: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _places(files: Sequence[str], folder: Path) -> list[Path]:
-    """Where the photos are; the path in the file where they are not found, or not told apart."""
+    """Locate the photos; those not found, or found ambiguously, keep the path in the file."""
     places = [
         next((place for place in _candidates(file, folder) if place.is_file()), folder / file)
         for file in files
@@ -178,7 +178,7 @@ def _places(files: Sequence[str], folder: Path) -> list[Path]:
 
 
 def _candidates(file: str, folder: Path) -> Iterator[Path]:
-    """`file` in `folder`, with ever fewer folders before it, and under its name before upload."""
+    """Yield `file` in `folder`, then without its leading folders, then without upload prefix."""
     yield folder / file
     parts = PurePosixPath(file).parts
     for index in range(1, len(parts)):
@@ -222,7 +222,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
 def _wanted(
     names: Mapping[str, str], given: Sequence[str] | None, word: re.Pattern[str], option: str
 ) -> set[str]:
-    """The ids of the categories that are `given` by name, or else have the `word` in theirs."""
+    """Return the ids of the categories `given` by name, or else of those whose name has `word`."""
     if given is None:
         return {key for key, name in names.items() if word.search(name)}
     unknown = set(given) - set(names.values())
@@ -235,7 +235,7 @@ def _wanted(
 
 
 def _areas(segmentations: Sequence[Any]) -> list[Any]:
-    """Those of `segmentations` with an area; of polygons, the parts of three points or more."""
+    """Keep `segmentations` with an area, and of polygons the parts with three points or more."""
     kept = []
     for segmentation in segmentations:
         if isinstance(segmentation, list):
@@ -252,7 +252,7 @@ def _areas(segmentations: Sequence[Any]) -> list[Any]:
 
 
 def _draw(segmentations: Sequence[Any], shape: tuple[int, int]) -> np.ndarray:
-    """The union of polygons, run lengths and compressed run lengths, (H, W) bool of `shape`."""
+    """Draw the union of polygons and (compressed) run lengths, (H, W) bool of `shape`."""
     height, width = shape
     parts: list[Any] = []
     for segmentation in segmentations:

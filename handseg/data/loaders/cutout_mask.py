@@ -1,6 +1,6 @@
-"""The mask that a cut-out shows: by its alpha, or as what is not a plain black or white ground.
+"""Masks from cut-outs: from the alpha channel, or else all but a plain black or white background.
 
-What a file holds counts, not its name: PNG content with alpha behind a `.jpeg` name is common.
+The file's contents count, not its name: PNG data with alpha in a `.jpeg` file is common.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ logger = logging.getLogger(__name__)
 
 GROUNDS = {"black": 0, "white": 255}
 
-_FLAT = 12  # Of 255: what JPEG makes of a plain colour far from any edge.
-# JPEG rings around an edge in proportion to its height, a block (8 px) far. What differs less than
-# this share of the most within a block is ringing or the ground's share of a soft edge.
+_FLAT = 12  # Of 255: how far JPEG shifts a plain colour away from any edge.
+# JPEG rings around an edge in proportion to its height, up to one block (8 px) away. A difference
+# below this share of the largest within a block is ringing or the background part of a soft edge.
 _RINGING = 0.3
 _BLOCK = 8
-_LEAST_BORDER = 0.02  # Of the frame's outermost pixels that a ground must have.
-_SPECK = 1e-3  # Of the largest island: JPEG noise.
-_SAME = 20.0  # Of 255: mean difference up to which a cut-out shows what its photo shows.
+_LEAST_BORDER = 0.02  # Share of the frame's outermost pixels that a background must cover.
+_SPECK = 1e-3  # Share of the largest island: smaller ones are JPEG noise.
+_SAME = 20.0  # Of 255: mean difference up to which a cut-out matches its photo.
 
 
 def read_cutout(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """A cut-out's colours, (H, W, 3) uint8 RGB, and alpha, (H, W) uint8, both upright.
+    """Read a cut-out's colours, (H, W, 3) uint8 RGB, and alpha, (H, W) uint8, both upright.
 
-    The alpha is None where there is none, or it hides nothing.
+    The alpha is None if there is none or it hides nothing.
 
     Raises:
         ImageError: if it cannot be read.
@@ -47,11 +47,11 @@ def read_cutout(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def plain_ground(color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a cut-out (H, W, 3) uint8 on plain black or white shows the ground.
+    """Find the background of a cut-out (H, W, 3) uint8 on plain black or white.
 
     Returns:
-        Two masks (H, W) bool: ground that reaches the frame, and what looks like it but is
-        enclosed, which may be a gap between fingers or a highlight on the skin.
+        Two masks (H, W) bool: background connected to the frame, and enclosed areas that look like
+        it, which may be gaps between fingers or highlights on the skin.
 
     Raises:
         ValueError: if hardly any of the frame is black or white.
@@ -71,7 +71,7 @@ def plain_ground(color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _distance(color: np.ndarray, value: int) -> np.ndarray:
-    """How far each pixel is from grey `value`, (H, W) uint8: the most of its channels."""
+    """Return each pixel's largest channel difference from black or white `value`, (H, W) uint8."""
     return (color if value == 0 else 255 - color).max(axis=2)
 
 
@@ -80,7 +80,7 @@ def _rim(values: np.ndarray) -> np.ndarray:
 
 
 def _without_specks(ground: np.ndarray) -> np.ndarray:
-    """`ground` (H, W) bool and all islands in it that are too small to be part of a hand."""
+    """Add to `ground` (H, W) bool all islands in it that are too small to be part of a hand."""
     islands = Components.of(~ground, 8)
     specks = islands.areas < _SPECK * islands.areas.max()
     return ground | specks[islands.labels]
@@ -89,10 +89,10 @@ def _without_specks(ground: np.ndarray) -> np.ndarray:
 def open_gaps(
     mask: np.ndarray, enclosed: np.ndarray, color: np.ndarray, photo: np.ndarray
 ) -> np.ndarray:
-    """Take those of the `enclosed` places out of `mask` that the photo shows otherwise.
+    """Remove `enclosed` areas from `mask` where the photo differs from the cut-out.
 
-    Where the photo has the same colours as the cut-out it is skin that looks like the ground: a
-    highlight, a dark nail. Where it has not, it was cut away.
+    Where both have the same colours, skin looks like the background: a highlight or a dark nail.
+    Where they differ, the area was cut away.
 
     Args:
         mask: (H, W) bool.
