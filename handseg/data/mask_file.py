@@ -1,4 +1,4 @@
-"""Which pixels of a mask file are the hand, in whatever form it marks them."""
+"""Find the hand pixels in mask files of many forms."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ MaskValue: TypeAlias = "int | tuple[int, int, int]"
 """The hand's value in masks of one channel or with a palette, or its colour R, G, B."""
 
 _FEW = 16  # A file with more values has soft or noisy edges, one with fewer may have classes.
-_DARK = 8  # Of 255: what quantised palettes make of black.
+_DARK = 8  # Of 255: quantised palettes turn black into up to this.
 _HUE = 0.3  # Of the brightest channel: another class differs by more.
 _BLURRED = 9  # px: JPEG blurs hues along edges in narrower strips.
-_LOSSY = 48  # Of 255: how far JPEG takes a flat colour from what it was.
+_LOSSY = 48  # Of 255: how far JPEG shifts a flat colour.
 HINT = "name the hand's with mask_value (--mask-value)"
-"""What to do about a file of several classes, for those who can."""
+"""Advice for files with several classes, for callers that can set the option."""
 
 
 class _SeveralClasses(ValueError):
-    """There may be more than one class: the hand's is to be named."""
+    """There may be several classes: the hand's must be named."""
 
 
 def parse_mask_value(value: Any) -> MaskValue | None:
-    """1, "1", "0,255,0" and [0, 255, 0] as a `MaskValue`; None stays.
+    """Parse 1, "1", "0,255,0" or [0, 255, 0] as a `MaskValue`; None stays None.
 
     Raises:
-        ValueError: if it is neither a whole number from 0 nor three in 0..255.
+        ValueError: if it is neither a non-negative integer nor three in 0..255.
     """
     if value is None:
         return None
@@ -53,20 +53,20 @@ def parse_mask_value(value: Any) -> MaskValue | None:
 def read_mask_file(
     source: Path | bytes, name: str, value: MaskValue | None = None, *, hint: str = HINT
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The hand in a mask file, upright.
+    """Read the hand from a mask file, upright.
 
-    With a `value`, it is the pixels of just this value or colour. Without, a file must have one
-    class alone: an alpha that hides something; or else one value, palette entry or colour beside
-    the background, which is 0 or black; its edges may be soft, and are cut at half.
+    With a `value`, the hand is the pixels of exactly this value or colour. Without it, the file
+    must have a single class: an alpha channel that hides something, or else one value, palette
+    entry or colour besides the background, which is 0 or black. Soft edges are cut at half.
 
     Args:
-        source: the file, or what it holds.
+        source: the file or its contents.
         name: for messages.
         value: see above.
-        hint: what to do where there may be several classes, the end of that error.
+        hint: advice at the end of the error about several classes.
 
     Returns:
-        The mask, (H, W) bool, and what it was taken from if that is not white on black, in words.
+        The mask, (H, W) bool, and a note on where it came from if it is not white on black.
 
     Raises:
         ValueError: if the file cannot be read, or has other or several classes.
@@ -83,7 +83,7 @@ def read_mask_file(
 
 
 def read_numbers(source: Path | bytes, name: str) -> np.ndarray:
-    """A file that numbers hands, (H, W) uint8, upright: greys or palette entries as they are.
+    """Read a file that numbers hands, (H, W) uint8, upright: grey values or palette indices.
 
     Raises:
         ValueError: naming `name`, if it cannot be read, has colours or numbers above 255.
@@ -103,9 +103,9 @@ def read_numbers(source: Path | bytes, name: str) -> np.ndarray:
 
 
 def _all_bits(opened: OpenImage) -> Image.Image:
-    """The picture as it is stored. Of colours in 16 bits Pillow keeps the high bytes alone.
+    """Decode the picture as stored. Of 16-bit colours, Pillow keeps only the high bytes.
 
-    Greys among them come in one channel of 16 bits, colours of small values by their low bytes.
+    Here, 16-bit greys become one 16-bit channel, and colours up to 255 keep their low bytes.
     """
     image, file = opened.image, opened.file
     stored = str([tile[3] for tile in getattr(image, "tile", [])])
@@ -125,7 +125,7 @@ def _all_bits(opened: OpenImage) -> Image.Image:
 
 
 def _numbers(image: Image.Image) -> np.ndarray | None:
-    """The numbers (H, W) that are stored; None for colours."""
+    """Return the stored numbers (H, W); None for colours."""
     if image.mode in ("1", "P", "L", "F") or image.mode.startswith("I"):
         return np.asarray(image)
     if image.mode in ("PA", "LA"):
@@ -152,7 +152,7 @@ def _hand(image: Image.Image) -> tuple[np.ndarray, str]:
 
 
 def _alpha(image: Image.Image) -> np.ndarray | None:
-    """(H, W) uint8; None if there is none, or it tells no pixel from another."""
+    """Return the alpha channel, (H, W) uint8; None if there is none or it is constant."""
     if not image.has_transparency_data or image.mode[0] in "IF":
         return None
     alpha = np.asarray(_plain(image, "RGBA").getchannel("A"))
@@ -160,13 +160,13 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:
-    """`image` in `mode`: palettes go by way of RGBA without a warning, La only by way of LA."""
+    """Convert to `mode`: palettes via RGBA, which avoids a warning, La via LA, the only way."""
     step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
     return image.convert(step).convert(mode)
 
 
 def _one_class(values: np.ndarray, top: float) -> tuple[np.ndarray, str]:
-    """Values (H, W) from 0 as a mask: where they are all that is beside 0, or above half of `top`.
+    """Turn values (H, W) from 0 into a mask: the only value besides 0, or values above `top` / 2.
 
     Raises:
         ValueError: if there are several classes, or many values and none above half.
@@ -202,7 +202,7 @@ def _fills(region: np.ndarray, side: int = 3) -> bool:
 
 
 def _by_palette(image: Image.Image) -> tuple[np.ndarray, str]:
-    """A palette's one entry that is not the background: that is black, or without black entry 0."""
+    """Find the one palette entry besides the background: black, or entry 0 without black."""
     entries = np.asarray(image)
     used = _values(entries)
     colors = np.zeros((256, 3), np.uint8)
@@ -225,7 +225,7 @@ def _by_palette(image: Image.Image) -> tuple[np.ndarray, str]:
 
 
 def _by_color(rgb: np.ndarray) -> tuple[np.ndarray, str]:
-    """The pixels of the one colour in (H, W, 3) uint8 that is not black."""
+    """Find the pixels of the only colour in (H, W, 3) uint8 that is not black."""
     red, green, blue = cv2.split(rgb)
     if np.array_equal(red, green) and np.array_equal(green, blue):
         return _one_class(red, 255)
@@ -250,7 +250,7 @@ def _by_color(rgb: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def _lookup(colors: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Where `pixels`, (H, W) of 0xRRGGBB, are one of `colors` (N,)."""
+    """Return where `pixels`, (H, W) of 0xRRGGBB, are among `colors` (N,)."""
     table = np.zeros(1 << 24, bool)
     table[colors] = True
     return table[pixels]

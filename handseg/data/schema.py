@@ -1,4 +1,4 @@
-"""The one form that all training data comes in, whatever folder or file it is from."""
+"""The common form of all training data, whatever layout it comes from."""
 
 from __future__ import annotations
 
@@ -31,29 +31,28 @@ FEATURES = datasets.Features(
         "split": datasets.Value("string"),
     }
 )
-"""A photo; the mask of all hands in it, 255 on them; that of what they hold, or null; which of its
-hands each pixel is of, 1 on the first, 2 on the second and so on, or null; a name that no other
-photo of the data set has; what must not be torn apart by a split (a person, a burst); the data set;
-"train", "val" or "test" as the data set's publisher has it, or null."""
+"""The photo; the mask of all its hands, 255 on them; the mask of held objects, or null; the number
+of the hand at each pixel, from 1, or null; a name that is unique in the data set; the group that a
+split must keep together (a person, a burst); the data set; "train", "val" or "test" in the
+publisher's split, or null."""
 
 MASKS = ("mask", "object_mask", "instances")
-"""The columns with labels of pixels."""
+"""The columns with pixel labels."""
 
 NAMES = ("id", "group", "source", "split")
-"""The columns with text."""
+"""The text columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What a data set says of a photo.
+    """The labels that a data set has for a photo.
 
     Attributes:
         mask: (H, W) bool, all hands.
-        object_mask: (H, W) bool, what they hold, or None where that is not labelled.
-        repairs: what had to be mended to get there, in words.
-        measured: figures that tell whether the labels belong to the photo, by name.
-        instances: (H, W) uint8, the number of the hand from 1, or None where hands are not told
-            apart.
+        object_mask: (H, W) bool, held objects, or None if they are not labelled.
+        repairs: descriptions of what was repaired in the labels.
+        measured: figures by name that show whether the labels belong to the photo.
+        instances: (H, W) uint8, hand numbers from 1, or None if hands are not told apart.
     """
 
     mask: np.ndarray
@@ -64,7 +63,7 @@ class Labels:
 
 
 class Candidate(ABC):
-    """A photo that a data set lists, before anybody has looked at it."""
+    """A photo that a data set lists, not yet checked."""
 
     id: str
     group: str
@@ -74,15 +73,15 @@ class Candidate(ABC):
     @property
     @abstractmethod
     def photo(self) -> Path | bytes:
-        """The file, or what it holds."""
+        """The file or its contents."""
 
     @property
     @abstractmethod
     def files(self) -> tuple[Path, ...]:
-        """All files that the row is made of; some may be missing."""
+        """All files that the row is built from; some may be missing."""
 
     def stamp(self) -> str:
-        """Tells whether the candidate or one of its files has changed: their sizes and times."""
+        """Hash the candidate and its files' sizes and times, to detect changes."""
         states = [(str(path), *_state(path)) for path in self.files]
         parts = (self.id, self.group, self.source, states)
         text = repr(parts if self.split is None else (*parts, self.split))
@@ -90,14 +89,14 @@ class Candidate(ABC):
 
     @abstractmethod
     def labels(self, image: np.ndarray) -> Labels:
-        """The labels of `image` (H, W, 3) uint8, which is the upright photo.
+        """Return the labels of `image` (H, W, 3) uint8, which is the upright photo.
 
         Raises:
             ValueError: if there are none, or none that fit.
         """
 
     def row(self) -> dict[str, Any]:
-        """The candidate in the form of `FEATURES`.
+        """Return the candidate as a row of `FEATURES`.
 
         Raises:
             ValueError: as `labels`, and if the photo cannot be read.
@@ -105,7 +104,7 @@ class Candidate(ABC):
         return self._row(**cells(self.labels(load_image(self.photo))))
 
     def _row(self, **masks: Any) -> dict[str, Any]:
-        """The row with these cells of masks, by column; those that are not given are null."""
+        """Build the row with these mask cells, by column; missing ones are null."""
         return {
             "image": self._image_cell(),
             **{name: masks.get(name) for name in MASKS},
@@ -129,7 +128,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def cells(labels: Labels) -> dict[str, Any]:
-    """The masks of `labels` as cells of `FEATURES`, by column."""
+    """Return the masks of `labels` as cells of `FEATURES`, by column."""
     found: dict[str, Any] = {"mask": png(labels.mask)}
     if labels.object_mask is not None:
         found["object_mask"] = png(labels.object_mask)
@@ -139,7 +138,7 @@ def cells(labels: Labels) -> dict[str, Any]:
 
 
 def png(mask: np.ndarray) -> dict[str, Any]:
-    """`mask` (H, W), bool as a PNG of one bit a pixel or uint8, as a cell of `FEATURES`."""
+    """Encode `mask` (H, W), bool (1 bit per pixel) or uint8, as a PNG cell of `FEATURES`."""
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}
@@ -147,14 +146,14 @@ def png(mask: np.ndarray) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class PhotoRow:
-    """A row of `FEATURES`; its pictures are read when they are asked for, every time.
+    """A row of `FEATURES`; its pictures are read on every access.
 
     Attributes:
         id: a name that is unique in its data set.
-        group: what must not be torn apart by a split.
+        group: the group that a split must keep together.
         source: the data set.
-        split: "train", "val" or "test" as the publisher has it, or None.
-        dataset: which the row is in, with the pictures' cells as they are stored.
+        split: "train", "val" or "test" in the publisher's split, or None.
+        dataset: the data set with the row, its pictures undecoded.
         index: of the row.
     """
 
@@ -166,10 +165,10 @@ class PhotoRow:
     index: int
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, upright, and the mask of all hands, (H, W) bool.
+        """Read the photo, (H, W, 3) uint8 RGB, upright, and the mask of all hands, (H, W) bool.
 
         Raises:
-            ValueError: if one of them cannot be read, or the mask is not one or of another size.
+            ValueError: if either cannot be read, or the mask is not a mask or has another size.
         """
         row = self.dataset[self.index]
         image = self._read_photo(row["image"])
@@ -181,7 +180,7 @@ class PhotoRow:
         return image, mask
 
     def load_mask(self) -> np.ndarray:
-        """The mask of all hands, (H, W) bool, without the photo.
+        """Read only the mask of all hands, (H, W) bool.
 
         Raises:
             ValueError: if it cannot be read or is not a mask.
@@ -189,7 +188,7 @@ class PhotoRow:
         return self._read_mask(self.dataset[self.index], "mask")
 
     def load_object_mask(self) -> np.ndarray | None:
-        """What the hands hold, (H, W) bool, or None where that is not labelled.
+        """Read the mask of held objects, (H, W) bool, or None if they are not labelled.
 
         Raises:
             ValueError: if it cannot be read or is not a mask.
@@ -198,7 +197,7 @@ class PhotoRow:
         return None if row["object_mask"] is None else self._read_mask(row, "object_mask")
 
     def load_instances(self) -> np.ndarray | None:
-        """Which hand each pixel is of, (H, W) uint8 from 1, or None where that is not labelled.
+        """Read the hand number of each pixel, (H, W) uint8 from 1, or None if not labelled.
 
         Raises:
             ValueError: if it cannot be read.
@@ -207,7 +206,7 @@ class PhotoRow:
         return None if cell is None else read_numbers(_source(cell), f"the instances of {self.id}")
 
     def digest(self) -> str:
-        """SHA-256 of what the files of photo, mask and instances hold, in hexadecimal digits.
+        """Return the SHA-256 of the contents of photo, mask and instances, in hexadecimal.
 
         Raises:
             OSError: if a file is gone.
@@ -219,7 +218,7 @@ class PhotoRow:
     def _read_photo(self, cell: dict[str, Any]) -> np.ndarray:
         source = _source(cell)
         if isinstance(source, Path):
-            return load_image(source)  # The file's name is in its errors.
+            return load_image(source)  # Its errors contain the file's name.
         try:
             return load_image(source)
         except ValueError as error:
@@ -237,13 +236,13 @@ def _source(cell: Mapping[str, Any]) -> Path | bytes:
 
 
 def cell_bytes(cell: Mapping[str, Any]) -> bytes:
-    """What the file holds that a cell of an undecoded picture names or contains."""
+    """Return the contents of the file that an undecoded picture's cell names or contains."""
     source = _source(cell)
     return source.read_bytes() if isinstance(source, Path) else source
 
 
 def undecoded(dataset: datasets.Dataset) -> datasets.Dataset:
-    """`dataset` with its pictures as they are stored, `{"bytes": ..., "path": ...}`."""
+    """Return `dataset` with its pictures as stored, `{"bytes": ..., "path": ...}`."""
     for name, feature in dataset.features.items():
         if isinstance(feature, datasets.Image):
             dataset = dataset.cast_column(name, datasets.Image(decode=False))

@@ -1,4 +1,4 @@
-"""Writing WebDataset shards: tar files with the files of many photos, each whole or not at all."""
+"""Write WebDataset shards, tar files of many photos, atomically."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def whole_shards(indices: Iterable[int], size: int, count: int) -> list[int]:
-    """These of `count` photos with all others of their shards, each of which has `size`."""
+    """Add to `indices` all other photos of their shards; a shard has `size` of `count` photos."""
     wanted = {index // size for index in indices}
     return [index for index in range(count) if index // size in wanted]
 
 
 class Shard:
-    """A shard that is written anew, in the place of one that may be there."""
+    """A shard being written, which replaces an existing one."""
 
     def __init__(self, new: tarfile.TarFile, old: tarfile.TarFile | None) -> None:
         self._new, self._old = new, old
@@ -33,18 +33,18 @@ class Shard:
             self._before[split_member(member.name)[0]].append(member)
 
     def __contains__(self, name: str) -> bool:
-        """Whether the shard that was there has this photo."""
+        """Whether the existing shard has this photo."""
         return member_key(name) in self._before
 
     def add(self, name: str, members: Mapping[str, bytes]) -> None:
-        """Put a photo's `members`, by suffix, behind what is there; the same bytes every time."""
+        """Append a photo's `members`, by suffix; the output bytes are reproducible."""
         for suffix, content in members.items():
             member = tarfile.TarInfo(f"{member_key(name)}.{suffix}")
             member.size = len(content)
             self._new.addfile(member, io.BytesIO(content))
 
     def copy(self, name: str) -> None:
-        """Take a photo over from the shard that was there."""
+        """Copy a photo from the existing shard."""
         for member in self._before[member_key(name)]:
             assert self._old is not None
             self._new.addfile(member, self._old.extractfile(member))
@@ -52,7 +52,7 @@ class Shard:
 
 @contextmanager
 def open_shard(path: Path) -> Iterator[Shard]:
-    """Write a shard whole or not at all; the one that is there stays until then."""
+    """Write a shard atomically; an existing one stays until the new one is complete."""
     with ExitStack() as files:
         old = files.enter_context(tarfile.open(path)) if path.exists() else None
         temporary = files.enter_context(write_atomic(path))

@@ -1,4 +1,4 @@
-"""Parts of a data set that share no photo and no group: to learn from, to measure on."""
+"""Splits of a data set into parts that share no photo and no group."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION, TEST = PARTS = ("train", "val", "test")
 OFFICIAL = "official"
-"""In place of a file of a split: the one of the data set's publisher."""
+"""Stands for the publisher's split where a split file is expected."""
 
 
 def parse_ratios(text: str) -> dict[str, float]:
-    """Sizes of train, val and, where there are three, test, from "60/20/20".
+    """Parse the sizes of train, val and optionally test from "60/20/20".
 
     Raises:
-        ValueError: if these are not two or three positive numbers that sum up to 100.
+        ValueError: if these are not two or three positive numbers that sum to 100.
     """
     try:
         numbers = [float(part) for part in text.split("/")]
@@ -43,10 +43,10 @@ class Splits:
     """Named parts of a data set.
 
     Attributes:
-        parts: by name, the ids of a part's photos.
+        parts: maps part names to the ids of their photos.
         groups: the group of every id.
-        ratios: the sizes that were asked for, if they were.
-        seed: that the groups were drawn with, if they were.
+        ratios: the requested sizes, if any.
+        seed: of the drawing of groups, if they were drawn.
 
     Raises:
         ValueError: if an id or a group is in two parts, or an id has no group.
@@ -73,14 +73,14 @@ class Splits:
 
     @classmethod
     def by_group(cls, dataset: datasets.Dataset, ratios: Mapping[str, float], seed: int) -> Splits:
-        """Draw whole groups, so that the parts come as near to `ratios` as a few swaps can bring.
+        """Draw whole groups so that the sizes of the parts come close to `ratios`.
 
-        No exchange of a group, or of two, between two parts would bring them nearer. The same
+        Moving one group to another part, or swapping two, would bring them no closer. The same
         groups, ratios and seed give the same parts.
 
         Args:
             dataset: with columns id and group.
-            ratios: by name, the size of a part; only their proportions count.
+            ratios: maps part names to sizes; only their proportions count.
             seed: of the order in which groups are drawn.
 
         Raises:
@@ -93,20 +93,19 @@ class Splits:
     def official(
         cls, dataset: datasets.Dataset, ratios: Mapping[str, float] | None = None, seed: int = 0
     ) -> Splits:
-        """The split of the data set's publisher; photos that are in none of its parts are left out.
+        """Use the publisher's split; photos in none of its parts are left out.
 
-        Where it has no "val", a run still needs one: with `ratios`, whole groups are drawn out of
-        "train", as many as leave the two in the proportion that `ratios` has them in.
+        If it has no "val", a run still needs one: with `ratios`, whole groups are moved from
+        "train" to "val" until the two have the proportions in `ratios`.
 
         Args:
             dataset: with columns id, group and split.
-            ratios: by name, sizes of "train" and "val"; None takes the split as it is.
+            ratios: sizes of "train" and "val"; None uses the split unchanged.
             seed: of the order in which groups are drawn.
 
         Raises:
-            ValueError: if no photo is in an official part, one is in another than "train", "val"
-                or "test", the publisher tore a group apart, or "train" has but one group to draw
-                from.
+            ValueError: if no photo is in an official part, a part is not "train", "val" or "test",
+                a group is in several parts, or "train" has only one group to draw from.
         """
         groups = _groups(dataset)
         chosen: dict[str, list[str]] = {part: [] for part in PARTS}
@@ -169,11 +168,11 @@ class Splits:
             raise ValueError(f"{path}: {error}") from error
 
     def select(self, dataset: datasets.Dataset, part: str) -> datasets.Dataset:
-        """The rows of `dataset` that are in `part`, in the order of the part.
+        """Return the rows of `dataset` that are in `part`, in the order of the part.
 
         Raises:
-            ValueError: if there is no such part, or `dataset` lacks one of its ids or has it in
-                another group than the split was made for.
+            ValueError: if there is no such part, or `dataset` lacks one of its ids or has it in a
+                different group.
         """
         if part not in self.parts:
             raise ValueError(f"part must be one of {', '.join(self.parts)}, got {part!r}")

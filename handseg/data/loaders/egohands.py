@@ -1,8 +1,8 @@
-"""EgoHands (Bambach et al., ICCV 2015) as its archive unpacks.
+"""EgoHands (Bambach et al., ICCV 2015) in the layout of its archive.
 
-`_LABELLED_SAMPLES/<video>/frame_<number>.jpg` are the photos, and `polygons.mat` beside them has
-one polygon for each of up to four hands in each: "my" hands are those of the person who wears the
-camera, "your" hands those of the other.
+`_LABELLED_SAMPLES/<video>/frame_<number>.jpg` are the photos. `polygons.mat` beside them has one
+polygon for each of up to four hands per photo: "my" hands belong to the person who wears the
+camera, "your" hands to the other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAMPLES = "_LABELLED_SAMPLES"
 GROUPINGS = ("video", "game")
 _FILE = "polygons.mat"
 _FIELDS = ("myleft", "myright", "yourleft", "yourright")
-# The publisher's main split by the places of videos in the order of their names.
+# The publisher's main split, which lists videos by their position in the order of names.
 _TEST = {
     "CARDS_COURTYARD_B_T", "CARDS_OFFICE_S_B", "CHESS_COURTYARD_B_T", "CHESS_LIVINGROOM_T_H",
     "JENGA_LIVINGROOM_S_T", "JENGA_OFFICE_H_T", "PUZZLE_COURTYARD_H_T", "PUZZLE_LIVINGROOM_T_B",
@@ -44,8 +44,8 @@ class EgohandsPhoto(PhotoFile):
     """A frame of a video, and its polygons.
 
     Attributes:
-        place: of the frame among its video's, from 0.
-        frames: how many its video has.
+        place: index of the frame in its video, from 0.
+        frames: number of frames in its video.
     """
 
     place: int
@@ -73,20 +73,20 @@ class EgohandsPhoto(PhotoFile):
 def list_egohands(
     root: Path, group_of: Callable[[str], str] | None, *, group_by: str = "video"
 ) -> Candidates:
-    """The frames of all videos; the official split is the publisher's main split.
+    """List the frames of all videos; the official split is the publisher's main split.
 
-    Ids are "<video>/frame_<number>". Four persons play all games, in pairs, so no split keeps one
+    Ids are "<video>/frame_<number>". Four people play all games, in pairs, so no split keeps one
     of them out of training.
 
     Args:
         root: folder that holds `_LABELLED_SAMPLES`, or that folder.
-        group_of: from an id to its group, in place of what follows.
+        group_of: maps an id to its group, instead of `group_by`.
         group_by: "video", which the official split needs, or "game": the videos of both players,
             which show the same hands and table at the same time.
 
     Raises:
-        ValueError: if `group_by` is neither, there is no video, or the name of one does not tell
-            its game though it is needed.
+        ValueError: if `group_by` is neither, there is no video, or grouping by game needs a game
+            that a video's name does not tell.
     """
     if group_by not in GROUPINGS:
         raise ValueError(f"group_by must be one of {', '.join(GROUPINGS)}, got {group_by!r}")
@@ -137,28 +137,28 @@ def _game(video: str) -> str:
 
 @lru_cache(maxsize=2)
 def read_polygons(path: Path, changed: int) -> list[list[np.ndarray]]:
-    """The polygons of a video, four for each frame, in the order of `_FIELDS`.
+    """Read the polygons of a video, four per frame, in the order of `_FIELDS`.
 
     Args:
-        path: of a MATLAB file of version 5.
-        changed: when it was, so that a file is read again that has.
+        path: of a MATLAB version 5 file.
+        changed: its modification time, so that the cache misses after a change.
 
     Returns:
-        For each frame, myleft, myright, yourleft and yourright, each (N, 2) x, y as MATLAB counts
-        pixels, from 1, and (0, 2) where there is no such hand.
+        For each frame, myleft, myright, yourleft and yourright, each (N, 2) x, y in MATLAB's pixel
+        coordinates, from 1, and (0, 2) where there is no such hand.
 
     Raises:
-        ValueError: if the file cannot be read, or has something else.
+        ValueError: if the file cannot be read or has other contents.
     """
     from scipy.io import loadmat
 
     try:
         content = loadmat(path, variable_names=["polygons"])
-    # A damaged file raises what comes.
+    # A damaged file may raise anything.
     except Exception as error:
         raise ValueError(f"cannot read {path} as a MATLAB file of version 5: {error}") from error
     polygons = content.get("polygons")
-    # Objects and handles of functions come as arrays with other fields, or none.
+    # Objects and function handles come as arrays with other fields, or none.
     if not isinstance(polygons, np.ndarray) or not set(_FIELDS) <= set(polygons.dtype.names or ()):
         raise ValueError(f"{path} must hold a struct array polygons with {', '.join(_FIELDS)}")
     return [
@@ -178,11 +178,11 @@ def _polygon(values: Any, where: str) -> np.ndarray:
 
 
 def draw(polygons: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """The union of polygons (N, 2) x, y as MATLAB counts pixels, (H, W) bool of `shape`.
+    """Draw the union of polygons (N, 2) x, y in MATLAB's coordinates, (H, W) bool of `shape`.
 
-    The middle of the first pixel is at 1, 1.
+    The centre of the first pixel is at 1, 1.
     """
-    # COCO's coordinates are 0, 0 at the outer corner of that pixel.
+    # In COCO's coordinates the outer corner of that pixel is at 0, 0.
     parts = [(points - 0.5).ravel().tolist() for points in polygons if len(points) > 2]
     if not parts:
         return np.zeros(shape, bool)

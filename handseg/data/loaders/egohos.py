@@ -1,8 +1,8 @@
-"""EgoHOS (Zhang et al., ECCV 2022) as its archive unpacks.
+"""EgoHOS (Zhang et al., ECCV 2022) in the layout of its archive.
 
-`<part>/image/<name>.jpg` are photos from the eyes of the person whose hands they show, and
-`<part>/label/<name>.png` their classes: 0 nothing, 1 left hand, 2 right hand, 3 to 5 what the left
-hand, the right hand or both touch, 6 to 8 what touches that in turn.
+`<part>/image/<name>.jpg` are egocentric photos, and `<part>/label/<name>.png` their classes:
+0 nothing, 1 left hand, 2 right hand, 3 to 5 objects that the left hand, the right hand or both
+touch, 6 to 8 objects that touch those in turn.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _FRAME = re.compile(r"[_-]?(frame)?[_-]?\d+$", re.IGNORECASE)
 
 @dataclass(frozen=True, eq=False)
 class EgohosPhoto(PhotoFile):
-    """A photo and its picture of classes; either may be missing.
+    """A photo and its class map; either may be missing.
 
     Attributes:
-        held: the classes of what counts as held.
+        held: the classes that count as held objects.
     """
 
     label_path: Path
@@ -53,7 +53,7 @@ class EgohosPhoto(PhotoFile):
 
 
 def _read_classes(path: Path) -> np.ndarray:
-    """The class of each pixel, (H, W) uint8: greys, or indices into a palette, as stored."""
+    """Read the class of each pixel, (H, W) uint8: grey values or palette indices, as stored."""
     try:
         with open_image(path) as opened:
             if opened.image.mode not in ("L", "P"):
@@ -73,20 +73,19 @@ def list_egohos(
     test: str = "both",
     second_order: bool = False,
 ) -> Candidates:
-    """The photos of `train`, `val`, `test_indomain` and `test_outdomain`, those that exist.
+    """List the photos of `train`, `val`, `test_indomain` and `test_outdomain`, if they exist.
 
-    Ids are "train/<name>" and so on. A group is a video: the name without the number of the frame
-    at its end. The publisher drew train, val and test_indomain frame by frame, so they share
-    videos.
+    Ids are "train/<name>" and so on. A group is a video: the name without the frame number at its
+    end. The publisher drew train, val and test_indomain frame by frame, so they share videos.
 
     Args:
         root: folder that holds these.
-        group_of: from an id to its group, in place of the above.
-        test: which of the two parts for tests is taken: "indomain", "outdomain" or "both".
-        second_order: whether what is touched by what a hand touches counts as held, too.
+        group_of: maps an id to its group, instead of the above.
+        test: which test part to use: "indomain", "outdomain" or "both".
+        second_order: whether objects touched by what a hand touches count as held, too.
 
     Raises:
-        ValueError: if `test` is none of these, or no part is there, or one has no `image` or
+        ValueError: if `test` is none of these, or no part exists, or one has no `image` or
             `label`.
     """
     if test not in TESTS:

@@ -1,4 +1,4 @@
-"""Photos and masks in two folders, paired by their names without suffix."""
+"""Photos and masks in two folders, paired by file stem."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from handseg.data.schema import Candidate, Labels, png
 
 IMAGES, MASKS = "images", "masks"
 OBJECT_MASKS = "object_masks"
-"""The folder of masks of what the hands hold, which a data set need not have."""
+"""The optional folder with masks of held objects."""
 INSTANCES = "instances"
-"""The folder that tells hands apart, 1 on the first one of a photo and so on; likewise."""
+"""The optional folder that numbers the hands of each photo, from 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class FolderPhoto(Candidate):
-    """A photo, its masks and the numbers of its hands; one of the first two may be missing."""
+    """A photo, its masks and its hand numbers; either the photo or the mask may be missing."""
 
     id: str
     group: str
@@ -59,7 +59,7 @@ class FolderPhoto(Candidate):
         return Labels(mask, held, repairs, instances=numbers)
 
     def row(self) -> dict[str, Any]:
-        """See the base class; the row names the files. Only masks with a `mask_value` are read."""
+        """See the base class; the row has paths. Only masks with a `mask_value` are read."""
         held, numbers = (
             None if path is None else str(path) for path in (self.object_path, self.instances_path)
         )
@@ -78,20 +78,19 @@ class FolderPhoto(Candidate):
 def list_folder(
     root: Path, group_of: Callable[[str], str], *, mask_value: Any = None
 ) -> list[FolderPhoto]:
-    """What is in `<root>/images`, `<root>/masks` and, if there, `object_masks` and `instances`.
+    """List `<root>/images` and `<root>/masks`, with `object_masks` and `instances` if they exist.
 
-    The official split is the column `split` of `<root>/groups.csv`, where it has one.
+    The official split is the column `split` of `<root>/groups.csv`, if there is one.
 
     Args:
         root: the folder.
-        group_of: from a photo's id, its stem, to its group.
+        group_of: maps a photo's id, its stem, to its group.
         mask_value: the hands' value (1) or colour ("0,255,0") in files of `masks` that hold several
-            classes; without, each must have one, see `handseg.data.mask_file`.
+            classes; without it, each must have one class, see `handseg.data.mask_file`.
 
     Raises:
-        ValueError: if one of the first two is missing or all is empty, one of them holds two files
-            that differ in nothing but the suffix, `groups.csv` cannot be read, or `mask_value` is
-            no such value.
+        ValueError: if `images` or `masks` is missing or both are empty, a folder holds two files
+            that differ only in the suffix, `groups.csv` cannot be read, or `mask_value` is invalid.
     """
     value = parse_mask_value(mask_value)
     root = root.absolute()

@@ -1,8 +1,8 @@
-"""FreiHAND (Zimmermann et al., ICCV 2019) as its archive unpacks.
+"""FreiHAND (Zimmermann et al., ICCV 2019) in the layout of its archive.
 
-`training/rgb` holds each of N samples in several versions: files 0 to N - 1 show it before the
-green screen, the next N the same photos with another ground, and so on. Masks and annotations are
-numbered 0 to N - 1. All hands are right hands.
+`training/rgb` holds each of N samples in several versions: files 0 to N - 1 show the samples in
+front of the green screen, the next N the same photos with another background, and so on. Masks and
+annotations are numbered 0 to N - 1. All hands are right hands.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from handseg.data.schema import Labels
 logger = logging.getLogger(__name__)
 
 _PARTS = {"training": "train", "evaluation": "test"}
-"""By folder, the official part."""
+"""The official part of each folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class FreihandPhoto(PhotoFile):
         return Labels(mask, repairs=repairs)
 
     def row(self) -> dict[str, Any]:
-        """See the base class; nothing is read, the row names the files."""
+        """See the base class; reads no file, the row has paths."""
         for what, path in (("photo", self.image_path), ("mask", self.mask_path)):
             if not path.is_file():
                 raise ValueError(f"no {what} {path}")
@@ -50,18 +50,18 @@ class FreihandPhoto(PhotoFile):
 
 
 def list_freihand(root: Path, group_of: Callable[[str], str] | None) -> Candidates:
-    """The photos of `training/rgb` and, where `evaluation/mask` exists, of `evaluation/rgb`.
+    """List the photos of `training/rgb` and, if `evaluation/mask` exists, of `evaluation/rgb`.
 
-    Ids are "training/00000000" and so on. A group is a sample with all its versions. Who is in
-    which photo is not published, so photos of one person come to be in several parts of a split.
+    Ids are "training/00000000" and so on. A group is a sample with all its versions. Identities are
+    not published, so photos of one person end up in several parts of a split.
 
     Args:
         root: folder that holds `training` and `evaluation`.
-        group_of: from an id to its group, in place of the above.
+        group_of: maps an id to its group, instead of the above.
 
     Raises:
-        ValueError: if there are no photos or masks of training, or the number of photos is no
-            multiple of that of masks.
+        ValueError: if there are no training photos or masks, or the number of photos is not a
+            multiple of the number of masks.
     """
     root = root.absolute()
     keys: list[tuple[str, int, int]] = []
@@ -97,7 +97,7 @@ def _photo(
 
 
 def _count(folder: Path) -> int:
-    """One more than the highest number that is the name of a JPEG in `folder`, 0 without one."""
+    """Return one more than the highest number that names a JPEG in `folder`, 0 without one."""
     try:
         names = os.listdir(folder)  # noqa: PTH208, a Path for each of 130,000 is slow.
     except OSError:

@@ -1,9 +1,9 @@
-"""HO-3D, versions 2 and 3 (Hampali et al., CVPR 2020), as its archives unpack.
+"""HO-3D, versions 2 and 3 (Hampali et al., CVPR 2020), in the layout of its archives.
 
 `<part>/<sequence>/rgb/<frame>` are the photos, PNG in version 2 and JPEG in 3, and
 `<part>/<sequence>/meta/<frame>.pkl` their annotations. Masks are in `<part>/<sequence>/seg`, from
-the archive of segmentations that is published beside; there the hand is blue and the object green,
-at the photo's size or smaller. All hands are right hands.
+the separate archive of segmentations; there the hand is blue and the object green, at the photo's
+size or smaller. All hands are right hands.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from handseg.runtime.arrays import values_at
 logger = logging.getLogger(__name__)
 
 _PARTS = {"train": "train", "evaluation": "test"}
-"""By folder, the official part."""
-_UNCLEAR = 0.01  # Of the picture may be of a colour that is neither: JPEG blends at borders.
+"""The official part of each folder."""
+_UNCLEAR = 0.01  # Share of the picture that may have other colours: JPEG blends at borders.
 
 
 @dataclass(frozen=True, eq=False)
 class Ho3dPhoto(PhotoFile):
-    """A photo of a right hand with an object, and its picture of both; either may be missing."""
+    """A photo of a right hand with an object, and its segmentation; either may be missing."""
 
     seg_path: Path
     meta_path: Path
@@ -45,7 +45,7 @@ class Ho3dPhoto(PhotoFile):
         return (self.image_path, self.seg_path, self.meta_path)
 
     def labels(self, image: np.ndarray) -> Labels:
-        """See the base class; joints that are all off hand and object are another frame's."""
+        """See the base class; if no joint is on the hand or object, the mask is another frame's."""
         labels = self.drawn(image.shape[:2])
         assert labels.object_mask is not None
         shown = labels.mask | labels.object_mask
@@ -61,11 +61,11 @@ class Ho3dPhoto(PhotoFile):
         return Labels(hand, held & ~hand, repairs)
 
     def _joints(self) -> np.ndarray:
-        """The hand's joints in the photo, (21, 2) x, y px."""
+        """Project the hand's joints into the photo, (21, 2) x, y px."""
         meta = read_pickle(self.meta_path)
         try:
             points = np.asarray(meta["handJoints3D"], float).reshape(-1, 3)
-            # The camera looks down the negative z axis, with y up.
+            # The camera looks along the negative z axis, with y up.
             projected = points * [1, -1, -1] @ np.asarray(meta["camMat"], float).T
             return projected[:, :2] / projected[:, 2:]
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -75,18 +75,18 @@ class Ho3dPhoto(PhotoFile):
 
 
 def list_ho3d(root: Path, group_of: Callable[[str], str] | None) -> Candidates:
-    """The frames that `train.txt` and `evaluation.txt` list, or else all there are.
+    """List the frames named in `train.txt` and `evaluation.txt`, or else all there are.
 
-    Ids are "ABF10/0000" and so on. A group is all sequences that differ in nothing but the number,
-    which are one person with one object, seen by several cameras. Sequences without masks (`seg`)
-    are left out, and logged.
+    Ids are "ABF10/0000" and so on. A group is all sequences whose names differ only in the number:
+    one person with one object, seen by several cameras. Sequences without masks (`seg`) are left
+    out, and logged.
 
     Args:
-        root: folder that holds `train` and, perhaps, `evaluation`.
-        group_of: from an id to its group, in place of the above.
+        root: folder that holds `train` and, optionally, `evaluation`.
+        group_of: maps an id to its group, instead of the above.
 
     Raises:
-        ValueError: if no sequence has both photos and masks, or one name is in both parts.
+        ValueError: if no sequence has both photos and masks, or a sequence is in both parts.
     """
     root = root.absolute()
     keys: list[tuple[str, str]] = []
@@ -116,7 +116,7 @@ def list_ho3d(root: Path, group_of: Callable[[str], str] | None) -> Candidates:
 
 
 def _frames(root: Path, folder: str) -> dict[str, list[str]]:
-    """By sequence, the names of its frames, sorted."""
+    """Return the sorted frame names of each sequence."""
     found: dict[str, list[str]] = {}
     file = root / f"{folder}.txt"
     if file.is_file():
@@ -132,7 +132,7 @@ def _frames(root: Path, folder: str) -> dict[str, list[str]]:
 
 
 def _colours(picture: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Hand and object in a picture (H, W, 3) uint8 of them, each (H, W) bool."""
+    """Read hand and object, each (H, W) bool, from a segmentation (H, W, 3) uint8."""
     red, green, blue = (picture > 127).transpose(2, 0, 1)
     unclear = float((red | green & blue).mean())
     if unclear > _UNCLEAR:
@@ -159,6 +159,6 @@ def _photo(root: Path, group_of: Callable[[str], str] | None, key: tuple[str, st
 
 
 def _either(folder: Path, frame: str) -> Path:
-    """The PNG of that name, or else the JPEG, whether it is there or not."""
+    """Return the PNG of that name, or else the JPEG, even if it does not exist."""
     path = folder / f"{frame}.png"
     return path if path.is_file() else folder / f"{frame}.jpg"

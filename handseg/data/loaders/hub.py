@@ -1,4 +1,4 @@
-"""Any data set of the Hugging Face libraries with columns of photos and masks."""
+"""Hugging Face data sets with columns of photos and masks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GUESSES = {
 
 @dataclass(frozen=True, eq=False)
 class HubPhoto(Candidate):
-    """A row of a data set in the form of `FEATURES`, its pictures undecoded."""
+    """A row of a data set with the columns of `FEATURES`, its pictures undecoded."""
 
     id: str
     group: str
@@ -80,21 +80,21 @@ def load_hub(
     split_column: str | None = None,
     mask_value: Any = None,
 ) -> datasets.Dataset:
-    """A data set in the form of `FEATURES`; its pictures stay where they are.
+    """Load a data set with the columns of `FEATURES`; its pictures are not copied.
 
     Args:
-        source: a data set's id on the Hugging Face Hub, a folder that `save_to_disk` wrote, or
-            another that `datasets.load_dataset` takes, such as one of Parquet files.
-        group_of: from a row's id to its group, where there is no `group_column`.
-        cache_dir: where `datasets` keeps what it makes of the source; None is its own place.
-        split: which one to take; needed where there are several.
-        image_column, mask_column: guessed from their names where they are not given.
-        object_mask_column: masks of what the hands hold.
+        source: a data set's id on the Hugging Face Hub, a folder written by `save_to_disk`, or
+            another that `datasets.load_dataset` reads, such as one of Parquet files.
+        group_of: maps a row's id to its group if there is no `group_column`.
+        cache_dir: where `datasets` caches the source; None uses its default.
+        split: the split to load; required if there are several.
+        image_column, mask_column: guessed by default.
+        object_mask_column: masks of held objects.
         id_column: by default rows are numbered.
-        group_column: of persons, bursts, ....
-        split_column: "train", "val" or "test", where the rows of one split hold more than one.
+        group_column: persons, bursts and so on.
+        split_column: "train", "val" or "test", if one loaded split holds several parts.
         mask_value: the hands' value (1) or colour ("0,255,0") in masks that hold several classes;
-            without, each must have one, see `handseg.data.mask_file`.
+            without it, each must have one class, see `handseg.data.mask_file`.
 
     Raises:
         ValueError: if the data set cannot be opened or has no such split or columns, or ids are
@@ -142,7 +142,7 @@ def load_hub(
 
 
 def _with_class(row: dict[str, Any], value: MaskValue) -> dict[str, Any]:
-    """The row with a mask of one class alone; without one if its mask cannot be read so."""
+    """Reduce a row's mask to one class; drop the mask if that fails."""
     if row["mask"] is None:
         return {"mask": None}
     try:
@@ -153,7 +153,7 @@ def _with_class(row: dict[str, Any], value: MaskValue) -> dict[str, Any]:
 
 
 def list_hub(source: str | Path, group_of: Callable[[str], str], **options: Any) -> list[HubPhoto]:
-    """The rows of `load_hub` one by one."""
+    """List the rows of `load_hub` as candidates."""
     dataset = load_hub(source, group_of, **options)
     names = dataset.select_columns(list(NAMES))
     rows = undecoded(dataset)
@@ -168,7 +168,7 @@ def _open(source: str | Path, split: str | None, cache_dir: str | Path | None) -
         else:
             cache = None if cache_dir is None else str(cache_dir)
             loaded = datasets.load_dataset(str(source), cache_dir=cache)
-    # What `datasets` and the hub raise has no common base.
+    # The errors of `datasets` and the hub have no common base class.
     except Exception as error:
         raise ValueError(f"cannot open the data set {source}: {error}") from error
     if isinstance(loaded, datasets.Dataset):
@@ -183,13 +183,13 @@ def _open(source: str | Path, split: str | None, cache_dir: str | Path | None) -
 def _picture_column(
     dataset: datasets.Dataset, role: str, given: str | None, taken: tuple[str, ...]
 ) -> str:
-    """The column that is `given`, or else the one that looks like `role`, leaving out `taken`."""
+    """Return the `given` column, or else guess the one for `role`, leaving out `taken`."""
     free = [name for name in dataset.column_names if name not in taken]
     if given is not None and given in free:
         return given
     pictures = [name for name in free if isinstance(dataset.features[name], datasets.Image)]
     guesses = [name for name in _GUESSES[role] if name in pictures] if given is None else []
-    # An only picture that is left must be the mask; an only picture of all may be anything.
+    # The only remaining picture must be the mask; the only picture of all may be anything.
     if not guesses and given is None and len(pictures) == 1 and taken:
         guesses = pictures
     if not guesses:

@@ -1,4 +1,4 @@
-"""What a large data set lists, made one by one when it is asked for."""
+"""Candidates of large data sets, created on demand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from handseg.data.schema import Candidate
 
 
 class Candidates(Sequence[Candidate]):
-    """Candidates of which only the `keys` are kept: a hundred thousand take little memory.
+    """A sequence of candidates that stores only their `keys`, so 100,000 take little memory.
 
     Args:
-        keys: what `make` needs to know of each, such as file names.
-        make: from a key to its candidate.
+        keys: the input of `make` for each candidate, such as file names.
+        make: builds a candidate from its key.
     """
 
     def __init__(self, keys: Sequence[Any], make: Callable[[Any], Candidate]) -> None:

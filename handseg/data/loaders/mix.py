@@ -1,4 +1,4 @@
-"""Several data sets as one, each with a say in how often its hands are shown: a YAML file.
+"""Several data sets as one, with a weight each for how often its hands are shown: a YAML file.
 
     sets:
       - {source: data/FreiHAND_pub_v2, layout: freihand, weight: 1}
@@ -24,7 +24,7 @@ from handseg.data.schema import FEATURES, Candidate, Labels
 from handseg.runtime.config import STRICT, Positive, from_mapping, read_yaml
 
 _FILES = ("groups", "images")
-"""Options that are paths."""
+"""Options with paths."""
 
 
 @settings(frozen=True, config=STRICT)
@@ -32,12 +32,12 @@ class MixSet:
     """A data set in a mix.
 
     Attributes:
-        source: folder or file, or for layout "hub" also the id of a data set; a path that is not
-            absolute starts at the YAML file.
-        layout: as of `handseg.data.load_data`.
+        source: folder or file, or for layout "hub" also the id of a data set; a relative path
+            starts at the YAML file.
+        layout: as in `handseg.data.load_data`.
         options: of the layout.
         weight: how often its hands are shown in training; only the weights' proportions count.
-        name: in the mix; "" is that of the source's file or folder.
+        name: in the mix; "" uses the name of the source's file or folder.
     """
 
     source: str
@@ -54,10 +54,11 @@ class MixSet:
 
 
 def read_mix(path: Path) -> tuple[MixSet, ...]:
-    """The sets of a mix with absolute paths and names.
+    """Read the sets of a mix, with absolute paths and names filled in.
 
     Raises:
-        ValueError: if the file cannot be read, has unknown keys or no set, or two have one name.
+        ValueError: if the file cannot be read, has unknown keys or no set, or two sets share a
+            name.
     """
     values = read_yaml(path)
     if values.keys() != {"sets"} or not isinstance(values["sets"], list) or not values["sets"]:
@@ -81,13 +82,13 @@ def read_mix(path: Path) -> tuple[MixSet, ...]:
 
 
 def mix_weights(path: Path) -> dict[str, float]:
-    """By name, the weight of each set of a mix."""
+    """Read the weight of each set of a mix, by name."""
     return {one.name: one.weight for one in read_mix(path)}
 
 
 @dataclass(frozen=True, eq=False)
 class MixedPhoto(Candidate):
-    """A candidate of one of the sets, by its name in the mix."""
+    """A candidate of one of the sets, under its name in the mix."""
 
     id: str
     group: str
@@ -108,7 +109,7 @@ class MixedPhoto(Candidate):
 
 
 def list_mix(path: Path, list_set: Callable[..., Sequence[Candidate]]) -> Candidates:
-    """The candidates of all sets; `list_set` is `handseg.data.list_photos`."""
+    """List the candidates of all sets; `list_set` is `handseg.data.list_photos`."""
     listed = [(one.name, list_set(one.source, one.layout, **one.options)) for one in read_mix(path)]
     keys = [
         (place, index) for place, (_, found) in enumerate(listed) for index in range(len(found))
@@ -123,7 +124,7 @@ def _mixed(listed: list[tuple[str, Sequence[Candidate]]], key: tuple[int, int]) 
 
 
 def load_mix(path: Path, load_set: Callable[..., datasets.Dataset]) -> datasets.Dataset:
-    """The rows of all sets; `load_set` is `handseg.data.load_data`."""
+    """Load the rows of all sets; `load_set` is `handseg.data.load_data`."""
     parts = []
     for one in read_mix(path):
         loaded = load_set(one.source, one.layout, **one.options)

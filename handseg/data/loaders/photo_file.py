@@ -1,4 +1,4 @@
-"""Photos in files of their own, whose labels are drawn or brought to the photo's size."""
+"""Photos in separate files, whose labels are drawn at or resized to the photo's size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handseg.io.decode import open_image
 
 @dataclass(frozen=True, eq=False)
 class PhotoFile(Candidate):
-    """A photo in a file of its own; its row needs no more of the file than the head."""
+    """A photo in its own file; building its row reads only the file's header."""
 
     id: str
     group: str
@@ -35,11 +35,11 @@ class PhotoFile(Candidate):
 
     @abstractmethod
     def drawn(self, shape: tuple[int, int]) -> Labels:
-        """The labels of a photo of `shape` (H, W); ValueError if there are none that fit."""
+        """Return the labels of a photo of `shape` (H, W); ValueError if there are none that fit."""
 
 
 def upright_shape(path: Path) -> tuple[int, int]:
-    """(H, W) of the photo as `load_image` turns it; ValueError if it is no image."""
+    """Return (H, W) of the photo as `load_image` rotates it; ValueError if it is not an image."""
     try:
         with open_image(path) as opened:
             width, height = opened.image.size
@@ -52,7 +52,7 @@ def upright_shape(path: Path) -> tuple[int, int]:
 def fitted(
     masks: list[np.ndarray], shape: tuple[int, int], path: Path
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Masks of one size, from the file `path`, at `shape` (H, W), and what was mended."""
+    """Resize masks of one size, from the file `path`, to `shape` (H, W); return the repairs, too."""
     try:
         repairs = () if masks[0].shape == shape else (resized(masks[0].shape, shape),)
         return [fit(mask, shape) for mask in masks], repairs

@@ -1,7 +1,7 @@
-"""Pickles of arrays, read without running anything that they name.
+"""Read pickles of arrays without running code that they name.
 
-A pickle is a program: `pickle.load` calls whatever its author wrote into it. Here only what puts
-NumPy arrays together may be called, and everything else is refused by name.
+A pickle is a program: `pickle.load` calls whatever its author wrote into it. Here only the builders
+of NumPy arrays and builtin containers may be called; everything else is refused by name.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class _Refused(ValueError):
 class _ArrayReader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
-            # Python 3 writes bytes so where Python 2 shall read them. A new function for each use:
-            # a pickle may change the attributes of what it is given.
+            # Python 3 writes bytes like this for Python 2 to read. Each use gets a new function,
+            # because a pickle may change the attributes of the objects it gets.
             return lambda text, encoding: _encode(text, encoding)
         try:
             return _ALLOWED[module][name]
@@ -46,13 +46,13 @@ class _ArrayReader(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """What a pickle holds that is made of arrays, numbers, text and builtin containers.
+    """Read a pickle of arrays, numbers, text and builtin containers.
 
-    Pickles of Python 2 and 3 (protocols 0 to 4) and of NumPy 1 and 2 are read; texts of Python 2
-    are taken as Latin-1.
+    Reads pickles of Python 2 and 3 (protocols 0 to 4) and of NumPy 1 and 2; Python 2 strings are
+    decoded as Latin-1.
 
     Raises:
-        ValueError: if the file names anything else, which is neither looked up nor called then, or
+        ValueError: if the file names anything else, which is then neither looked up nor called, or
             cannot be read.
     """
     try:

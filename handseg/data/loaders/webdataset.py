@@ -1,9 +1,9 @@
 """WebDataset shards: tar files with KEY.jpg (or .png, ...) and KEY.mask.png of each photo.
 
-KEY.object_mask.png, KEY.instances.png and KEY.json may be there, too, as `handseg annotate
---shard-size` writes them. `group` and `split` in KEY.json tell what a split must not tear apart,
-and the official part; a photo without a group is one of its own. The shards are listed once, and
-their photos are read where they lie when they are asked for.
+KEY.object_mask.png, KEY.instances.png and KEY.json are optional, in the form that `handseg annotate
+--shard-size` writes. `group` in KEY.json names photos that a split must keep together, `split` the
+official part; a photo without a group is its own group. The shards are listed once, and their
+photos are read in place on demand.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TO_LEARN = (MASK, OBJECT_MASK, INSTANCES)
 
 @dataclass(frozen=True, eq=False)
 class ShardPhoto(Candidate):
-    """A photo in a shard; `members` names by suffix where its masks lie, "" its photo."""
+    """A photo in a shard; `members` locates its masks by suffix, and its photo by ""."""
 
     id: str
     group: str
@@ -68,8 +68,7 @@ class ShardPhoto(Candidate):
         return Labels(mask, held, repairs, instances=numbers)
 
     def row(self) -> dict[str, Any]:
-        """See the base class; the row says where the members lie. Only masks with a `mask_value`
-        are read."""
+        """See the base class; the row has locations. Only masks with a `mask_value` are read."""
         cell: str | dict[str, Any] = self._member(MASK)
         if self.mask_value is not None:
             cell = png(read_mask_file(self._read(MASK), self._name(MASK), self.mask_value)[0])
@@ -99,17 +98,17 @@ class ShardPhoto(Candidate):
 def list_webdataset(
     source: Path, group_of: Callable[[str], str] | None, *, mask_value: Any = None
 ) -> list[ShardPhoto]:
-    """The photos of a shard, or of all shards (*.tar) in a folder.
+    """List the photos of a shard, or of all shards (*.tar) in a folder.
 
     Args:
         source: the file or folder.
-        group_of: from a photo's key to its group, in place of the records'.
+        group_of: maps a photo's key to its group, instead of the records.
         mask_value: as in layout "folder".
 
     Raises:
         ValueError: if there is no shard, one cannot be read to its end, there is neither a photo
-            nor a mask, a key has two photos or is in two shards, a record is no JSON, or
-            `mask_value` is no such value.
+            nor a mask, a key has two photos or is in two shards, a record is not JSON, or
+            `mask_value` is invalid.
     """
     value = parse_mask_value(mask_value)
     source = source.absolute()
@@ -131,7 +130,7 @@ def list_webdataset(
 
 
 def _photos(shard: Path) -> Iterator[tuple[str, dict[str, str], dict[str, Any]]]:
-    """Key, members and record of each photo or mask."""
+    """Yield key, members and record of each photo or mask."""
     photos: dict[str, dict[str, str]] = {}
     records: dict[str, dict[str, Any]] = {}
     try:
@@ -167,7 +166,7 @@ def _record(tar: tarfile.TarFile, member: tarfile.TarInfo, shard: Path) -> dict[
 
 
 def _check_end(shard: Path) -> None:
-    """Raise ReadError where a shard was cut off between two members: zeros end a tar file."""
+    """Raise ReadError if a shard was cut off between two members: zeros end a tar file."""
     with shard.open("rb") as file:
         file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
         if any(file.read()):
