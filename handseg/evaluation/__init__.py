@@ -1,1 +1,1 @@
-"""Masks compared with reference masks: counts, metrics, reports."""
+"""Compare masks with reference masks: counts, metrics, reports."""

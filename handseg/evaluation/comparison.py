@@ -1,4 +1,4 @@
-"""Evaluations side by side: one table, and how each system differs from the first."""
+"""Compare evaluations: one table, and the difference of each system from the first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handseg.evaluation.run import HITS, MASK, MEDIAPIPE, NONE, Evaluation
 from handseg.evaluation.summary import bootstrap_means, group_members, matlab_scores
 
 Systems: TypeAlias = Mapping[str, Mapping[str, Evaluation]]
-"""By the system's name and the source of its prompts."""
+"""Evaluations by system name and prompt source."""
 
 SOURCE_TITLES = {
     MEDIAPIPE: "MediaPipe",
@@ -26,7 +26,7 @@ _NOTHING = "-"
 
 
 def with_hits(systems: Systems) -> Systems:
-    """`systems` with "hits" after "mediapipe": the same predictions without the misses."""
+    """Add "hits" after "mediapipe" to `systems`: the same predictions without the misses."""
     complete: dict[str, dict[str, Evaluation]] = {}
     for name, evaluations in systems.items():
         complete[name] = {}
@@ -39,13 +39,13 @@ def with_hits(systems: Systems) -> Systems:
 
 @dataclass(frozen=True)
 class Difference:
-    """How one system compares with another on the photos that both could be judged on.
+    """The difference between two systems on the photos evaluated with both.
 
     Attributes:
-        photos: how many these are.
-        better: on how many of them the IoU is higher.
-        worse: on how many it is lower.
-        mean: of the differences in IoU, positive where the system is better.
+        photos: number of these photos.
+        better: number of photos with a higher IoU.
+        worse: number of photos with a lower IoU.
+        mean: mean difference in IoU, positive where the system is better.
         mean_low: lower end of its interval; see `handseg.evaluation.summary`.
         mean_high: upper end.
     """
@@ -59,7 +59,7 @@ class Difference:
 
 
 def compare_evaluations(evaluation: Evaluation, other: Evaluation) -> Difference | None:
-    """How much better `evaluation` is than `other`; None if they have no photo in common."""
+    """Compare `evaluation` with `other`; None if they have no photo in common."""
     others = {photo.id: photo.metrics.iou for photo in other.photos}
     shared = [photo for photo in evaluation.photos if photo.id in others]
     if not shared:
@@ -78,13 +78,13 @@ def compare_evaluations(evaluation: Evaluation, other: Evaluation) -> Difference
 
 
 def compare_with_first(systems: Systems) -> dict[str, dict[str, Difference]]:
-    """How each further system compares with the first, by its name and prompt source."""
+    """Compare each further system with the first, by name and prompt source."""
     first, *others = systems
     differences: dict[str, dict[str, Difference]] = {}
     for name in others:
         differences[name] = {}
         for source, evaluation in systems[name].items():
-            # How a system finds hands is its own affair: in daily use, all compare.
+            # In daily use, systems are comparable however they find hands.
             alike = _IN_DAILY_USE if source in _IN_DAILY_USE else (source,)
             other = next((systems[first][one] for one in alike if one in systems[first]), None)
             difference = other and compare_evaluations(evaluation, other)
@@ -95,12 +95,12 @@ def compare_with_first(systems: Systems) -> dict[str, dict[str, Difference]]:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table of results: a cell an evaluation.
+    """A row of the table of results, with one cell per evaluation.
 
     Attributes:
-        label: what the numbers are.
+        label: name of the numbers.
         cells: the numbers.
-        starts_section: whether the line begins what belongs together.
+        starts_section: whether the row starts a section.
     """
 
     label: str
@@ -109,7 +109,7 @@ class Row:
 
 
 def result_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """The numbers that matter, a column an evaluation; a dash where no photo was compared."""
+    """Tabulate the main numbers, a column per evaluation; a dash where no photo was compared."""
     rows = []
     for section in _SECTIONS:
         for label, text in section.items():

@@ -1,4 +1,4 @@
-"""Predictions and true masks side by side in one picture, to see at a glance what goes wrong."""
+"""Contact sheets that show predictions over true masks, to see errors at a glance."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ SIDE_BY_SIDE = 3
 """Pictures in a row."""
 
 TRUTH, PREDICTION, BOTH = (0, 190, 255), (255, 120, 0), (90, 220, 90)
-"""RGB of what only the true mask covers, what only the prediction covers, and what both do."""
+"""RGB of pixels that only the true mask covers, only the prediction, and both."""
 
 COLOURS = {"true mask": TRUTH, "prediction": PREDICTION, "both": BOTH}
 MATCH, MISMATCH = (255, 255, 255), (0, 200, 60)
 MATCHES = {"match": MATCH, "mismatch": MISMATCH}
-"""What the colours of `draw_case` and of `draw_matches` mean."""
+"""`COLOURS` and `MATCHES` are the legends of `draw_case` and `draw_matches`."""
 
 _CELL = (560, 420)  # Width and height of a picture, px.
 _GAP = 12
 _CAPTION = 34
 _HEADER = 52
-_MARGIN = 0.2  # Of what is seen around the hands, as a share of the longer side of their box.
+_MARGIN = 0.2  # Margin around the hands, as a share of the longer side of their box.
 _PAPER, _INK, _FADED = (24, 26, 30), (235, 236, 238), (160, 164, 170)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A photo with its name and IoU: the part that its hands are in, as it is and drawn on."""
+    """A photo's name and IoU, and the crop around its hands, plain and with the masks drawn."""
 
     name: str
     iou: float
@@ -43,7 +43,7 @@ class Case:
 def draw_case(
     name: str, iou: float, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 ) -> Case:
-    """Draw both masks on the part of the photo that they are in.
+    """Draw both masks on the part of the photo that contains them.
 
     Args:
         name: for the caption.
@@ -58,7 +58,7 @@ def draw_case(
     size = max(1, round(view.shape[1] * scale)), max(1, round(view.shape[0] * scale))
     photo = _resize(view, size)
     canvas = photo.copy()
-    # Resized as grey pictures, masks keep smooth edges.
+    # Masks resized as grey pictures keep smooth edges.
     alphas = [
         _resize(mask[rows, columns].astype(np.uint8) * 255, size) for mask in (truth, prediction)
     ]
@@ -69,7 +69,7 @@ def draw_case(
         (predicted & ~true, PREDICTION, 0.6),
     ):
         canvas[where] = (1 - opacity) * canvas[where] + opacity * np.array(color)
-    # The lower line is the wider one: both are seen where they coincide.
+    # The lower line is wider, so that both are visible where they coincide.
     for alpha, color, width in zip(alphas, (TRUTH, PREDICTION), (4, 2), strict=True):
         outlines = [np.rint(line * 16).astype(np.int32) for line in trace(alpha)]
         cv2.polylines(canvas, outlines, True, color, width, cv2.LINE_AA, shift=4)
@@ -79,9 +79,9 @@ def draw_case(
 def draw_matches(
     name: str, iou: float, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 ) -> Case:
-    """The whole photo with white where both masks show a hand, green where one alone does.
+    """Draw both masks over the whole frame: white where they agree on a hand, green where not.
 
-    The arguments are those of `draw_case`; where neither mask shows one the picture is black.
+    Takes the arguments of `draw_case`. Where neither mask has a hand, the picture is black.
     """
     scale = min(_CELL[0] / image.shape[1], _CELL[1] / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -96,7 +96,7 @@ def draw_matches(
 def draw_sheet(
     cases: Sequence[Case], title: str, legend: Mapping[str, tuple[int, int, int]] = COLOURS
 ) -> Image.Image:
-    """All cases under a header with `title` and the meaning of the colours, RGB."""
+    """Draw all cases under a header with `title` and the legend of the colours, RGB."""
     rows = -(-len(cases) // SIDE_BY_SIDE)
     cell_width, cell_height = _CELL[0] + _GAP, _CELL[1] + _CAPTION + _GAP
     sheet = Image.new(
@@ -135,7 +135,7 @@ def _draw_header(
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
-    """`text` with its middle left out as far as it takes to fit into `room` px."""
+    """Shorten `text` in the middle to fit into `room` px."""
     if font.getlength(text) <= room:
         return text
     for length in range(len(text) - 1, 1, -1):
@@ -147,7 +147,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, ro
 
 
 def _window(mask: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns around what `mask` (H, W) shows, shaped like a cell as far as they can."""
+    """Return rows and columns around `mask` (H, W), with a cell's aspect ratio if possible."""
     height, width = mask.shape
     x, y, box_width, box_height = cv2.boundingRect(mask.astype(np.uint8))
     if not box_width:
@@ -162,13 +162,13 @@ def _window(mask: np.ndarray) -> tuple[slice, slice]:
 
 
 def _span(centre: float, length: float, limit: int) -> slice:
-    """`length` px around `centre`, moved and cut to lie in 0..`limit`."""
+    """Return `length` px around `centre`, shifted and cut to lie in 0..`limit`."""
     size = min(round(length), limit)
     start = min(max(0, round(centre - length / 2)), limit - size)
     return slice(start, start + size)
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`image` at `size` (width, height), each pixel the mean of those that it covers."""
+    """Resize `image` to `size` (width, height), averaging pixels when it shrinks."""
     shrinks = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Pixels counted by what a prediction and the truth call them, and the scores of such counts."""
+"""Pixel counts by predicted and true class, and the scores computed from them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well the pixels of one class were told from all others.
+    """Scores of one class.
 
     Attributes:
-        precision: share of the pixels called this that are it, 0..1.
-        recall: share of the pixels that are this that were called it, 0..1.
+        precision: share of the pixels predicted as this class that belong to it, 0..1.
+        recall: share of the pixels of this class that were predicted as such, 0..1.
         f1: harmonic mean of the two, 0..1; the Dice of the class.
-        support: how many pixels are this.
+        support: number of pixels of this class.
     """
 
     precision: float
@@ -24,10 +24,10 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """Pixels of one photo, or summed over many; positives are the hand's.
+    """Pixels of one photo, or summed over many; the hand is the positive class.
 
-    A score is 1 where there is nothing to find and nothing was found. Precision without a pixel
-    called so and recall without a pixel to find are 0 otherwise.
+    A score is 1 where there is nothing to find and nothing was found. Otherwise, precision without
+    a predicted pixel and recall without a true pixel are 0.
     """
 
     true_positives: int
@@ -57,7 +57,7 @@ class PixelCounts:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of pixels that prediction and truth label alike, background included, 0..1."""
+        """Share of pixels labelled correctly, background included, 0..1."""
         right = self.true_positives + self.true_negatives
         return _ratio(right, right + self.false_positives + self.false_negatives)
 
@@ -78,14 +78,14 @@ class PixelCounts:
 
     @property
     def _of_background(self) -> PixelCounts:
-        """The same pixels with the background's as positives."""
+        """The same pixels with the background as the positive class."""
         return PixelCounts(
             self.true_negatives, self.false_negatives, self.false_positives, self.true_positives
         )
 
     @property
     def confusion(self) -> dict[str, dict[str, int]]:
-        """How many pixels of each true class were called hand and background."""
+        """Number of pixels of each true class predicted as hand and as background."""
         return {
             "hand": {"hand": self.true_positives, "background": self.false_negatives},
             "background": {"hand": self.false_positives, "background": self.true_negatives},
@@ -104,5 +104,5 @@ def _scores(counts: PixelCounts) -> ClassScores:
 
 
 def _ratio(part: int, whole: int) -> float:
-    """`part` / `whole`; 1 when there is nothing to find and nothing was found."""
+    """Return `part` / `whole`; 1 if there is nothing to find and nothing was found."""
     return part / whole if whole else 1.0

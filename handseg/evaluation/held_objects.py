@@ -1,4 +1,4 @@
-"""How well what hands hold is cut out: through the whole pipeline, against exact masks."""
+"""Evaluate held objects: the whole pipeline against exact masks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObjectScore:
-    """How one photo came out.
+    """The scores of one photo.
 
     Attributes:
         id: of the photo.
-        held: whether a hand of it holds something.
-        hands: how many hands were found.
-        iou: of the objects of all hands together; 0 where one is held and no hand was found, 1
-            where none is held and none was seen.
+        held: whether one of its hands holds something.
+        hands: number of hands found.
+        iou: of the objects of all hands together; 0 if one is held and no hand was found, 1 if
+            none is held and none was predicted.
         hand_iou: of all hands together.
     """
 
@@ -43,13 +43,13 @@ class ObjectScore:
 
 @dataclass(frozen=True)
 class ObjectEvaluation:
-    """How a set of photos came out; `failures` says by a photo's id why it was not compared."""
+    """The scores of a set of photos; `failures` maps ids to why a photo was not compared."""
 
     photos: tuple[ObjectScore, ...]
     failures: dict[str, str]
 
     def summary(self) -> dict[str, Any]:
-        """The figures, by name; a mean over no photo is None."""
+        """Return the figures by name; a mean over no photo is None."""
         held = [photo for photo in self.photos if photo.held]
         empty = [photo for photo in self.photos if not photo.held]
         held_iou = [photo.iou for photo in held]
@@ -67,7 +67,7 @@ class ObjectEvaluation:
         }
 
     def save(self, folder: Path) -> None:
-        """Write `objects.json` into `folder`: the figures, and every photo's."""
+        """Write `objects.json` into `folder`: the summary and the scores of each photo."""
         folder.mkdir(parents=True, exist_ok=True)
         values = {
             "summary": self.summary(),
@@ -83,7 +83,7 @@ def evaluate_objects(
     photos: Sequence[PhotoWithObjects],
     progress: Callable[[Sequence[PhotoWithObjects]], Iterable[PhotoWithObjects]] = iter,
 ) -> ObjectEvaluation:
-    """Segment photos with what their hands hold and compare it with their object masks.
+    """Segment hands and held objects in photos, and compare them with the reference masks.
 
     A photo that cannot be used, or has no object mask, is reported in `failures`.
     """
@@ -107,7 +107,7 @@ def evaluate_objects(
                     compare_masks(result.mask, hand).iou,
                 )
             )
-        # One photo must not cost the results of all others, whatever is wrong with it.
+        # One bad photo must not cost the results of the others, whatever is wrong with it.
         except Exception as error:
             failures[photo.id] = told(photo.id, error)
     return ObjectEvaluation(tuple(scores), failures)

@@ -1,16 +1,16 @@
-"""How far a predicted mask is from the true one, as overlap and as distance between contours.
+"""Compare a predicted mask with the true one: overlap and distances between contours.
 
-A contour is the set of mask pixels with a 4-neighbour outside the mask, and what lies beyond the
-image's frame is outside every mask. So where the frame cuts a hand, the pixels along the frame
-belong to its contour, as they do for Octave's `bwperim`, the surface distances of MONAI and MedPy
-and the reference implementation of boundary IoU (DAVIS leaves them out). A cut hand is judged as
-if the photo went on with background, and a prediction that follows the frame gets credit for it.
+A contour is the set of mask pixels with a 4-neighbour outside the mask; everything beyond the image
+frame is outside. So where the frame cuts a hand, the pixels along the frame belong to its contour,
+as they do for Octave's `bwperim`, the surface distances of MONAI and MedPy and the reference
+implementation of boundary IoU (DAVIS leaves them out). A cut hand is judged as if the photo
+continued with background, and a prediction that follows the frame gets credit for it.
 
-When one mask is empty and the other is not, overlap and boundary scores are 0 and each distance is
-the image's diagonal: the worst that two pixels can be apart. NaN would drop the photo from a mean
-and infinity would swallow all others, and neither is valid JSON. One miss still weighs heavily on
-a mean distance, so read it beside the median and the number of misses. Two empty masks agree:
-scores 1, distances 0.
+If only one mask is empty, overlap and boundary scores are 0 and each distance is the image
+diagonal, the largest distance possible. NaN would drop the photo from a mean, infinity would swamp
+all other values, and neither is valid JSON. One miss still weighs heavily on a mean distance, so
+read it together with the median and the number of misses. Two empty masks agree: scores 1,
+distances 0.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ import numpy as np
 from handseg.evaluation.counts import PixelCounts
 
 BOUNDARY_IOU_WIDTH = 0.02
-"""Width of boundary IoU's bands as a fraction of the image's diagonal, as its authors set it."""
+"""Width of boundary IoU's bands as a fraction of the image diagonal; the authors' default."""
 
 
 @dataclass(frozen=True)
 class MaskMetrics:
-    """The metrics of one photo; distances once in pixels, once in per mille of the diagonal.
+    """The metrics of one photo; distances in pixels and in per mille of the diagonal.
 
     Attributes:
         iou: Of the hand alone, 0..1.
         dice: Of the hand alone, 0..1.
         pixel_accuracy: Share of pixels labelled alike, background included, 0..1.
-        boundary_f: F1 of boundary precision and recall at the tolerance that was asked for, 0..1.
-        background_boundary_f: The same of the background, whose contour runs along the frame, too.
+        boundary_f: F1 of boundary precision and recall at the requested tolerance, 0..1.
+        background_boundary_f: The same for the background, whose contour includes the frame.
         boundary_iou: IoU of the bands along the inside of both contours, 0..1.
         mean_distance_px: Mean distance from each pixel of either contour to the other contour.
         hausdorff_95_px: The larger of the two directed 95th percentiles of those distances.
-        mean_signed_distance_px: The mean of those distances, taken positive where the prediction
-            reaches outside the truth and negative where it falls short: the bias of a contour
-            drawn too generously or too tightly.
+        mean_signed_distance_px: The mean of those distances, positive where the prediction reaches
+            outside the truth and negative where it falls short: the bias of a contour that is too
+            wide or too tight.
         mean_distance_per_mille: `mean_distance_px` / diagonal * 1000; likewise the next two.
         hausdorff_95_per_mille: See above.
         mean_signed_distance_per_mille: See above.
-        mean_iou_with_background: Only to compare with papers that report it; never the hand's IoU.
-        counts: The pixel counts that the overlap metrics come from.
+        mean_iou_with_background: Only to compare with papers that report it; not the hand's IoU.
+        counts: The pixel counts behind the overlap metrics.
     """
 
     iou: float
@@ -72,7 +72,7 @@ class MaskMetrics:
         return counts.false_negatives > 0 and counts.true_positives + counts.false_positives == 0
 
     def as_dict(self) -> dict[str, float | int]:
-        """All values by name, flat, the four counts last: a row of a table."""
+        """Return all values by name as a flat table row, the four counts last."""
         values = asdict(self)
         counts = values.pop("counts")
         return values | counts
@@ -81,19 +81,19 @@ class MaskMetrics:
 def compare_masks(
     prediction: np.ndarray, truth: np.ndarray, *, boundary_tolerance: float = 0.0075
 ) -> MaskMetrics:
-    """Compare a predicted mask with the true one; the module says how frames and misses count.
+    """Compare a predicted mask with the true one; see the module for frames and misses.
 
     Args:
         prediction: (H, W) bool.
         truth: (H, W) bool.
-        boundary_tolerance: How far apart contours may lie and still match in `boundary_f`: below 1
-            a fraction of the image's diagonal, from 1 on pixels. A contour pixel matches when it
-            is nearer than this to the other contour (Csurka et al., BMVC 2013). The default is
-            that of MATLAB's `bfscore`.
+        boundary_tolerance: Largest distance at which contours match in `boundary_f`: below 1, a
+            fraction of the image diagonal; from 1 on, pixels. A contour pixel matches when it is
+            closer than this to the other contour (Csurka et al., BMVC 2013). The default is that
+            of MATLAB's `bfscore`.
 
     Raises:
-        ValueError: The masks are not bool, not (H, W), without pixels or of different shapes, or
-            the tolerance is not a positive number.
+        ValueError: The masks are not bool, not (H, W), empty arrays or of different shapes, or the
+            tolerance is not a positive number.
     """
     _check(prediction, truth, boundary_tolerance)
     diagonal = math.hypot(*truth.shape)
@@ -139,16 +139,16 @@ def compare_masks(
 
 
 def outward_distances(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """How far the contour of `prediction` lies outside that of `truth`, px, (N,) float64.
+    """Return how far the contour of `prediction` lies outside that of `truth`, px, (N,) float64.
 
-    A value for each contour pixel of either mask, negative where the prediction falls short.
-    Both are (H, W) bool and hold a pixel at least.
+    One value per contour pixel of either mask, negative where the prediction falls short. Both
+    masks are (H, W) bool with at least one pixel.
     """
     return np.concatenate(_signed_distances(*_crop_to_union(prediction, truth)))
 
 
 def _f1(distances: tuple[np.ndarray, np.ndarray], tolerance: float) -> float:
-    """Of boundary precision and recall: shares of both contours that are nearer than that, px."""
+    """Return F1 of boundary precision and recall: shares of contours closer than `tolerance` px."""
     precision, recall = (float(np.mean(np.abs(side) < tolerance)) for side in distances)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
@@ -179,14 +179,14 @@ def _count(prediction: np.ndarray, truth: np.ndarray) -> PixelCounts:
 
 
 def _crop_to_union(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks cut to the box around them, which holds all that contours and bands need."""
+    """Crop both masks to their common bounding box, which is enough for contours and bands."""
     x, y, width, height = cv2.boundingRect((prediction | truth).view(np.uint8))
     box = slice(y, y + height), slice(x, x + width)
     return prediction[box], truth[box]
 
 
 def _rim(mask: np.ndarray, shape: int, width: int) -> np.ndarray:
-    """The pixels of `mask` that `width` erosions by a 3 x 3 kernel of that cv2 `shape` remove."""
+    """Return the pixels of `mask` that `width` erosions with a 3 x 3 kernel of `shape` remove."""
     inner = cv2.erode(
         mask.astype(np.uint8),
         cv2.getStructuringElement(shape, (3, 3)),
@@ -198,14 +198,14 @@ def _rim(mask: np.ndarray, shape: int, width: int) -> np.ndarray:
 
 
 def _boundary_iou(prediction: np.ndarray, truth: np.ndarray, diagonal: float) -> float:
-    """Boundary IoU of Cheng et al., CVPR 2021; both masks hold at least one pixel."""
+    """Compute boundary IoU (Cheng et al., CVPR 2021); both masks have at least one pixel."""
     width = max(1, round(BOUNDARY_IOU_WIDTH * diagonal))
     first, second = (_rim(mask, cv2.MORPH_RECT, width) for mask in (prediction, truth))
     return int(np.count_nonzero(first & second)) / int(np.count_nonzero(first | second))
 
 
 def _signed_distances(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (px) from the prediction's contour pixels to the truth's contour, and back.
+    """Measure distances (px) from the prediction's contour pixels to the true contour, and back.
 
     Positive where the prediction reaches outside the truth, negative where it falls short.
     """
@@ -219,8 +219,8 @@ def _signed_distances(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.nda
 
 
 def _distances(start: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """From each pixel of `start` to the nearest one of `target`, px, float64."""
+    """Measure the distance from each pixel of `start` to the nearest of `target`, px, float64."""
     field = cv2.distanceTransform((~target).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Squared distances between pixels are whole numbers; float32 misses some of them by a hair,
-    # which would decide whether a pixel at just the tolerance matches.
+    # Squared distances between pixels are integers; float32 is slightly off for some of them, which
+    # would decide whether a pixel exactly at the tolerance matches.
     return np.sqrt(np.rint(np.square(field[start], dtype=np.float64)))

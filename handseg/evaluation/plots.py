@@ -1,7 +1,6 @@
-"""Plots of evaluations, SVG. They name no system: the page around them says whose colour is whose.
+"""SVG plots of evaluations. They name no system: the page around them has the colour legend.
 
-Each system's evaluations come by prompt source, as `handseg.evaluation.report.write_report` takes
-them.
+Each system's evaluations come by prompt source, as for `handseg.evaluation.report.write_report`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLORS = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777", "#0891b2", "#65a30d", "#475569")
-"""Of the systems, in turn."""
+"""Colours of the systems, in turn."""
 
 _STYLES = {MEDIAPIPE: "-", NONE: "-", HITS: "-.", MASK: ":"}
 _FRAME: dict[Any, Any] = {
@@ -38,12 +37,12 @@ _FRAME: dict[Any, Any] = {
     "ytick.color": "#475569",
 }
 _SIZE = (5.6, 3.8)  # Inches.
-_MANY = 2000  # More dots than this are drawn as pixels, which take less room.
+_MANY = 2000  # More dots than this are rasterised, which makes smaller files.
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture with what it says.
+    """A plot with its title and caption.
 
     Attributes:
         title: in a few words.
@@ -57,7 +56,7 @@ class Plot:
 
 
 def draw_plots(systems: Sequence[Mapping[str, Evaluation]]) -> list[Plot]:
-    """The plots that the evaluations give something to draw for."""
+    """Draw the plots that have data."""
     with matplotlib.rc_context(_FRAME):
         drawn = [
             _iou_curves(systems),
@@ -70,7 +69,7 @@ def draw_plots(systems: Sequence[Mapping[str, Evaluation]]) -> list[Plot]:
 
 
 def color_of(system: int) -> str:
-    """`COLORS` of a system by its number, starting again at their end."""
+    """Return the colour of a system by its number, cycling through `COLORS`."""
     return COLORS[system % len(COLORS)]
 
 
@@ -188,7 +187,7 @@ def _colored(
 
 
 def _headlines(systems: Sequence[Mapping[str, Evaluation]]) -> list[tuple[str, Evaluation]]:
-    """Each system's colour and its evaluation from the first prompt source it has."""
+    """Return each system's colour and its evaluation with its first prompt source."""
     return [(color, next(iter(evaluations.values()))) for color, evaluations in _colored(systems)]
 
 
@@ -210,7 +209,7 @@ def _dots(axes: Axes, across: Sequence[float], up: Sequence[float], color: str) 
 
 
 def _diagonal(axes: Axes) -> None:
-    """The line on which both are equal, and the same scale along both."""
+    """Draw the line of equality, and use the same scale on both axes."""
     limits = [*axes.get_xlim(), *axes.get_ylim()]
     ends = min(limits), max(limits)
     axes.plot(ends, ends, color="#64748b", linewidth=1, zorder=0)

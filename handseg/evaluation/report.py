@@ -1,4 +1,4 @@
-"""Evaluations of one or several systems as JSON, CSV and a page that needs no network."""
+"""Reports on one or several systems as JSON, CSV and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
 
 def check_place(output: Path) -> None:
-    """Make sure that a report in the folder `output` replaces nothing but another report.
+    """Check that a report in the folder `output` replaces nothing but another report.
 
     Raises:
-        ValueError: if it holds files of a report's names, but no report.
+        ValueError: if it holds files with a report's names, but no report.
     """
     names = SUMMARY_FILE, PER_PHOTO_FILE, PAGE_FILE, WORST_FILE
     there = [output / name for name in names if (output / name).exists()]
@@ -58,14 +58,15 @@ def write_report(
     """Write `summary.json`, `per_photo.csv`, `report.html` and `worst.jpg` into a folder.
 
     Args:
-        systems: by name and by prompt source, "mediapipe" or "mask"; "hits" is added. The first
-            system is the one that the others are compared with.
-        output: is made if it is missing.
-        details: what else there is to know, fit for JSON: the command, versions, models, ....
-            The page shows `data` and `part` at its top and everything at its end.
+        systems: by name and prompt source, "mediapipe" or "mask"; "hits" is added. The others are
+            compared with the first system.
+        output: created if missing.
+        details: JSON-serialisable details such as the command, versions and models. The page shows
+            `data` and `part` at the top and all of them at the end.
 
     Raises:
-        ValueError: if no photo could be compared, or `output` holds such files of another kind.
+        ValueError: if no photo could be compared, or `output` holds files with these names that
+            are not a report.
     """
     if not any(one.photos for evaluations in systems.values() for one in evaluations.values()):
         raise ValueError("there is nothing to report: at least one photo must be compared")
@@ -98,7 +99,7 @@ def write_report(
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The same keys whether or not a photo could be compared."""
+    """Summarise an evaluation, with the same keys whether or not a photo could be compared."""
     known: dict[str, Any] = {
         "photos": len(evaluation.photos),
         "failed": dict(evaluation.failures),
@@ -124,7 +125,7 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _write_photos(systems: Systems, path: Path) -> None:
-    """A row a system, prompt source and photo; those of "hits" would only be said again."""
+    """Write a row per system, prompt source and photo; those of "hits" would be duplicates."""
     rows = [
         {"system": name, "prompts": source, **_photo_row(photo)}
         for name, evaluations in systems.items()
@@ -151,7 +152,7 @@ def _photo_row(photo: PhotoScore) -> dict[str, Any]:
 
 
 def _worst_cases(systems: Systems) -> list[Case]:
-    """Those of all systems from their first prompt source, the worst first."""
+    """Collect the worst cases of all systems with their first prompt source, worst first."""
     cases = [
         replace(case, name=f"{case.name} ({name})") if len(systems) > 1 else case
         for name, evaluations in systems.items()
@@ -186,7 +187,7 @@ def _page(
 
 
 def _data_uri(picture: Image.Image | bytes) -> str:
-    """A picture as JPEG, or an SVG, in an address that holds the file itself."""
+    """Encode a picture as JPEG, or SVG bytes, in a data URI."""
     if isinstance(picture, bytes):
         kind, content = "svg+xml", picture
     else:

@@ -1,4 +1,4 @@
-"""How good a segmenter is on photos with masks."""
+"""Evaluate a segmenter on photos with masks."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from handseg.segmenter import HandSegmenter
 logger = logging.getLogger(__name__)
 
 MEDIAPIPE, HITS, MASK, NONE = "mediapipe", "hits", "mask", "none"
-"""Where prompts come from: MediaPipe's landmarks, a miss counting as nothing found; the same, only
-where MediaPipe found a hand; the true mask, which leaves out the landmarks' faults; and nowhere,
-with a model that takes none."""
+"""Prompt sources: MediaPipe's landmarks, where a miss counts as an empty prediction; the same, only
+for photos where MediaPipe found a hand; the true mask, free of landmark errors; and none, for
+models without prompts."""
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoScore:
-    """How one photo came out.
+    """The scores of one photo.
 
     Attributes:
         id: of the photo.
-        group: that the photo belongs to, such as the person, if it is known.
-        hands: how many hands were segmented.
-        predicted_iou: the mean over these hands of what the model expects; None without a hand.
-        seconds: that `segment` took, reading the photo not included.
+        group: of the photo, such as the person, if known.
+        hands: number of hands segmented.
+        predicted_iou: mean of the model's estimates for these hands; None without a hand.
+        seconds: time in `segment`, without reading the photo.
         metrics: of all hands together against the mask.
     """
 
@@ -53,12 +53,12 @@ class PhotoScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How a set of photos came out.
+    """The scores of a set of photos.
 
     Attributes:
-        photos: those compared, in the order they were given.
-        failures: by the photo's id, why it could not be compared.
-        worst: pictures of those of lowest IoU, the worst first.
+        photos: the photos compared, in input order.
+        failures: maps ids to why a photo could not be compared.
+        worst: pictures of the photos with the lowest IoU, worst first.
         seed: of the bootstrap.
     """
 
@@ -69,7 +69,7 @@ class Evaluation:
 
     @cached_property
     def summary(self) -> MetricsSummary:
-        """Raises ValueError if no photo could be compared."""
+        """The summarised metrics; raises ValueError if no photo could be compared."""
         groups = [photo.group for photo in self.photos]
         return summarise([photo.metrics for photo in self.photos], groups, self.seed)
 
@@ -86,7 +86,7 @@ class Evaluation:
         )
 
     def hits(self) -> Evaluation:
-        """The same without the photos in which no hand was found."""
+        """Return a copy without the photos in which no hand was found."""
         found = tuple(photo for photo in self.photos if photo.hands)
         names = {photo.id for photo in found}
         return replace(
@@ -95,7 +95,7 @@ class Evaluation:
 
 
 def sources_of(segmenter: Segmenter) -> tuple[str, ...]:
-    """Where the prompts of a segmenter can come from, that of its daily use first."""
+    """Return the prompt sources of a segmenter, the usual one first."""
     return (MEDIAPIPE, MASK) if isinstance(segmenter, HandSegmenter) else (NONE,)
 
 
@@ -112,28 +112,29 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Segment photos and compare all hands found in each with its mask.
 
-    A photo or mask that cannot be used is reported in `failures`, and the rest goes on.
+    A photo or mask that cannot be used is reported in `failures`, and the run continues.
 
     Args:
-        segmenter: the one to judge; for "mediapipe" and "none" anything that has its `segment`.
+        segmenter: the segmenter to evaluate; for "mediapipe" and "none" any object with its
+            `segment`.
         photos: with their masks; see `handseg.data.image_mask.find_pairs`.
-        prompts: "mask" draws the prompts from the true mask, see `handseg.prompts.from_mask`; with
-            "mediapipe" and "none" the segmenter finds the hands by itself.
-        max_hands: the most hands to find in a photo.
-        finder: whether the hand finder helps with that.
-        worst: how many of the worst photos to draw.
+        prompts: "mask" derives the prompts from the true mask, see `handseg.prompts.from_mask`;
+            with "mediapipe" and "none" the segmenter finds the hands itself.
+        max_hands: maximum number of hands per photo.
+        finder: whether to use the hand finder, too.
+        worst: number of the worst photos to draw.
         seed: of the bootstrap.
-        progress: wraps the sequence of photos, as `tqdm.tqdm` does.
+        progress: wraps the sequence of photos, like `tqdm.tqdm`.
 
     Raises:
-        ValueError: if the model cannot be prompted so.
+        ValueError: if the model does not support these prompts.
     """
     if prompts not in (MEDIAPIPE, MASK, NONE):
         raise ValueError(f'prompts must be "{MEDIAPIPE}" or "{MASK}", got {prompts!r}')
     if prompts == MASK and MASK not in sources_of(segmenter):
         raise ValueError(f'prompts must be "{NONE}" with this model, got {prompts!r}')
     options: BatchOptions = {"max_hands": max_hands}
-    if not finder:  # Else it is not named: what is judged may have none.
+    if not finder:  # Otherwise it is not passed: the segmenter may have no such option.
         options["finder"] = False
     scores: list[PhotoScore] = []
     failures: dict[str, str] = {}
@@ -149,7 +150,7 @@ def evaluate_pairs(
             seconds = time.perf_counter() - start
             prediction = result.mask
             metrics = compare_masks(prediction, truth)
-        # One photo must not cost the results of all others, whatever is wrong with it.
+        # One bad photo must not cost the results of the others, whatever is wrong with it.
         except Exception as error:
             failures[photo.id] = told(photo.id, error)
             continue
@@ -171,7 +172,7 @@ def evaluate_pairs(
 
 
 def told(name: str, error: Exception) -> str:
-    """Why the photo of that name could not be compared; the traceback goes to the log."""
+    """Explain why the photo `name` could not be compared, and log the traceback."""
     logger.debug("%s", name, exc_info=True)
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
@@ -179,14 +180,14 @@ def told(name: str, error: Exception) -> str:
 def segment_from_mask(
     segmenter: HandSegmenter, image: np.ndarray, truth: np.ndarray
 ) -> HandSegmentation:
-    """The hands of `image` by boxes and points of its true mask `truth`, (H, W) bool."""
+    """Segment `image` with boxes and points from its true mask `truth`, (H, W) bool."""
     boxes, points = prompts_from_mask(truth)
     if not len(boxes):
         return HandSegmentation(image)
     height, width = image.shape[:2]
     prompts = user_prompts(height, width, segmenter.recipe, boxes=boxes, points=points)
     photo = RegionEmbeddings(image)
-    # The model is judged by what it makes of them: they are no clicks that must be obeyed.
+    # The points are ordinary prompts, not user clicks that the mask must obey.
     requests = [Request(photo, replace(one, clicks=0)) for one in prompts]
     return HandSegmentation(
         image, tuple(predict_hands(segmenter.model, segmenter.recipe, requests))

@@ -1,10 +1,10 @@
-"""The metrics of many photos in a few numbers, with how far chance may have moved them.
+"""Summarise the metrics of many photos, with confidence intervals.
 
-The 95 % interval of a mean is that of the percentile bootstrap: the mean is taken again over 2,000
-sets of photos drawn from those at hand, with replacement, from a seed, and the interval holds the
-middle 95 % of these means. Photos of one person are more alike than photos of two, so where the
-photos come in several groups, whole groups are drawn and not photos: drawing photos would make the
-interval too narrow. With only a few groups it is still too narrow; mind their number.
+The 95 % interval of a mean comes from the percentile bootstrap: the mean is computed for 2,000 sets
+of photos drawn with replacement, from a seed, and the interval holds the middle 95 % of these
+means. Photos of the same person are more alike than photos of different people, so if the photos
+come in several groups, whole groups are drawn: drawing photos would make the interval too narrow.
+With only a few groups it is still too narrow, so check their number.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class MetricsSummary:
     """The metrics of a set of photos.
 
     Attributes:
-        photos: How many photos were compared.
-        missed: In how many of them nothing was predicted although there is a hand.
+        photos: Number of photos compared.
+        missed: Number of photos with a hand but an empty prediction.
         resampled: What the bootstrap drew, "photos" or "groups".
-        units: How many of these there are.
-        metrics: By metric, over photos: "mean", "mean_low" and "mean_high" (the interval of the
-            mean), "median", "percentile_5", "percentile_95" and "worst"; for the overlap metrics
-            also "pooled", computed once from the pixels of all photos, so that large photos weigh
-            more. The worst signed distance is the one farthest from 0.
+        units: Number of photos or groups that it drew from.
+        metrics: For each metric, over photos: "mean", "mean_low" and "mean_high" (the interval of
+            the mean), "median", "percentile_5", "percentile_95" and "worst"; for the overlap
+            metrics also "pooled", computed once from the pixels of all photos, so that large
+            photos weigh more. The worst signed distance is the one farthest from 0.
         counts: The pixels of all photos.
     """
 
@@ -93,11 +93,11 @@ def summarise(
 
 
 def matlab_scores(summary: MetricsSummary) -> dict[str, dict[str, float]]:
-    """What MATLAB's `evaluateSemanticSegmentation` reports, by its names, as it defines it.
+    """Compute the scores of MATLAB's `evaluateSemanticSegmentation`, with its definitions.
 
-    Accuracies and IoUs are of the pixels of all photos together; an accuracy is the share of a
-    class's pixels that were called so, which is its recall. BF scores are means over photos, with
-    this module's convention for photos that lack a class, where MATLAB has NaN.
+    Accuracies and IoUs are pooled over the pixels of all photos; the accuracy of a class is its
+    recall. BF scores are means over photos, with this module's convention for photos that lack a
+    class, where MATLAB has NaN.
 
     Returns:
         "data set": GlobalAccuracy, MeanAccuracy, MeanIoU, WeightedIoU, MeanBFScore; and "hand" and
@@ -130,9 +130,9 @@ def matlab_scores(summary: MetricsSummary) -> dict[str, dict[str, float]]:
 
 
 def group_members(groups: Sequence[str | None]) -> np.ndarray:
-    """(N,) int: which of the bootstrap's units each photo belongs to, from 0 on.
+    """Return the bootstrap unit of each photo, (N,) int, from 0.
 
-    A photo without a group is a unit of its own, and so is each photo if all are of one group.
+    A photo without a group is its own unit, and so is each photo if all share one group.
     """
     if len(set(groups)) == 1:
         return np.arange(len(groups))
@@ -144,10 +144,10 @@ def group_members(groups: Sequence[str | None]) -> np.ndarray:
 def bootstrap_means(
     values: np.ndarray, members: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The interval of the mean of each column; the module says how it is made.
+    """Compute the interval of the mean of each column; see the module for the method.
 
     Args:
-        values: (N, M), a row a photo.
+        values: (N, M), a row per photo.
         members: (N,), see `group_members`.
         seed: of the draws.
 

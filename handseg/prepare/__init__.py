@@ -1,1 +1,1 @@
-"""Photos with masks checked and repaired before anything is trained on them."""
+"""Check and repair photos with masks before training."""

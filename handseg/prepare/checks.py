@@ -1,4 +1,4 @@
-"""Whether a mask can be the hand of its photo: what is mended, what is wrong, what was measured."""
+"""Check whether a mask can be the hand of its photo, and repair small defects."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from handseg.landmarks.anatomy import (
 from handseg.prepare.thresholds import Thresholds
 from handseg.runtime.connected import Components
 
-_SIDE = 1024  # px: masks are shrunk to it to be compared with landmarks.
-_AROUND = 0.5  # Hand sizes around the landmarks that a hand reaches at most.
-_FINGER = 0.26  # Of the hand size: as wide as fingers are drawn.
-_HEEL = 0.25  # Hand sizes that the palm goes on past the wrist landmark.
-# A forearm is some 0.5 hand sizes to either side of its axis; how far the axis may turn from the
-# palm's at the wrist, and at the elbow after it, makes its strip wider with the distance.
+_SIDE = 1024  # px: masks are shrunk to this size for comparison with landmarks.
+_AROUND = 0.5  # Hand sizes: how far a hand reaches beyond its landmarks at most.
+_FINGER = 0.26  # Of the hand size: the width of fingers in the drawn shape.
+_HEEL = 0.25  # Hand sizes that the palm extends past the wrist landmark.
+# A forearm extends about 0.5 hand sizes to either side of its axis. Its strip widens with distance,
+# because the axis may turn from the palm's at the wrist and again at the elbow.
 _FOREARM = (0.8, 0.5)
-_SMALLEST = 0.1  # Of the mask: a hand with less in the square of its size is a false finding.
-_OFF = 0.2  # Of a hand's landmarks on the mask: with fewer it is surely another hand.
+_SMALLEST = 0.1  # Of the mask's area: a hand whose size squared is less is a false detection.
+_OFF = 0.2  # Share of a hand's landmarks on the mask; below it, it is surely another hand.
 _LOOK_MARGIN = 0.25  # Of the longer side of the mask's box.
 
 
 @dataclass(eq=False)
 class Verdict:
-    """What came out of the checks.
+    """The result of the checks.
 
     Attributes:
-        mask: (H, W) bool, mended.
-        repairs: what was mended, each "kind: details".
+        mask: (H, W) bool, repaired.
+        repairs: repairs made, each "kind: details".
         faults: why the pair cannot be used, each "kind: details".
         measured: figures by name.
     """
@@ -53,15 +53,15 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What one look at a photo says of its mask.
+    """What one view of a photo shows about its mask.
 
     Attributes:
-        hands: landmarks (21, 2) of those on the mask, px of the photo.
-        sure: whether a hand is seen that is none of MediaPipe's false findings.
-        elsewhere: how many such hands are off the mask.
-        share: the highest share of a hand's landmarks that is on the mask.
+        hands: landmarks (21, 2) of the hands on the mask, px of the photo.
+        sure: whether a hand is seen that is surely not a false detection by MediaPipe.
+        elsewhere: number of such hands off the mask.
+        share: the highest share of a hand's landmarks on the mask.
         outside, filled, surplus: see `Thresholds`.
-        reach: (h, w) bool, where the hands and their forearms can be, of the small mask.
+        reach: (h, w) bool, where hands and forearms can be, at the size of the small mask.
     """
 
     hands: list[np.ndarray]
@@ -74,7 +74,7 @@ class _Look:
     reach: np.ndarray
 
     def misfit(self, limits: Thresholds) -> float:
-        """At most 1 if the mask is that of its hands; above, by how much it is not."""
+        """Return at most 1 if the mask fits its hands, and more the worse it fits."""
         if not self.hands:
             return np.inf
         missing = (1 - self.filled) / max(1 - limits.min_filled, 1e-9)
@@ -85,9 +85,9 @@ class _Look:
 def check_labels(
     image: np.ndarray, labels: Labels, limits: Thresholds, landmarker: HandLandmarker | None
 ) -> Verdict:
-    """Check and mend the mask of all hands in `image` (H, W, 3) uint8.
+    """Check and repair the mask of all hands in `image` (H, W, 3) uint8.
 
-    Without a landmarker only the mask itself is looked at.
+    Without a landmarker, only the mask itself is checked.
     """
     verdict = Verdict(labels.mask, [f"mask mended: {text}" for text in labels.repairs])
     coverage = np.count_nonzero(labels.mask) / max(1, labels.mask.size)
@@ -134,7 +134,7 @@ def _judge(look: _Look, limits: Thresholds, verdict: Verdict) -> None:
 def _best_look(
     image: np.ndarray, mask: np.ndarray, limits: Thresholds, landmarker: HandLandmarker
 ) -> _Look:
-    """The first look at which the mask is that of its hands, or else the nearest to that."""
+    """Return the first look in which the mask fits its hands, or else the best one."""
     best: _Look | None = None
     sure = False
     for number, found in enumerate(_looks(image, mask, landmarker)):
@@ -144,8 +144,8 @@ def _best_look(
         sure |= look.sure
         if best.misfit(limits) <= 1:
             break
-        # The last look shows little but the mask: where the hand is known and not all on it, one
-        # would be invented. A mask with more on it than the hand is shown with all that is on it.
+        # The last look shows little but the mask. Where a hand is known but not fully on the mask,
+        # it could hallucinate one. A mask that covers more than the hand shows all of that, too.
         if number == 1 and sure and (not best.hands or best.filled < limits.min_filled):
             break
     assert best is not None
@@ -155,9 +155,9 @@ def _best_look(
 def _looks(
     image: np.ndarray, mask: np.ndarray, landmarker: HandLandmarker
 ) -> Iterator[list[HandLandmarks]]:
-    """The hands in the photo; in the part around the mask; and in that with all else hidden.
+    """Detect hands in the photo, in a crop around the mask, and in that crop with the rest hidden.
 
-    Small hands in clutter are found, or found well, only by the latter two.
+    Only the latter two find small hands in clutter, or find them accurately.
     """
     yield landmarker.detect(image)
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
@@ -165,7 +165,7 @@ def _looks(
     left, top = max(0, x - margin), max(0, y - margin)
     window = (slice(top, y + height + margin), slice(left, x + width + margin))
     part = np.ascontiguousarray(image[window])
-    hidden = part * mask[window][..., None]  # Black: MediaPipe finds more on it than on grey.
+    hidden = part * mask[window][..., None]  # Black: MediaPipe finds more hands than on grey.
     for picture in (part, hidden):
         yield [
             HandLandmarks(
@@ -179,7 +179,7 @@ def _compare(found: list[HandLandmarks], mask: np.ndarray, limits: Thresholds) -
     factor = min(1.0, _SIDE / max(*mask.shape))
     size = (max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor)))
     small = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
-    # Landmarks lie on bones, but their jitter puts a few beside a thin finger.
+    # Landmarks lie on bones, but jitter puts a few beside a thin finger.
     jitter = 2 * max(2, round(max(*size) / 200)) + 1
     near = cv2.dilate(small.astype(np.uint8), np.ones((jitter, jitter), np.uint8)).astype(bool)
     points = [hand.points * np.float32(factor) for hand in found]
@@ -212,7 +212,7 @@ def _compare(found: list[HandLandmarks], mask: np.ndarray, limits: Thresholds) -
 
 
 def _shape(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: roughly the hand with these landmarks (21, 2), to the heel of the palm."""
+    """Draw the rough hand of landmarks (21, 2), including the heel of the palm, (H, W) bool."""
     size = hand_size(points)
     heel = points[[WRIST]] + palm_axis(points) * _HEEL * size
     palm = np.concatenate([points[[1, *PALM]], heel])
@@ -225,7 +225,7 @@ def _shape(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _reach(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W) bool: where a hand with these landmarks (21, 2) can be, and where its forearm."""
+    """Draw where a hand with landmarks (21, 2), and where its forearm, can be, both (H, W) bool."""
     size, axis = hand_size(points), palm_axis(points)
     across = np.array([-axis[1], axis[0]])
     length = float(sum(shape)) / size
@@ -274,7 +274,7 @@ def _fill_pinholes(verdict: Verdict, limits: Thresholds) -> None:
     mask = verdict.mask
     holes = Components.of(~mask, 4)
     small = holes.areas < limits.pinhole * np.count_nonzero(mask)
-    # What touches the frame is no hole.
+    # An area that touches the frame is not a hole.
     small &= ~holes.on_border()
     small[0] = False
     filled = int(holes.areas[small].sum())

@@ -1,4 +1,4 @@
-"""What became of each pair of a data set: the rows of `report.csv`."""
+"""The outcome of each pair of a data set: the rows of `report.csv`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _BETWEEN = " | "  # reasons
 
 @dataclass(frozen=True)
 class ReportRow:
-    """How a pair came out, a row of the report.
+    """The outcome of a pair, a row of the report.
 
     Attributes:
         id: in the source.
         status: "kept", "repaired" or "rejected".
-        reasons: of repairs and rejections, each "kind: details".
-        group: what it must stay together with in a split.
-        name: without suffix, of its files in the output.
+        reasons: for repairs and rejections, each "kind: details".
+        group: the group that a split must keep together.
+        name: of its files in the output, without suffix.
         values: further columns of the report.
     """
 
@@ -55,7 +55,7 @@ class ReportRow:
 
 
 def row_of(record: Mapping[str, Any]) -> ReportRow:
-    """A row as it was before `asdict` and JSON."""
+    """Restore a row from its `asdict` form after a JSON round trip."""
     return ReportRow(**{**record, "reasons": tuple(record["reasons"])})
 
 

@@ -1,8 +1,8 @@
-"""Check and clean a data set of photos with masks, and write it as a folder to train on.
+"""Check and clean a data set of photos with masks, and write it as a folder for training.
 
-The output is a data set of the layout "folder" (`images/`, `masks/`, perhaps `object_masks/`,
-`instances/`, `groups.csv`), with `report.csv`, a row for every pair, and `report.jpg`, which shows
-those that were repaired or rejected. The source is only read.
+The output is a data set of the layout "folder" (`images/`, `masks/`, optionally `object_masks/`,
+`instances/`, `groups.csv`), with `report.csv`, a row per pair, and `report.jpg`, which shows the
+repaired and rejected pairs. The source is not changed.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ logger = logging.getLogger(__name__)
 SPLITS_FILE = "splits.json"
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
-"""By format, that of a photo that is copied as it is."""
+"""The file suffix of each format that can be copied unchanged."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """How a data set came out.
+    """The result of preparing a data set.
 
     Attributes:
         outcomes: of all pairs.
-        skipped: how many of them an earlier run had done.
-        splits: of what was kept, where they were asked for.
+        skipped: number of pairs that an earlier run had finished.
+        splits: of the usable pairs, if requested.
     """
 
     outcomes: tuple[ReportRow, ...]
@@ -70,7 +70,7 @@ class Prepared:
         return sum(outcome.status == status for outcome in self.outcomes)
 
     def reasons(self, status: str) -> Counter[str]:
-        """How many pairs of a status have each kind of reason."""
+        """Count the pairs with this status by kind of reason."""
         return Counter(
             kind
             for outcome in self.outcomes
@@ -91,24 +91,24 @@ def prepare(
     progress: Callable[[Sequence[Candidate]], Iterable[Candidate]] = iter,
     **options: Any,
 ) -> Prepared:
-    """Check every pair of a data set and write those that can be used.
+    """Check every pair of a data set and write the usable ones.
 
-    A run that was interrupted goes on where it was when it is started again. A pair that cannot be
-    read is rejected, and the rest goes on.
+    An interrupted run resumes where it stopped. A pair that cannot be read is rejected, and the run
+    continues.
 
     Args:
-        source: as `handseg.data.load_data` takes it, like `layout` and `options`.
+        source: as for `handseg.data.load_data`, like `layout` and `options`.
         output: folder to write; new, empty, or of an earlier run with the same arguments.
-        thresholds: what is rejected and what is mended; None takes the defaults.
-        landmarker: looks for the hand on each mask; None leaves these checks out.
-        ratios: by name, the sizes of parts to split into by group, into `splits.json`.
+        thresholds: limits for rejection and repair; None uses the defaults.
+        landmarker: finds the hand on each mask; None skips these checks.
+        ratios: maps part names to sizes for a split by group, written to `splits.json`.
         seed: of the split.
-        progress: wraps the pairs to do, as `tqdm.tqdm` does.
+        progress: wraps the pairs to process, like `tqdm.tqdm`.
 
     Raises:
-        ValueError: if the source or an option is not as described, `output` holds other files or
-            what other arguments gave, or there are too few groups for a split.
-        OSError: if nothing can be written.
+        ValueError: if the source or an option is invalid, `output` holds other files or the output
+            of other arguments, or there are too few groups for a split.
+        OSError: if the output cannot be written.
     """
     limits = thresholds or Thresholds()
     output = Path(output)
@@ -163,7 +163,7 @@ def prepare(
 
 
 def _names(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """A file name without suffix for each id."""
+    """Make a file name without suffix for each id."""
     names = {
         candidate.id: re.sub(r"[^\w.\-]+", "_", candidate.id).lstrip(".") or "_"
         for candidate in candidates
@@ -173,7 +173,7 @@ def _names(candidates: Sequence[Candidate]) -> dict[str, str]:
         raise ValueError(f"id {ids.most_common(1)[0][0]!r} is listed more than once")
     taken: dict[str, str] = {}
     for name, file in names.items():
-        # Many file systems do not tell upper from lower case.
+        # Many file systems ignore case.
         if (other := taken.setdefault(file.casefold(), name)) != name:
             raise ValueError(f"ids {other!r} and {name!r} would have the same file name {file!r}")
     return names
@@ -181,7 +181,7 @@ def _names(candidates: Sequence[Candidate]) -> dict[str, str]:
 
 @dataclass(eq=False)
 class _Draft:
-    """What is known of a pair so far."""
+    """What is known about a pair so far."""
 
     repairs: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -198,11 +198,11 @@ class _Draft:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What is the same for all pairs.
+    """The state shared by all pairs.
 
     Attributes:
-        root: is left out of messages.
-        photos: by SHA-256, the ids of photos that are not rejected.
+        root: path prefix that is removed from messages.
+        photos: maps the SHA-256 of photos that are not rejected to their ids.
     """
 
     root: str
@@ -212,18 +212,18 @@ class _Run:
     photos: dict[str, str] = field(default_factory=dict)
 
     def remember(self, rows: Iterable[ReportRow]) -> None:
-        """Note the photos of pairs that are done: the same ones are not kept again."""
+        """Register the photos of finished pairs, so that duplicates are rejected."""
         for row in rows:
             if row.status != REJECTED:
                 self.photos[row.values["sha256"]] = row.id
 
     def do(self, candidate: Candidate, name: str) -> ReportRow:
-        """Check a pair and write what there is to write of it."""
+        """Check a pair and write its files."""
         draft = _Draft(values={"stamp": candidate.stamp()})
         try:
             self._look_at(candidate, draft)
         except Exception as error:
-            # A damaged pair must not cost the rest, whatever is wrong with it.
+            # A damaged pair must not stop the run, whatever is wrong with it.
             logger.debug("%s", candidate.id, exc_info=True)
             draft.faults.append(f"error: {type(error).__name__}: {error}")
         status = REJECTED if draft.faults else REPAIRED if draft.repairs else KEPT
@@ -268,7 +268,7 @@ class _Run:
 
 
 def _as_it_is(raw: bytes) -> tuple[str | None, list[str]]:
-    """The suffix of a photo that can be copied, or None and why it must be written anew."""
+    """Return the suffix of a photo that can be copied, or None and why it must be re-encoded."""
     with open_image(raw) as opened:
         image, orientation = opened.image, opened.orientation()
         suffix = _SUFFIXES.get(image.format or "")
@@ -298,6 +298,6 @@ def _write_pair(draft: _Draft, name: str, output: Path) -> None:
     if draft.object_mask is not None:
         save_image(draft.object_mask, output / OBJECT_MASKS / f"{name}.png")
     if draft.instances is not None:
-        # What was taken off the mask is no part of a hand.
+        # Pixels removed from the mask belong to no hand.
         save_image(draft.instances * draft.mask, output / INSTANCES / f"{name}.png")
     save_image(draft.mask, output / MASKS / f"{name}.png")

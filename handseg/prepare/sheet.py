@@ -1,4 +1,4 @@
-"""Repaired and rejected pairs at a glance: what is wrong with each, and what was changed."""
+"""Contact sheets of repaired and rejected pairs: what is wrong, and what was changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from handseg.io.files import save_image
 
 PICTURES = "report"
-"""The folder of the pictures that sheets are made of."""
+"""The folder of the pictures on the sheets."""
 
 _COLUMNS, _ROWS = 4, 12
 _CELL = (380, 285)
@@ -24,13 +24,13 @@ _MASK, _DROPPED, _FILLED = (90, 220, 90), (255, 70, 70), (0, 190, 255)
 _LEGEND = (("mask", _MASK), ("dropped", _DROPPED), ("filled", _FILLED))
 
 Flagged = tuple[str, str, str, tuple[str, ...]]
-"""Name of the picture's file without suffix, id, status and reasons of a pair."""
+"""Picture file name without suffix, id, status and reasons of a pair."""
 
 
 def draw_flagged(
     image: np.ndarray, before: np.ndarray | None, after: np.ndarray | None
 ) -> Image.Image:
-    """The photo (H, W, 3) uint8 with its mask (H, W) bool as it came and as it is, where it is."""
+    """Draw the mask (H, W) bool before and after repair, if any, on the photo (H, W, 3) uint8."""
     height, width = image.shape[:2]
     factor = 2 * min(_CELL[0] / width, _CELL[1] / height)
     size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -44,7 +44,7 @@ def draw_flagged(
     _tint(canvas, mask, _MASK, 0.25)
     _tint(canvas, edge, _MASK, 1.0)
     for changed, color in ((before & ~after, _DROPPED), (after & ~before, _FILLED)):
-        # A single pixel of a large photo must still be seen.
+        # Even a single pixel of a large photo must be visible.
         shown = cv2.resize(changed.astype(np.uint8) * 255, size, interpolation=shrinks) > 0
         _tint(canvas, cv2.dilate(shown.astype(np.uint8), dot) > 0, color, 0.8)
     return Image.fromarray(canvas)
@@ -57,7 +57,7 @@ def _tint(
 
 
 def write_pages(flagged: Sequence[Flagged], output: Path) -> None:
-    """Write `report.jpg`, and `report_2.jpg` and so on where one is not enough; none for none."""
+    """Write `report.jpg`, and `report_2.jpg` and so on if needed; nothing without pairs."""
     size = _COLUMNS * _ROWS
     pages = [flagged[start : start + size] for start in range(0, len(flagged), size)]
     for number, page in enumerate(pages, 1):
@@ -118,7 +118,7 @@ def _draw_caption(
 def _wrapped(
     text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float, lines: int
 ) -> list[str]:
-    """`text` in at most `lines` lines of `room` px, cut where it is longer."""
+    """Wrap `text` into at most `lines` lines of `room` px and truncate the rest."""
     result = [""]
     for word in text.split(" "):
         longer = f"{result[-1]} {word}".strip()

@@ -1,4 +1,4 @@
-"""What a photo and its mask must be like to be trained on; imports nothing."""
+"""Limits for photos and masks used in training; imports nothing."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of `handseg prepare`; a pair beyond one of them is rejected, unless said otherwise.
+    """Limits of `handseg prepare`; a pair beyond a limit is rejected, unless noted otherwise.
 
-    The last four look at hand landmarks.
+    The last four use hand landmarks.
 
     Attributes:
-        min_coverage: the least share of the frame that a mask covers.
-        max_coverage: the largest.
-        max_difference: the mean difference, 0..255, between a cut-out and its photo.
+        min_coverage: smallest share of the frame that a mask covers.
+        max_coverage: largest share.
+        max_difference: mean difference, 0..255, between a cut-out and its photo.
         speck: islands of the mask without a landmark below this share of the largest island are
-            dropped (a repair). A pair with a larger one out of the hand's reach is rejected.
+            dropped (a repair). A pair with a larger island out of the hand's reach is rejected.
         pinhole: holes below this share of the mask are filled (a repair).
-        min_landmarks: the share of a hand's landmarks on the mask; with fewer it is another hand.
-        max_outside: the share of the mask that is out of the hands' reach: neither near a hand nor
+        min_landmarks: share of a hand's landmarks on the mask; with fewer it is another hand.
+        max_outside: share of the mask that is out of the hands' reach: neither near a hand nor
             where the forearm can be.
-        min_filled: the share that the mask covers of the hand's shape as its landmarks show it.
+        min_filled: share of the hand's shape, as drawn from its landmarks, that the mask covers.
             Good masks have 0.75 and more, but objects in a hand hide parts of it.
-        max_surplus: the part of the mask beside that shape, yet near the hand and not on the
-            forearm, as a share of the shape. Good masks have 0.6 and less.
+        max_surplus: area of the mask outside that shape, yet near the hand and not on the forearm,
+            as a share of the shape. Good masks have 0.6 and less.
     """
 
     min_coverage: float = 0.002

@@ -52,7 +52,7 @@ def upright_shape(path: Path) -> tuple[int, int]:
 def fitted(
     masks: list[np.ndarray], shape: tuple[int, int], path: Path
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Resize masks of one size, from the file `path`, to `shape` (H, W); return the repairs, too."""
+    """Resize masks of one size, from the file `path`, to `shape` (H, W), and describe repairs."""
     try:
         repairs = () if masks[0].shape == shape else (resized(masks[0].shape, shape),)
         return [fit(mask, shape) for mask in masks], repairs
