@@ -1,4 +1,4 @@
-"""Measures fingers on a mask, in px or mm, and finds ring sizes."""
+"""Measure fingers on a mask, in px or mm, and find ring sizes."""
 
 from handseg.measure.card import Card, find_card
 from handseg.measure.coin import find_coin

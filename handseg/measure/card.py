@@ -1,4 +1,4 @@
-"""Finds a bank or identity card in or beside the hand by its four straight sides."""
+"""Find a bank or identity card in or beside the hand by its four straight sides."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from handseg.measure.card_outline import is_outline
 from handseg.measure.scales import CARD_MM
 from handseg.results.hand import Hand
 
-_HAND_MM = (60.0, 125.0)  # Hand sizes, px to mm of which tell how large a card may look.
-_WORKING = 700  # px: what the longer side of the hand's surroundings is scaled to for the search.
+_HAND_MM = (60.0, 125.0)  # Range of hand sizes, which limits how large a card may look.
+_WORKING = 700  # px: the longer side of the hand's surroundings is scaled to this for the search.
 _LINES = 48
-_ASPECT = (1.25, 2.0)  # Of the sides, seen by up to 30 degrees aslant: 1.586 if not.
-_BEST = 14  # Quadrangles of the search that are looked at closely.
-_ALONG = np.linspace(0.1, 0.9, 60)  # Where a side's edge is looked for; corners are round.
-_SUPPORT = 0.75  # Of each side, that must be seen: fingers may cover the rest.
-_FLATTEST = 0.84  # Of the two scales at the card's middle: 33 degrees.
-_CONVERGES = 0.2  # Of opposite sides' lengths: perspective makes no more of 30 degrees.
+_ASPECT = (1.25, 2.0)  # Aspect ratio at up to 30 degrees of tilt; 1.586 from straight above.
+_BEST = 14  # Quadrangles of the search that are examined closely.
+_ALONG = np.linspace(0.1, 0.9, 60)  # Where edges are sampled along a side; corners are round.
+_SUPPORT = 0.75  # Share of each side that must be visible: fingers may cover the rest.
+_FLATTEST = 0.84  # Ratio of the two scales at the card's centre: 33 degrees.
+_CONVERGES = 0.2  # Log ratio of opposite sides' lengths: perspective at 30 degrees causes no more.
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Card:
     deviation: float
 
     def homography(self) -> np.ndarray:
-        """(3, 3) float64: from the photo's px to mm on the card."""
+        """Return the (3, 3) float64 homography from the photo's px to mm on the card."""
         width, height = CARD_MM
         target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         return cv2.getPerspectiveTransform(self.corners.astype(np.float32), target)
@@ -49,9 +49,10 @@ class Card:
 def find_card(image: np.ndarray, hand: Hand) -> Card:
     """Find the card in or beside the hand.
 
-    Straight edges are combined to quadrangles with the shape and plausible size of a card. The one
-    whose sides are clearest is fitted to the edges in the photo with subpixel accuracy. Those whose
-    sides run on beyond the corners, as a window's do, or converge too much are left out.
+    Straight edges are combined into quadrangles with the shape and plausible size of a card. The
+    one with the clearest sides is fitted to the edges in the photo with subpixel accuracy.
+    Quadrangles whose sides continue beyond the corners, like a window's, or converge too much are
+    left out.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -87,7 +88,7 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
 
 
 def _quadrangles(view: np.ndarray, shortest: float, longest: float) -> list[np.ndarray]:
-    """(4, 2) px each, what may be a card, the best first; clockwise, a long side first."""
+    """Find possible cards, each (4, 2) px, clockwise from a long side, best first."""
     lines = _lines(view, 0.3 * shortest)
     if len(lines) < 4:
         return []
@@ -95,7 +96,7 @@ def _quadrangles(view: np.ndarray, shortest: float, longest: float) -> list[np.n
     along = lines[:, 1] - lines[:, 0]
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     strength = _strength(view)
-    pairs = []  # Two lines that may be opposite sides, and how far apart they are.
+    pairs = []  # Two lines that may be opposite sides, their distance and mean direction.
     for one, other in combinations(range(len(lines)), 2):
         if abs(along[one] @ along[other]) < np.cos(np.radians(18)):
             continue
@@ -116,7 +117,7 @@ def _quadrangles(view: np.ndarray, shortest: float, longest: float) -> list[np.n
         sides = [lines[index] for index in (long[0], short[0], long[1], short[1])]
         quadrangle = _corners(sides)
         if quadrangle is not None and _may_be_card(quadrangle):
-            # Pictures and stripes on a card make quadrangles, too, but smaller ones.
+            # Pictures and stripes on a card form quadrangles, too, but smaller ones.
             area = cv2.contourArea(quadrangle.astype(np.float32)) / (shortest * longest)
             found.append((_seen(strength, quadrangle) + 0.1 * np.log(area), quadrangle))
     found.sort(key=lambda one: -one[0])
@@ -130,7 +131,7 @@ def _quadrangles(view: np.ndarray, shortest: float, longest: float) -> list[np.n
 
 
 def _may_be_card(quadrangle: np.ndarray) -> bool:
-    """Whether a card's sides would look like this, from a camera that is hardly aslant."""
+    """Whether a card could look like this from a camera with little tilt."""
     lengths = np.linalg.norm(np.roll(quadrangle, -1, 0) - quadrangle, axis=1)
     if np.abs(np.log(lengths[:2] / lengths[2:])).max() > _CONVERGES:
         return False
@@ -142,7 +143,7 @@ def _may_be_card(quadrangle: np.ndarray) -> bool:
 
 
 def _lines(view: np.ndarray, least: float) -> np.ndarray:
-    """(N, 2, 2) px: the longest straight edges of brightness and of colour."""
+    """Find the longest straight edges in brightness and colour, (N, 2, 2) px."""
     lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB)
     detector = cv2.createLineSegmentDetector()
     found = []
@@ -166,7 +167,7 @@ def _lines(view: np.ndarray, least: float) -> np.ndarray:
 
 
 def _differ(line: np.ndarray, other: np.ndarray) -> bool:
-    """Whether `line` is another edge than the longer `other`, of which it may be a part."""
+    """Whether `line` is a different edge, not a part of the longer `other`."""
     along = other[1] - other[0]
     length = np.linalg.norm(along)
     away = (line - other[0]) @ np.array([-along[1], along[0]]) / length
@@ -175,7 +176,7 @@ def _differ(line: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _corners(sides: list[np.ndarray]) -> np.ndarray | None:
-    """(4, 2) where neighbouring `sides`, two points each, meet; None unless that is convex."""
+    """Intersect neighbouring `sides`, two points each: (4, 2), or None unless it is convex."""
     equations = [np.cross([*one[0], 1.0], [*one[1], 1.0]) for one in sides]
     corners = []
     for index in range(4):
@@ -187,12 +188,12 @@ def _corners(sides: list[np.ndarray]) -> np.ndarray | None:
     if not cv2.isContourConvex(quadrangle.astype(np.float32)):
         return None
     area = cv2.contourArea(quadrangle.astype(np.float32), oriented=True)
-    # Clockwise as one sees it, y down: a positive area; the first side stays a long one.
+    # Clockwise as seen, with y down, is a positive area; the first side stays a long one.
     return quadrangle if area > 0 else quadrangle[[1, 0, 3, 2]]
 
 
 def _strength(view: np.ndarray) -> np.ndarray:
-    """(H, W) float32: how strong edges are for their surroundings, 0..1."""
+    """Measure the strength of edges relative to their surroundings, (H, W) float32, 0..1."""
     smooth = cv2.GaussianBlur(view, (0, 0), 1.0).astype(np.float32)
     slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
     strength = slope.max(-1)
@@ -200,7 +201,7 @@ def _strength(view: np.ndarray) -> np.ndarray:
 
 
 def _seen(strength: np.ndarray, quadrangle: np.ndarray) -> float:
-    """How much of the sides lies on edges; that of the worst side counts as much as the mean."""
+    """Rate how much of the sides lies on edges: the mean plus the worst side."""
     ends = np.roll(quadrangle, -1, 0)
     places = quadrangle[:, None] + _ALONG[:, None] * (ends - quadrangle)[:, None]
     values = cv2.remap(
@@ -211,7 +212,7 @@ def _seen(strength: np.ndarray, quadrangle: np.ndarray) -> float:
 
 
 def _refine(view: np.ndarray, quadrangle: np.ndarray) -> Card | None:
-    """The card near `quadrangle`, its sides fitted to the photo's edges; None if that is none."""
+    """Fit the sides of `quadrangle` to the photo's edges; None if the result is not a card."""
     height, width = view.shape[:2]
     support = 1.0
     deviations: list[float] = []
@@ -240,9 +241,9 @@ def _refine(view: np.ndarray, quadrangle: np.ndarray) -> Card | None:
 def _side(
     view: np.ndarray, start: np.ndarray, end: np.ndarray, room: float
 ) -> tuple[np.ndarray, float, float] | None:
-    """The straight edge within `room` px of a side: two points, share seen, deviation px."""
+    """Fit a straight edge within `room` px of a side: two points, visible share, deviation px."""
     along = (end - start) / np.linalg.norm(end - start)
-    outward = np.array([along[1], -along[0]])  # Of corners that run clockwise, y down.
+    outward = np.array([along[1], -along[0]])  # For clockwise corners, y down.
     steps = np.arange(-room, room + 0.25, 0.25)
     middles = start + _ALONG[:, None] * (end - start)
     places = (middles + steps[:, None, None] * outward).astype(np.float32)
@@ -268,7 +269,7 @@ def _side(
         slope = (away[ranks[1], other] - away[ranks[0], one]) / (_ALONG[other] - _ALONG[one])
         shift = away[ranks[0], one] - slope * _ALONG[one]
         agrees = (usable & (np.abs(away - shift - slope * place) < 0.8)).any(0).mean()
-        score = float(agrees) + 0.02 * (shift + slope / 2) / room  # The card ends at the outermost.
+        score = float(agrees) + 0.02 * (shift + slope / 2) / room  # Prefer the outermost edge.
         if best is None or score > best[0]:
             best = score, np.array([shift, slope])
     if best is None:

@@ -1,25 +1,26 @@
-"""What tells a card's outline from other straight edges that happen to meet."""
+"""Tell a card's outline from other straight edges that happen to meet."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-_SHORTEST_FOCAL = 0.65  # In the photo's longer sides: a phone's wide lens.
-_STEEPEST = 0.5  # Sine of the tilt up to which a photo is measured.
-_ENDS_OFF = 1.5  # px by which a side's length may be wrong.
+_SHORTEST_FOCAL = 0.65  # Of the photo's longer side: a phone's wide lens.
+_STEEPEST = 0.5  # Sine of the largest tilt that is measured.
+_ENDS_OFF = 1.5  # px: possible error of a side's length.
 _CORE = np.linspace(0.1, 0.9, 41)
 _BEYOND = np.concatenate([np.linspace(-0.2, -0.05, 9), np.linspace(1.05, 1.2, 9)])
-_FAINTEST = 6.0  # Levels, the root of the sum of squares over the channels.
-_CONTINUES = 0.5  # Share of a side's own step in brightness and colour.
-_MOST_CONTINUING = 2  # Of the eight ends of sides: other things may lie in line with a card's.
+_FAINTEST = 6.0  # Grey levels, the root of the sum of squares over the channels.
+_CONTINUES = 0.5  # Of a side's own step in brightness and colour.
+_MOST_CONTINUING = 2  # Of the eight ends of sides: other edges may be in line with a card's.
 
 
 def is_outline(view: np.ndarray, corners: np.ndarray, longer: int) -> bool:
     """Whether a quadrangle of straight edges may be the outline of a card.
 
-    Opposite sides converge no more than perspective makes them, along each side the card differs
-    from what is beside it, and most sides end at the corners: those of a window or a door run on.
+    Opposite sides converge no more than perspective explains, the card differs from its
+    surroundings along each side, and most sides end at the corners: those of a window or door
+    continue.
 
     Args:
         view: (H, W, 3) uint8 RGB, the photo or a part of it.
@@ -38,7 +39,7 @@ def is_outline(view: np.ndarray, corners: np.ndarray, longer: int) -> bool:
 
 
 def _converges_little(corners: np.ndarray, longer: int) -> bool:
-    """Whether opposite sides differ in length by no more than depth and the edges' error make."""
+    """Whether depth and edge error can explain the length difference of opposite sides."""
     lengths = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
     across = np.array([lengths[1] + lengths[3], lengths[0] + lengths[2]]) / 2
     differ = np.abs(np.log(lengths[:2] / lengths[2:]))
@@ -47,9 +48,9 @@ def _converges_little(corners: np.ndarray, longer: int) -> bool:
 
 
 def _steps(view: np.ndarray, corners: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(4, P, 3): colours outside less those inside each side, at `places`, 0..1 from its start.
+    """Return colours outside minus inside each side at `places`, 0..1 along it, (4, P, 3).
 
-    0 where the photo has ended.
+    0 beyond the photo's edge.
     """
     along = np.roll(corners, -1, 0) - corners
     lengths = np.linalg.norm(along, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Finds a coin on or beside the hand, the scale of a photo."""
+"""Find a coin on or beside the hand, the scale of a photo."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from handseg.results.hand import Hand
 from handseg.runtime.arrays import values_at
 
 FLATTEST = 0.85
-"""The least ratio of a coin's axes: 30 degrees, 0.866, and what the fit's error may add to them."""
+"""The smallest ratio of a coin's axes: 0.866 at 30 degrees, less a margin for the fit's error."""
 
 SMALLEST = 14.0
-"""px, of a coin's diameter: a smaller one's rim cannot be told to a few percent."""
+"""px: the smallest diameter of a coin; smaller rims cannot be measured to a few percent."""
 
 _HAND_MM = (50.0, 170.0)  # Hand sizes of children and of large men, near and far from the coin.
-_COIN_MM = (16.0, 32.0)  # Diameters, where the coin is not known.
-_WORKING = 26.0  # px: what the smallest diameter that a coin may have is scaled to for the search.
-_SUPPORT = 0.78  # Of the rim, that must be seen on a hand.
-_SUPPORT_BESIDE = 0.9  # That on whatever ground, which may have rings of its own.
-_CORE = 1.38  # A coin's diameter over its core's, of those of two metals.
-_ABOUT_CORE = 0.8  # That of a rim about a core, whatever it looks like: folds of skin have 0.75.
-_MAYBE = 0.4  # That support in the first, coarse look.
+_COIN_MM = (16.0, 32.0)  # Diameters of unknown coins.
+_WORKING = 26.0  # px: the smallest possible diameter is scaled to this for the search.
+_SUPPORT = 0.78  # Share of the rim that must be visible on a hand.
+_SUPPORT_BESIDE = 0.9  # The same on any other background, which may have rings of its own.
+_CORE = 1.38  # Ratio of a two-metal coin's diameter to its core's.
+_ABOUT_CORE = 0.8  # Support of a rim around a core, whatever it looks like: skin folds have 0.75.
+_MAYBE = 0.4  # Support in the first, coarse search.
 
 
 def find_coin(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) -> Coin:
@@ -56,7 +56,7 @@ def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) 
     found: list[Coin] = []
     coins = _candidates(image, hand, low, high, diameter_mm in two_metal_diameters())
     while coins:
-        # Of circles about one middle, as of a coin of two metals, the largest that is seen well.
+        # Of circles with the same centre, as on a two-metal coin, take the largest clear one.
         first = coins[0]
         about = [
             one
@@ -98,7 +98,7 @@ def _landmarks(hand: Hand) -> np.ndarray:
 def _candidates(
     image: np.ndarray, hand: Hand, low: float, high: float, two_metals: bool
 ) -> list[Coin]:
-    """Coins of `low` to `high` px, the surest first; `two_metals`: known to have a core."""
+    """Find coins of `low` to `high` px, most certain first; `two_metals`: known to have a core."""
     points = _landmarks(hand)
     around = hand_size(points)
     corner = np.maximum(np.floor(points.min(0) - around), 0).astype(int)
@@ -121,7 +121,7 @@ def _candidates(
         if finer is None:
             continue
         found = [finer]
-        # A core of another metal is often seen better than the coin that it lies in.
+        # A core of another metal is often clearer than the coin around it.
         outer = fit_rim(view, finer.centre, _CORE * finer.diameter * (1 + finer.ratio) / 4, 0.15)
         if outer is not None and low < outer.diameter < high:
             enough = _ABOUT_CORE if two_metals else _enough(outer.clearness)
@@ -141,12 +141,12 @@ def _finer(view: np.ndarray, centre: np.ndarray, radius: float) -> Coin | None:
 
 
 def _enough(clearness: float) -> float:
-    """Support that a rim needs: all of it where the ground inside and outside looks the same."""
+    """Return the support that a rim needs: 1 if both sides of it look the same."""
     return 1 - (1 - _SUPPORT) * min(clearness, 1.0) ** 3
 
 
 def _lies_on(hand: Hand, points: np.ndarray, coin: Coin) -> bool:
-    """Whether most of the coin's rim is on the mask or among the palm's landmarks."""
+    """Whether the coin's centre is among the palm's landmarks, or most of its rim on the mask."""
     rim = coin.centre + 1.1 * (coin.outline() - coin.centre)
     palm = cv2.convexHull(points[[0, 1, 2, 5, 9, 13, 17]].astype(np.float32))
     if cv2.pointPolygonTest(palm, coin.centre.tolist(), False) > 0:

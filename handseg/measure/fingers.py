@@ -1,4 +1,4 @@
-"""Measures fingers on a mask: widths where a ring sits and at the joint, and lengths."""
+"""Measure fingers on a mask: widths where a ring sits and at the joint, and lengths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
 
 DEVIATIONS = 1.96
-"""Standard deviations on either side that hold 95 % of a normal distribution."""
+"""Standard deviations to either side that contain 95 % of a normal distribution."""
 
 _NOWHERE = (np.nan, np.nan)
 
@@ -151,7 +151,7 @@ def measure_hand(
         raise ValueError(f"mm_per_px must be a positive number, got {mm_per_px}")
     if index is not None:
         return _on(result, _hand(result, index), mm_per_px, scale)
-    # A hand that was found without landmarks cannot be meant.
+    # Hands without landmarks cannot be measured.
     hands = [hand for hand in result.hands if hand.landmarks is not None]
     if len(hands) < 2:
         return _on(result, hands[0] if hands else _hand(result, 0), mm_per_px, scale)
@@ -231,7 +231,7 @@ def _measure(
 
 
 def _covered(plane: Plane, sections: Sections, joints: np.ndarray) -> bool:
-    """Whether a card hides where a ring sits."""
+    """Whether a card covers the place where a ring sits."""
     if plane.card is None:
         return False
     outline = plane.card.corners.astype(np.float32)
@@ -244,7 +244,7 @@ def _length(line: np.ndarray) -> float:
 
 
 def _in_mm(plane: Plane, sections: Sections) -> tuple[float, tuple[float, float]]:
-    """A width, and the interval that holds it in 95 of 100 cases."""
+    """Return a width and its 95 % interval, mm."""
     place = sections.middle.mean(0)
     scale = plane.mm_per_px(place) * plane.raised()
     width = sections.width * scale

@@ -1,4 +1,4 @@
-"""Converts px to mm at the fingers: scale, tilt and their uncertainty."""
+"""Convert px to mm at the fingers: scale, tilt and their uncertainty."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from handseg.measure.scales import CARD, Scale, parse_scale
 from handseg.results.hand import Hand
 
 STEEPEST = 30.0
-"""Degrees between the camera's axis and the plane's normal up to which a photo is measured."""
+"""Largest angle in degrees between the camera's axis and the plane's normal that is measured."""
 
 ON_HAND = 14.0, 10.0
-"""mm that a coin on the palm lies nearer to the camera than the fingers' outline, and its standard
-deviation over how hands are held. On rendered palms it is 14 and 11."""
+"""mm by which a coin on the palm is closer to the camera than the fingers' outline, and its
+standard deviation over hand poses. On rendered palms these are 14 and 11."""
 
 BESIDE = -6.0, 5.0
-"""The same for a coin on the table beside a flat hand: fingers are seen at half their thickness."""
+"""The same for a coin on the table beside a flat hand: a finger's outline is at half its
+thickness."""
 
 _FOCAL = 1.0, 0.35
-"""Focal length, in the photo's longer sides, and its standard deviation as a share: 26 mm lenses of
-phones have 0.72, twofold zoom or a photo cut to its half twice that."""
+"""Focal length, as a multiple of the photo's longer side, and its relative standard deviation:
+26 mm phone lenses have 0.72; 2x zoom or a photo cropped to half doubles that."""
 
-_RIM = 0.4, 0.004  # px, and share: a rim's edge is where light and blur put it.
-_SIDE = 0.3, 0.001  # Those of a card, which is larger and flat.
-_AGREE = 0.02  # Share by which two coins' scales may differ besides what their fits are unsure of.
-_SURE = 0.92  # Support from which on a second coin counts that nobody named.
-_ROUND = 0.1  # Uncertainty of a finger's thickness, as a share of its width.
+_RIM = 0.4, 0.004  # px, and relative: light and blur shift a rim's edge.
+_SIDE = 0.3, 0.001  # The same for a card, which is larger and flat.
+_AGREE = 0.02  # Relative difference of two coins' scales allowed beyond the fits' uncertainty.
+_SURE = 0.92  # Support from which a second, unnamed coin counts.
+_ROUND = 0.1  # Uncertainty of a finger's thickness, relative to its width.
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +41,15 @@ class Plane:
     """The plane of a scale, as the camera sees it.
 
     Attributes:
-        matrix: (3, 3) float64, from px of the photo to mm in the plane.
-        tilt: degrees between the plane and the photo's.
-        coins: what it came from; likewise `card`.
-        card: see above.
-        height: mm that the scale lies nearer to the camera than the fingers, and the standard
-            deviation of that.
-        share: standard deviation of the scale itself, as a share.
-        slope: (2,) unit vector in the photo along which the plane falls away, either way.
-        distance: of the camera, mm, as a usual lens makes it.
+        matrix: (3, 3) float64 homography from px of the photo to mm in the plane.
+        tilt: angle in degrees between the plane and the photo's.
+        coins: the coins that define it, if any.
+        card: the card that defines it, if any.
+        height: mm by which the scale is closer to the camera than the fingers, and its standard
+            deviation.
+        share: relative standard deviation of the scale itself.
+        slope: (2,) unit vector in the photo along which the plane is tilted, either way.
+        distance: of the camera, mm, assuming a typical lens.
     """
 
     matrix: np.ndarray
@@ -61,25 +62,25 @@ class Plane:
     distance: float = np.inf
 
     def flat(self, points: np.ndarray) -> np.ndarray:
-        """`points` (N, 2) px in mm, as if seen from straight above."""
+        """Convert `points` (N, 2) px to mm, as if seen from straight above."""
         return cv2.perspectiveTransform(points[None].astype(float), self.matrix)[0]
 
     def mm_per_px(self, place: np.ndarray) -> float:
-        """The scale at `place` (2,) px along the direction that the tilt does not shorten."""
+        """Return the scale at `place` (2,) px along the direction that tilt does not shorten."""
         steps = self.flat(place + np.array([[0, 0], [0.5, 0], [0, 0.5]]))
         return float(np.linalg.svd(2 * (steps[1:] - steps[0]), compute_uv=False)[1])
 
     def raised(self) -> float:
-        """What the scale is multiplied with for fingers, which are farther off or nearer."""
+        """Return the factor on the scale for fingers, which are farther away or closer."""
         return 1 + self.height[0] / self.distance
 
     def deviation(self, place: np.ndarray) -> float:
-        """Standard deviation of the scale of a finger at `place` (2,) px, as a share.
+        """Return the relative standard deviation of the scale of a finger at `place` (2,) px.
 
-        The sum of squares of four: the fit of coin or card; the height that fingers have above or
-        below it, and the camera's distance, of which only a usual lens is known; the depth that a
-        tilted plane has at the finger, as a coin does not tell which side is nearer; and a finger
-        that is not quite round, seen from one side.
+        Combines in quadrature the fit of the coin or card; the height of the fingers above or below
+        it, and the camera's distance, which assumes a typical lens; the depth of a tilted plane at
+        the finger, because a coin does not show which side is closer; and a finger that is not
+        quite round, seen from one side.
         """
         mean, spread = self.height
         parts = [self.share, spread / self.distance, _FOCAL[1] * mean / self.distance]
@@ -92,21 +93,21 @@ class Plane:
 
 
 def known_plane(mm_per_px: float) -> Plane:
-    """The plane of fingers of which the scale is known, at right angles to the camera."""
+    """Return the plane for a known scale at the fingers, perpendicular to the camera's axis."""
     return Plane(np.diag([mm_per_px, mm_per_px, 1.0]))
 
 
 def find_plane(image: np.ndarray, hand: Hand, scale: Scale) -> Plane:
-    """The plane of the coin, the two coins or the card in a photo.
+    """Find the plane of the coin, the two coins or the card in a photo.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        hand: of that photo, with landmarks.
-        scale: what lies there.
+        hand: a hand in this photo, with landmarks.
+        scale: the coin, coins or card in the photo.
 
     Raises:
-        ValueError: if the scale is not one that is known.
-        MeasurementError: if it is not found, seen too much aslant, or two coins disagree.
+        ValueError: if the scale is unknown.
+        MeasurementError: if it is not found or tilted too much, or two coins disagree.
     """
     wanted = parse_scale(scale)
     if wanted == CARD:
@@ -129,7 +130,7 @@ def _of_coin(coin: Coin, diameter: float, shape: tuple[int, ...]) -> Plane:
     angle = np.radians(coin.turn)
     long, short = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     scale, ratio = diameter / coin.diameter, coin.ratio
-    if 1 - ratio < 1.2 * share:  # As round as it can be told.
+    if 1 - ratio < 1.2 * share:  # Round within the uncertainty.
         scale, ratio = scale / ((1 + ratio) / 2), 1.0
     matrix = np.eye(3)
     matrix[:2, :2] = scale * (np.outer(long, long) + np.outer(short, short) / ratio)
@@ -140,7 +141,7 @@ def _of_coin(coin: Coin, diameter: float, shape: tuple[int, ...]) -> Plane:
 
 
 def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Plane:
-    """The mean of two coins, the `larger` and the `smaller` one, mm, that must agree."""
+    """Average the planes of two coins, `larger` and `smaller` in mm, which must agree."""
     pairs = []
     bigger = find_coins(image, hand, larger)
     for one in bigger:
@@ -151,7 +152,7 @@ def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Pla
         raise MeasurementError("two coins were named, but only one is found")
     first, second = max(pairs, key=lambda pair: min(coin.support for coin in pair))
     planes = _of_coin(first, larger, image.shape), _of_coin(second, smaller, image.shape)
-    # As large as they are where the fingers are, whichever lies on the hand.
+    # Compare the scales at the fingers, whichever coin lies on the hand.
     scales = [
         plane.mm_per_px(coin.centre) * plane.raised()
         for plane, coin in zip(planes, (first, second), strict=True)

@@ -20,10 +20,10 @@ FINGER_KEYS = (
 """Keys of `finger_row`."""
 
 COLUMNS = ("file", *FINGER_KEYS)
-"""Of the table that `write_csv` writes."""
+"""Columns of the table that `write_csv` writes."""
 
 HEADS = ("finger", "width mm", "joint mm", "length mm", "ring mm", "EU", "US", "UK", "Japan")
-"""Of the table that `cells` fills."""
+"""Headings of the table that `cells` fills."""
 
 
 def finger_row(
@@ -62,7 +62,7 @@ def finger_row(
         }
         try:
             size = ring_size(diameter)
-        except ValueError:  # Of a toy hand, or with the wrong scale.
+        except ValueError:  # A toy hand, or the wrong scale.
             pass
         else:
             row |= {f"ring_{name}": getattr(size, name) for name in _SYSTEMS}
@@ -95,8 +95,8 @@ def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
     """Write a table with one line per finger to a file opened with `newline=""`.
 
     Args:
-        rows: of `finger_row`, each with the photo's name as "file".
-        out: where to.
+        rows: from `finger_row`, each with the photo's name as "file".
+        out: the open file.
     """
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
@@ -104,13 +104,13 @@ def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> None:
 
 
 def scale_text(measured: HandMeasurement) -> str:
-    """The scale, and how far aslant the camera looked, in words."""
+    """Describe the scale and the camera's tilt."""
     tilt = f", {measured.tilt:.0f} degrees aslant" if measured.tilt else ""
     return f"{measured.mm_per_px:.4g} mm a pixel{tilt}"
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """A `finger_row` of a finger that was measured in mm as text, under `HEADS`."""
+    """Format a `finger_row` of a finger measured in mm as table cells under `HEADS`."""
     return (
         row["finger"],
         _value(row, "width"),

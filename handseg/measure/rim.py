@@ -1,4 +1,4 @@
-"""Finds the rim of a coin: circles suggested by edges, and the ellipse that fits them."""
+"""Find the rim of a coin: circles suggested by edges, and the ellipse that fits them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 
 OUTER = 0.8
-"""Of the best ellipse's support: a larger one about its middle with that is the coin."""
+"""Of the best ellipse's support: a larger concentric ellipse with this much or more is the coin."""
 
 Ellipse: TypeAlias = tuple[np.ndarray, np.ndarray, float]
-"""Centre (2,) px, half axes (2,) px, and degrees to the first of them."""
+"""Centre (2,) px, half axes (2,) px, and degrees to the first half axis."""
 
-_RADII = 1.12  # From one radius of the search to the next.
+_RADII = 1.12  # Ratio of successive radii in the search.
 _CANDIDATES = 12
 _RAYS = 180
-_REACH = 0.3  # How far from the first circle the rim is looked for, as a share of its radius.
-_PEAKS = 4  # Edges that are kept of each ray.
+_REACH = 0.3  # How far from the first circle the rim is searched, as a share of its radius.
+_PEAKS = 4  # Edges kept per ray.
 _GUESSES = 300
-_HUE = 0.1  # Change of the logarithm of colours' ratios, from which on metal differs from skin.
-_NARROWEST = 0.78  # Ratio of axes: what is flatter is not taken for a coin at all.
+_HUE = 0.1  # Change in the log ratio of colours from which metal differs from skin.
+_NARROWEST = 0.78  # Ratio of axes: flatter ellipses are not considered coins.
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Coin:
     on_hand: bool = True
 
     def outline(self, count: int = _RAYS) -> np.ndarray:
-        """(count, 2) x, y px of its rim."""
+        """Return `count` points on its rim, (count, 2) x, y px."""
         angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
         half = self.diameter / 2
         local = np.stack([half * np.cos(angles), self.ratio * half * np.sin(angles)], 1)
@@ -57,10 +57,10 @@ class Coin:
 
 
 def circle_centres(view: np.ndarray, low: float, high: float) -> list[tuple[np.ndarray, float]]:
-    """Where edges point at a common middle, and from how far: centres and radii, px."""
+    """Find where edges point at a common centre: centres and radii, px."""
     x_slope, y_slope, strength = _slopes(view)
     height, width = strength.shape
-    # What is an edge depends on what is about: coins lie on plain skin, and on patterns.
+    # Edges are relative to their surroundings: coins lie on plain skin and on patterns.
     about = cv2.blur(strength, (2 * int(high) + 1,) * 2) + 1.5
     weight = np.clip(strength / about - 0.8, 0, 2)
     y, x = np.nonzero(weight > 0)
@@ -79,7 +79,8 @@ def circle_centres(view: np.ndarray, low: float, high: float) -> list[tuple[np.n
         blurred = cv2.GaussianBlur(votes.reshape(height, width), (0, 0), max(1.0, 0.12 * radius))
         for _ in range(_CANDIDATES):
             place = np.unravel_index(blurred.argmax(), blurred.shape)
-            # A blurred peak of n votes is as high as n over the blur's area, which grows with it.
+            # The height of a blurred peak is its votes divided by the blur's area, which grows with
+            # the radius.
             found.append((float(blurred[place]) * radius, np.array(place[::-1], float), radius))
             cv2.circle(blurred, (int(place[1]), int(place[0])), max(1, int(radius)), 0, -1)
     found.sort(key=lambda one: -one[0])
@@ -96,7 +97,7 @@ def circle_centres(view: np.ndarray, low: float, high: float) -> list[tuple[np.n
 
 
 def _slopes(view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each pixel the slope of the channel that changes most: along x, along y, its size."""
+    """Return the gradient of each pixel's steepest channel: along x, along y, magnitude."""
     smooth = cv2.GaussianBlur(view, (0, 0), 1.0).astype(np.float32)
     x, y = (cv2.Scharr(smooth, cv2.CV_32F, *order) / 32 for order in ((1, 0), (0, 1)))
     size = np.hypot(x, y)
@@ -108,10 +109,10 @@ def _slopes(view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def fit_rim(
     view: np.ndarray, centre: np.ndarray, radius: float, reach: float = _REACH
 ) -> Coin | None:
-    """The ellipse of the rim near a circle; None where there is none.
+    """Fit an ellipse to the rim near a circle; None if there is none.
 
-    Ellipses through edges on random rays are tried. Of those that many edges agree with, the
-    largest is the coin: its rim has an inner edge, and many coins a core of another metal.
+    Tries ellipses through edges on random rays. Of those that many edges support, the largest is
+    the coin: its rim has an inner edge, and many coins have a core of another metal.
     """
     angles = np.linspace(0, 2 * np.pi, _RAYS, endpoint=False)
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -130,14 +131,14 @@ def fit_rim(
         off = np.where(usable, np.abs(_radial_error(places, *ellipse)), np.inf)
         nearest = off.argmin(0)
         columns = np.arange(_RAYS)
-        # An ellipse half-way between a coin's edge and its rim's inner one has none quite on it.
+        # An ellipse halfway between a coin's edge and the rim's inner edge has no edge quite on it.
         agrees = np.maximum(1 - (off[nearest, columns] / tolerance) ** 2, 0)
         weight = np.minimum(strength[nearest, columns] / max(floor, 1e-6), 1.0)
         best.append((float((agrees * weight).mean()), float(np.sqrt(np.prod(ellipse[1]))), ellipse))
     if not best:
         return None
     top, size, (middle, *_) = max(best, key=lambda one: one[0])
-    # A shadow's edge and the rim's other side make a larger ellipse, too, about another middle.
+    # A shadow's edge and the rim's opposite side form a larger ellipse, too, but off-centre.
     _, _, ellipse = max(
         (
             one
@@ -166,7 +167,7 @@ def fit_rim(
 
 
 def _clearness(view: np.ndarray, ellipse: Ellipse) -> float:
-    """See `Coin`: noise, folds and patterns have about none."""
+    """Compute the clearness, see `Coin`; noise, folds and patterns have almost none."""
     centre, half, turn = ellipse
     angles = np.linspace(0, 2 * np.pi, _RAYS, endpoint=False)
     rim = np.stack([half[0] * np.cos(angles), half[1] * np.sin(angles)], 1) @ _rotation(turn).T
@@ -185,7 +186,7 @@ def _clearness(view: np.ndarray, ellipse: Ellipse) -> float:
 def _edges(
     view: np.ndarray, centre: np.ndarray, rays: np.ndarray, steps: np.ndarray, blur: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest edges on each ray: distances px and strengths, both (peaks, rays)."""
+    """Find the strongest edges on each ray: distances px and strengths, both (peaks, rays)."""
     reach = int(np.ceil(steps[-1] + 4 * blur)) + 2
     left, top = (int(value) for value in np.maximum(np.floor(centre - reach), 0))
     part = view[top : int(centre[1]) + reach + 1, left : int(centre[0]) + reach + 1]
@@ -197,7 +198,7 @@ def _edges(
         smooth, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     change = np.abs(np.gradient(profile, axis=0)).sum(-1)  # (steps, rays)
-    # Some steps together, as bilinear values bend at each pixel.
+    # Average several steps, because bilinear values have a kink at each pixel.
     change = cv2.blur(change, (1, max(1, 2 * round(0.35 / (steps[1] - steps[0])) + 1)))
     middle = change[1:-1]
     peaks = np.where((middle >= change[:-2]) & (middle > change[2:]), middle, 0)
@@ -212,7 +213,7 @@ def _edges(
 
 
 def _no_shadow(profile: np.ndarray, at: np.ndarray, apart: int) -> np.ndarray:
-    """How far edges are to be believed, 0..1, (peaks, rays): those of shadows keep the hue.
+    """Weight edges by how little they look like shadows, which keep the hue: 0..1, (peaks, rays).
 
     `profile` (steps, rays, 3) is RGB along rays, `at` (peaks, rays) the edges' steps.
     """
@@ -223,7 +224,7 @@ def _no_shadow(profile: np.ndarray, at: np.ndarray, apart: int) -> np.ndarray:
     after = hue[np.minimum(at + apart, len(hue) - 1), columns]
     change = np.linalg.norm(after - before, axis=-1)
     usual = float(np.median(change.max(0)))
-    if usual < _HUE:  # Metal of the ground's own hue.
+    if usual < _HUE:  # The metal has the background's hue.
         return np.ones_like(change)
     return np.clip(change / (0.6 * usual), 0.25, 1)
 
@@ -236,10 +237,10 @@ def _guesses(
     reach: float,
     generator: np.random.Generator,
 ) -> list[Ellipse]:
-    """Ellipses through six edges each, one from each sixth of a turn."""
+    """Fit ellipses through six edges each, one from each sixth of the circle."""
     rays = np.arange(_RAYS // 6) + np.arange(6)[:, None] * (_RAYS // 6)
     column = np.stack([generator.choice(row, _GUESSES) for row in rays], 1)
-    # The strongest edge most often; in every other guess those as far off as the first is.
+    # Prefer strong edges; in every other guess, take edges at the same distance as the first.
     row = (generator.random(column.shape) ** 2 * len(places)).astype(int)
     away = np.linalg.norm(places - centre, axis=-1)
     like = np.abs(away[:, column] - away[row[:, 0], column[:, 0]][:, None])
@@ -264,7 +265,7 @@ def _guesses(
 
 
 def _rotation(turn: float) -> np.ndarray:
-    """(2, 2), of columns x, y, by `turn` degrees."""
+    """Return the (2, 2) matrix that rotates column vectors x, y by `turn` degrees."""
     cosine, sine = np.cos(np.radians(turn)), np.sin(np.radians(turn))
     return np.array([[cosine, -sine], [sine, cosine]])
 
@@ -272,7 +273,7 @@ def _rotation(turn: float) -> np.ndarray:
 def _radial_error(
     points: np.ndarray, centre: np.ndarray, half_axes: np.ndarray, turn: float
 ) -> np.ndarray:
-    """How far `points` (..., 2) lie outside an ellipse, px, along rays from its centre."""
+    """Return how far `points` (..., 2) lie outside an ellipse, px, along rays from its centre."""
     local = (points - centre) @ _rotation(turn)
     distance = np.linalg.norm(local, axis=-1)
     return distance * (1 - 1 / np.maximum(np.linalg.norm(local / half_axes, axis=-1), 1e-9))

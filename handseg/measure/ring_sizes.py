@@ -1,13 +1,13 @@
-"""From a finger's width to a ring's inner diameter and the sizes that jewellers use.
+"""Convert a finger's width to a ring's inner diameter and jewellers' sizes.
 
 Sizes by the inner diameter d and circumference c = pi d, mm:
 
 - ISO 8653 and the EU: the size is c, in whole mm.
-- US and Canada: size 0 has 0.458 in, each size 0.032 in more of d: d = 11.63 + 0.8128 n. There are
-  half and quarter sizes.
-- UK, Ireland, Australia and New Zealand, BS 6820: A has c = 37.5, each letter 1.25 more. There are
-  half sizes; Z+1 and so on follow Z.
-- Japan: size 1 has d = 13, each size 1/3 more.
+- US and Canada: d is 0.458 in for size 0, and 0.032 in more per size: d = 11.63 + 0.8128 n. There
+  are half and quarter sizes.
+- UK, Ireland, Australia and New Zealand, BS 6820: c is 37.5 for A, and 1.25 more per letter. There
+  are half sizes; Z+1 and so on follow Z.
+- Japan: d is 13 for size 1, and 1/3 more per size.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 
 GIRTH = 3.11
-"""A finger's girth over its width where a ring sits: the mean of four fingers of 82 rendered hands
-(MakeHuman's bodies), standard deviation 0.07. These are meshes and no measured people: a
-calibration with rings of one's own is better."""
+"""Ratio of a finger's girth to its width where a ring sits: the mean of four fingers of 82 rendered
+hands (MakeHuman's bodies), standard deviation 0.07. These are meshes, not measured people, so a
+calibration with your own rings is better."""
 
 FITS = {"fitted": 0.0, "loose": 0.4}
-"""mm that are added to the inner diameter: loose is half a US size more."""
+"""mm added to the inner diameter: loose is half a US size more."""
 
 _LEAST_PAIRS = 3
-_SLOPES = 0.5, 1.5  # mm of ring a mm of finger that a calibration may find.
-_OFF = 1.5  # mm, of a pair from the line through all.
-_MM = 8.0, 35.0  # Widths and diameters that can be.
+_SLOPES = 0.5, 1.5  # mm of ring per mm of finger that a calibration may have.
+_OFF = 1.5  # mm: largest distance of a pair from the line through all.
+_MM = 8.0, 35.0  # Plausible widths and diameters.
 _LEAST_RANGE = 1.0  # mm between the thinnest and the thickest finger of a calibration.
 
 
@@ -99,12 +99,12 @@ def ring_size(diameter_mm: float) -> RingSize:
 
 
 def _nearest(value: float) -> int:
-    """Halves go up: a ring that is a bit wide can be worn."""
+    """Round to the nearest integer, halves up: a ring that is slightly wide can be worn."""
     return math.floor(value + 0.5)
 
 
 def _letter(halves: int) -> str:
-    """UK size so many half sizes above A, "" below A."""
+    """Return the UK size `halves` half sizes above A, "" below A."""
     whole, half = divmod(halves, 2)
     if whole < 0:
         return ""
@@ -165,7 +165,7 @@ def read_pairs(path: str | Path) -> list[tuple[float, float]]:
         try:
             width, diameter = map(float, cells)
         except ValueError:
-            if number == 1:  # Names of the columns.
+            if number == 1:  # The header.
                 continue
             raise ValueError(
                 f"{path}, line {number}: expected width_mm,diameter_mm, got {','.join(row)!r}"

@@ -22,12 +22,12 @@ Scale: TypeAlias = str | float | Sequence[str | float]
 """A coin by name ("2 euro") or diameter in mm (25.75 or "25.75 mm"), "card", or two coins."""
 
 DIAMETERS = (10.0, 60.0)
-"""mm, the least and greatest: coins, and rings that lie beside the hand."""
+"""mm, smallest and largest: coins, and rings that lie beside the hand."""
 
 
 @cache
 def coins() -> dict[str, float]:
-    """Diameters in mm of all named coins; `coins.yaml` lists them with their sources."""
+    """Return the diameters in mm of all named coins; `coins.yaml` has the sources."""
     return {
         name: float(diameter)
         for currency in _currencies()
@@ -37,7 +37,7 @@ def coins() -> dict[str, float]:
 
 @cache
 def two_metal_diameters() -> frozenset[float]:
-    """Diameters in mm of the named coins whose core is of another metal."""
+    """Return the diameters in mm of the named coins with a core of another metal."""
     names = chain.from_iterable(currency.get("two_metals", ()) for currency in _currencies())
     return frozenset(coins()[name] for name in names)
 

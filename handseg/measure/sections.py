@@ -1,4 +1,4 @@
-"""Cuts across a finger, and its end, on the mask: where alpha passes one half."""
+"""Cuts across a finger, and its tip, on the mask: where alpha crosses one half."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ FINGERS = {
 """The landmarks of each finger's joints, from the knuckle to the tip."""
 
 RING_PLACE = (0.5, 0.9)
-"""Where a ring may sit, from the knuckle (0) to the middle joint (1): as near to the palm in this
-range as the finger stands by itself."""
+"""Where a ring may sit, from the knuckle (0) to the middle joint (1): as close to the palm in this
+range as the finger is separate from its neighbours."""
 
 JOINT_PLACE = (0.88, 1.12)
-"""Where the middle joint is looked for, in the same measure."""
+"""Where the middle joint is searched, on the same scale."""
 
 SMALLEST = 12.0
-"""px, of a finger's width: a narrower one is refused."""
+"""px: the smallest width of a finger; narrower ones are rejected."""
 
 _PLACES = 25
 _SECTIONS = 9
-_STRAIGHT = 25.0  # Degrees that a finger may bend at a joint, as it is seen.
-_FORESHORTENED = 0.6  # Of a straight finger's ratio of its end to its first bone: bent if below.
-_END_TO_FIRST = {"thumb": 0.75}  # That ratio, 1 where not named.
-_WIDEST = {"thumb": 1.1}  # Width over the first bone's length, 0.75 where not named.
-_BLURRED = 0.12  # Standard deviation of an edge's blur, of the finger's width: out of focus.
-_SIDE = (0.7, 0.0001)  # px, and share of the photo's longer side: how far a side of a mask is off.
-_ENDS = 0.7, 1.0  # Of the first bone: where its direction is taken from.
-_ASKEW = 12.0  # Degrees that landmarks may be off the finger's direction.
-_UNEVEN = 0.12  # How much sections may differ, of the width.
-_JOINT = 0.78, 1.22  # Of the joint's width, that a finger has where a ring sits.
-_INNER, _LINES = (0.1, 0.9), 17  # Across the finger, where its end is looked for, and how often.
-_LIKE = 3.0  # Neighbouring sections of which one tells as much as all: their errors go together.
+_STRAIGHT = 25.0  # Degrees that a finger may appear bent at a joint.
+_FORESHORTENED = 0.6  # Of a straight finger's length beyond its first bone: bent if below.
+_END_TO_FIRST = {"thumb": 0.75}  # That length over the first bone's; 1 for other fingers.
+_WIDEST = {"thumb": 1.1}  # Width over the first bone's length; 0.75 for other fingers.
+_BLURRED = 0.12  # Standard deviation of an edge's blur over the finger's width: out of focus.
+_SIDE = (0.7, 0.0001)  # px, and share of the photo's longer side: error of a side of the mask.
+_ENDS = 0.7, 1.0  # Along the first bone: the cuts that define its direction.
+_ASKEW = 12.0  # Degrees that landmarks may deviate from the finger's direction.
+_UNEVEN = 0.12  # How much sections may differ, relative to the width.
+_JOINT = 0.78, 1.22  # Range of the width where a ring sits, relative to the joint's width.
+_INNER, _LINES = (0.1, 0.9), 17  # Range across the finger searched for its tip, and line count.
+_LIKE = 3.0  # Neighbouring sections whose errors correlate: together they count as one.
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Sections:
     """Neighbouring cuts across a finger.
 
     Attributes:
-        ends: (N, 2, 2) float64 x, y px, on either side.
+        ends: (N, 2, 2) float64 x, y px: both ends of each cut.
         deviation: standard deviation of the median width, px.
     """
 
@@ -59,22 +59,22 @@ class Sections:
 
     @property
     def width(self) -> float:
-        """The median, px."""
+        """The median width, px."""
         return float(np.median(np.linalg.norm(self.ends[:, 1] - self.ends[:, 0], axis=1)))
 
     @property
     def middle(self) -> np.ndarray:
-        """(2, 2) x, y px."""
+        """The middle cut, (2, 2) x, y px."""
         return self.ends[len(self.ends) // 2]
 
 
 def refusal(hand: Hand, joints: np.ndarray, name: str) -> str:
-    """Why a finger with `joints` (N, 2) px cannot be measured, "" if it can."""
+    """Return why a finger with `joints` (N, 2) px cannot be measured, "" if it can."""
     return _hidden(hand, joints) or _bent(joints, name)
 
 
 def ring_sections(image: np.ndarray, hand: Hand, joints: np.ndarray, name: str) -> Sections | str:
-    """Cuts where a ring sits, or why there are none."""
+    """Return the cuts where a ring sits, or why there are none."""
     found = _sections(hand, joints, RING_PLACE, _WIDEST.get(name, 0.75))
     if found is None:
         return "it touches its neighbour, or the photo's edge cuts it"
@@ -92,14 +92,14 @@ def ring_sections(image: np.ndarray, hand: Hand, joints: np.ndarray, name: str) 
 
 
 def joint_sections(hand: Hand, joints: np.ndarray, name: str) -> Sections | None:
-    """Cuts at the middle joint; None where it touches a neighbour."""
+    """Return the cuts at the middle joint; None if it touches a neighbour there."""
     return _sections(hand, joints, JOINT_PLACE, _WIDEST.get(name, 0.75))
 
 
 def tip(hand: Hand, joints: np.ndarray) -> np.ndarray | None:
-    """The finger's end: its farthest point along the last bone.
+    """Find the fingertip: the farthest point along the last bone.
 
-    The bone itself, where it is off by some degrees, leaves the finger at its side.
+    A bone that is off by a few degrees would itself leave the finger at its side.
     """
     bone = joints[-1] - joints[-2]
     length = float(np.linalg.norm(bone))
@@ -143,29 +143,29 @@ def _sections(
     reach = widest * float(np.linalg.norm(bone))
     middles = knuckle + np.linspace(*place, _PLACES)[:, None] * bone
     along = _direction(hand, joints, reach)
-    for _ in range(2):  # Landmarks are off by some pixels: the finger's own middle is better.
+    for _ in range(2):  # Landmarks are off by some pixels: the finger's centre line is better.
         cuts: list[np.ndarray] = []
         for middle in middles:
             cut = _cut(hand, middle, along, reach)
             if cut is not None:
                 cuts.append(cut)
             elif len(cuts) < _SECTIONS:
-                cuts.clear()  # Nearer to the palm the web, or a neighbour, is in the way.
+                cuts.clear()  # Closer to the palm, the web or a neighbour is in the way.
             if len(cuts) == _SECTIONS:
                 break
         if len(cuts) < _SECTIONS:
             return None
         sections = np.stack(cuts)
-        # The same places along the finger, on its own middle line.
+        # The same places along the finger, on its centre line.
         centre = sections.mean((0, 1))
         middles = centre + np.outer((middles - centre) @ along, along)
     return Sections(sections, _deviation(sections, along, max(hand.image_shape)))
 
 
 def _direction(hand: Hand, joints: np.ndarray, reach: float) -> np.ndarray:
-    """Unit vector (2,) along the first bone, through the middles of cuts at both of its ends.
+    """Return a unit vector (2,) along the first bone, through the centres of two cuts across it.
 
-    Where the finger does not stand by itself yet, as the landmarks have it.
+    Where the finger is not separate from its neighbours, the landmarks give the direction.
     """
     bone = joints[1] - joints[0]
     along = bone / np.linalg.norm(bone)
@@ -182,7 +182,7 @@ def _direction(hand: Hand, joints: np.ndarray, reach: float) -> np.ndarray:
 
 
 def _cut(hand: Hand, middle: np.ndarray, along: np.ndarray, reach: float) -> np.ndarray | None:
-    """(2, 2) px: both ends of the cut through `middle`; None if it is longer than `reach`."""
+    """Return both ends of the cut through `middle`, (2, 2) px; None if it exceeds `reach`."""
     across = np.array([-along[1], along[0]])
     one, other = (_edge(hand, middle, sign * across, reach) for sign in (-1, 1))
     if one is None or other is None or np.linalg.norm(other - one) >= reach:
@@ -191,7 +191,7 @@ def _cut(hand: Hand, middle: np.ndarray, along: np.ndarray, reach: float) -> np.
 
 
 def _deviation(ends: np.ndarray, along: np.ndarray, side: int) -> float:
-    """Standard deviation of the median width, px: how uneven both sides are, and the mask's own."""
+    """Return the median width's standard deviation, px, from uneven sides and the mask's error."""
     places = (ends.mean(1) - ends[0].mean(0)) @ along
     widths = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
     rest = widths - np.polyval(np.polyfit(places, widths, 1), places)
@@ -201,9 +201,9 @@ def _deviation(ends: np.ndarray, along: np.ndarray, side: int) -> float:
 
 
 def _blur(image: np.ndarray, sections: Sections) -> float:
-    """Standard deviation of the blur across the finger's sides, px; the sharper side's.
+    """Return the standard deviation of the blur across the finger's sharper side, px.
 
-    Of the mean over all sections, as noise has slopes, too.
+    Uses the mean over all sections, because noise has slopes, too.
     """
     reach = 0.3 * sections.width
     steps = np.arange(-reach, reach + 0.5, 0.5)
@@ -218,13 +218,13 @@ def _blur(image: np.ndarray, sections: Sections) -> float:
         line = lines.astype(float).mean(0)
         line = line[:, np.ptp(line, axis=0).argmax()]
         slope = np.abs(line[4:] - line[:-4]).max() / 2  # Over 2 px.
-        # A blurred step's steepest slope is its rise over 2.5 standard deviations.
+        # The steepest slope of a blurred step is its height over 2.5 standard deviations.
         found.append(float(np.ptp(line)) / max(slope * np.sqrt(2 * np.pi), 1e-6))
     return min(found)
 
 
 def _edge(hand: Hand, start: np.ndarray, direction: np.ndarray, reach: float) -> np.ndarray | None:
-    """Where alpha passes one half on the way from `start`; None if it does not, within `reach`."""
+    """Find where alpha crosses one half on the way from `start`; None if not within `reach`."""
     steps = np.arange(0, reach, 0.25)
     places = start + steps[:, None] * direction
     alpha = _alpha(hand, places)
@@ -239,7 +239,7 @@ def _edge(hand: Hand, start: np.ndarray, direction: np.ndarray, reach: float) ->
 
 
 def _alpha(hand: Hand, places: np.ndarray) -> np.ndarray:
-    """Alpha 0..1 at `places` (N, 2) x, y px, between the centres of pixels; 0 off the hand."""
+    """Interpolate alpha, 0..1, at `places` (N, 2) x, y px; 0 off the hand."""
     local = (places - hand.offset).astype(np.float32)
     values = cv2.remap(
         hand.patch, local[:, :1], local[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
