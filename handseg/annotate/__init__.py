@@ -1,1 +1,1 @@
-"""Data sets of hand masks and landmarks, made of photos and videos: `handseg annotate`."""
+"""Make data sets of hand masks and landmarks from photos and videos: `handseg annotate`."""

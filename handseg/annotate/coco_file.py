@@ -1,4 +1,4 @@
-"""`coco.json`, written as the records come: a long video's annotations need no memory."""
+"""Write `coco.json` record by record, so that long videos need little memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OBJECT_CATEGORY: dict[str, Any] = {"id": 2, "name": "object"}
 
 
 class CocoFile:
-    """Takes the COCO entries of frames, in order, and numbers their annotations from 1."""
+    """Writes the COCO entries of frames, in order, and numbers their annotations from 1."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -29,7 +29,7 @@ class CocoFile:
         self._written = 0
 
     def add(self, image: Mapping[str, Any], annotations: list[dict[str, Any]]) -> None:
-        """Write a frame; its annotations are numbered from 1 in themselves."""
+        """Write a frame; the ids of its annotations start at 1 within the frame."""
         self._images.append(json.dumps(image))
         first = self._written
         for annotation in annotations:
@@ -46,7 +46,7 @@ class CocoFile:
 
 @contextmanager
 def coco_file(path: Path, objects: bool) -> Iterator[CocoFile]:
-    """Write a COCO file whole or not at all; with `objects` it has their category."""
+    """Write a COCO file atomically; `objects` adds their category."""
     categories = [HAND_CATEGORY, OBJECT_CATEGORY] if objects else [HAND_CATEGORY]
     with write_atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{\n"categories": ' + json.dumps(categories) + ',\n"annotations": [')

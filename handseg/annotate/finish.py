@@ -1,4 +1,4 @@
-"""The part of a run that one process does at the end: what needs all frames, in order."""
+"""The end of a run, in a single process: everything that needs all frames, in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COCO, YOLO, REVIEW, FRAMES = "coco.json", "data.yaml", "review.html", "frames"
 
 @dataclass
 class DatasetSummary:
-    """What came of all frames of a run, this one's and earlier ones'."""
+    """Frame counts of a run, including frames that earlier attempts processed."""
 
     done: int = 0
     without_hand: int = 0
@@ -30,9 +30,9 @@ class DatasetSummary:
 
 
 def merge(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
-    """Write `coco.json`, `data.yaml`, and what sequences and `review` add; no frame is left.
+    """Write `coco.json`, `data.yaml` and the files for sequences and review, after all frames.
 
-    Beside shards there is `coco.json` alone: the others are about files of single frames.
+    With shards, only `coco.json` is written: the others refer to files of single frames.
     """
     outcome = _write_all(job, frames, journal)
     if job.shard_size is not None:
@@ -43,7 +43,7 @@ def merge(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
 
 
 def _write_all(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
-    """Go once over the records: none but the one at hand is in memory."""
+    """Go over the records once, with only one in memory at a time."""
     camera = None if job.camera is None else read_camera(job.camera)
     tracker, review, outcome = Tracker(), Review(), DatasetSummary()
     sequence = ""
@@ -74,7 +74,7 @@ def _write_all(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
 
 
 def _add_tracks(record: Record, tracker: Tracker) -> None:
-    """Give each hand, and what it holds, its `track_id`."""
+    """Give each hand and its held object a `track_id`."""
     hands = [note for note in record["annotations"] if note["category_id"] == 1]
     numbers = tracker.step(record["index"], hands)
     by_id = {hand["id"]: number for hand, number in zip(hands, numbers, strict=True)}

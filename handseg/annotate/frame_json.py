@@ -1,4 +1,4 @@
-"""A file a frame of a sequence, for programs that fit 3D hands to 2D joints and masks."""
+"""One JSON file per frame of a sequence, for programs that fit 3D hands to joints and masks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from handseg.annotate.records import Record
 
 
 def read_camera(path: Path) -> dict[str, Any]:
-    """The intrinsics of a calibrated camera, from a JSON file.
+    """Read the intrinsics of a calibrated camera from a JSON file.
 
-    The file holds an object with "K", the 3 x 3 matrix in pixels, and whatever else there is to
-    know, or the matrix alone. With "width" and "height", the photos must be of that size.
+    The file holds the 3 x 3 matrix in pixels, or an object with the matrix as "K" and any other
+    values. If it has "width" and "height", the photos must have that size.
 
     Raises:
-        ValueError: if the file cannot be read or its K is no such matrix.
+        ValueError: if the file cannot be read or its K is not such a matrix.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -47,7 +47,7 @@ def read_camera(path: Path) -> dict[str, Any]:
 
 
 def check_camera(camera: Mapping[str, Any], image: np.ndarray, path: Path) -> None:
-    """Compare the size that a camera is calibrated for with a photo, (H, W, 3).
+    """Check that a photo, (H, W, 3), has the size that the camera is calibrated for.
 
     Raises:
         ValueError: if they differ.
@@ -64,11 +64,11 @@ def check_camera(camera: Mapping[str, Any], image: np.ndarray, path: Path) -> No
 def frame_entry(
     frame: Frame, record: Record, camera: Mapping[str, Any] | None, objects: bool
 ) -> dict[str, Any]:
-    """What the file of a frame holds; annotations of `record` have their `track_id`.
+    """Build the contents of a frame's file; the annotations of `record` need their `track_id`.
 
-    Joints are x, y in px of the photo and a confidence in 0..1 each (see
-    `handseg.annotate.records.joint_confidences`), null where the model gave no landmarks. Files are
-    relative to the data set, `instance` is the hand's number in the file `instances`.
+    Each joint is x, y in px of the photo and a confidence in 0..1 (see
+    `handseg.annotate.records.joint_confidences`); joints are null without landmarks. Paths are
+    relative to the data set; `instance` is the hand's number in the file `instances`.
     """
     image = record["image"]
     held = {

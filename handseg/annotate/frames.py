@@ -1,4 +1,4 @@
-"""The photos of a folder or the frames of a video, in order, each read when it is its turn."""
+"""The photos of a folder or the frames of a video, in order, read on demand."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Frame:
     """One photo, or one frame of a video.
 
     Attributes:
-        index: its place in the input, from 0.
-        name: of its files in the data set, without suffix; no two frames share one.
-        source: where it is from, for messages.
-        image: the name of its file in `images/`.
-        sequence: frames that follow each other share it: a folder's path, a video's name.
+        index: position in the input, from 0.
+        name: of its files in the data set, without suffix; unique.
+        source: its origin, for messages.
+        image: name of its file in `images/`.
+        sequence: name shared by consecutive frames: a folder's path or a video's name.
     """
 
     index: int
@@ -45,31 +45,31 @@ class Frames(Protocol):
     def __getitem__(self, index: int) -> Frame: ...
 
     def read(self, index: int) -> tuple[np.ndarray, float | None]:
-        """A frame, (H, W, 3) uint8 RGB, upright, and its time in seconds where it has one.
+        """Read a frame, (H, W, 3) uint8 RGB, upright, and its time in seconds, or None.
 
         Raises:
             ImageError: if it cannot be read.
         """
 
     def content(self, index: int, image: np.ndarray) -> bytes:
-        """What the file of the frame, read as `image`, holds in the data set."""
+        """Return the contents of the frame's file in the data set; `image` is the frame as read."""
 
     def identity(self) -> list[list[str | int]]:
-        """Names and sizes (bytes) of the files: inputs that differ in them are different."""
+        """Return the names and sizes (bytes) of the files, which identify the input."""
 
 
 class PhotoFolder:
-    """The photos that a folder, a file or a pattern names.
+    """The photos of a folder, a file or a pattern.
 
     Args:
-        source: as `find_images` takes it.
-        output: what lies in this folder is no input.
-        recursive: take the folders inside the folder, too.
+        source: as for `find_images`.
+        output: files in this folder are ignored.
+        recursive: include subfolders.
         numbered: order by the numbers in the names, so that frame_10 comes after frame_9.
 
     Raises:
         ImageError: if there is no photo.
-        ValueError: if two photos would get one name.
+        ValueError: if two photos would get the same name.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class PhotoFolder:
 
 
 def _by_number(path: Path) -> list[tuple[bool, int, str]]:
-    """The path in parts, runs of digits as numbers; what is equal but for zeros keeps apart."""
+    """Sort key: the path in parts, digits as numbers; leading zeros break ties."""
     parts = re.findall(r"\d+|\D+", path.as_posix())
     return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def _name_photos(paths: Sequence[Path], root: Path) -> list[Frame]:
-    """Flat names, as annotation tools want them: folders join the name, and where two photos
-    differ in nothing but the suffix, so does that."""
+    """Give photos flat names, as annotation tools expect: folders become part of the name, and so
+    does the suffix if two names differ only in it."""
     inside = [path.absolute().relative_to(root.absolute()) for path in paths]
     flat = ["__".join(path.parts) for path in inside]
     stems = Counter(Path(name).stem.casefold() for name in flat)
@@ -130,7 +130,7 @@ def _name_photos(paths: Sequence[Path], root: Path) -> list[Frame]:
 
 
 class VideoFrames(Video):
-    """The frames of a video, numbered; each becomes a JPEG of the data set."""
+    """The numbered frames of a video; each becomes a JPEG in the data set."""
 
     def __getitem__(self, index: int) -> Frame:
         name = f"{self.path.stem}_{index:06d}"

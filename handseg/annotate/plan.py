@@ -1,4 +1,4 @@
-"""What a run was asked to do, and the folder that it continues in."""
+"""The settings of a run, and the folder in which it starts or resumes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Job:
     Attributes:
         source: a folder of photos, or a video.
         output: the data set's folder.
-        model, adapter, recipe: as `HandSegmenter.from_pretrained` takes them.
-        recursive: take the folders inside the folder, too.
-        sequence: the photos follow each other; a video's frames always do.
-        objects: segment what the hands hold, too.
-        review: measure what is doubtful and write the page.
+        model, adapter, recipe: as for `HandSegmenter.from_pretrained`.
+        recursive: include subfolders.
+        sequence: the photos are consecutive frames; a video's frames always are.
+        objects: segment held objects, too.
+        review: measure how doubtful frames are and write the review page.
         camera: a JSON file with the camera's K, for sequences.
         shard_size: frames in each WebDataset shard; None writes files for each frame.
         options: for `HandSegmenter.segment`.
@@ -53,12 +53,12 @@ class Job:
         return self.sequence or is_video(self.source)
 
     def shard(self, index: int) -> int:
-        """The number of the shard that a frame belongs into."""
+        """Return the number of the frame's shard."""
         assert self.shard_size is not None
         return index // self.shard_size
 
     def with_shards(self, indices: Sequence[int], count: int) -> Sequence[int]:
-        """These of `count` frames with all others of their shards: a shard is written whole."""
+        """Add to `indices` the other frames of their shards, which are written whole."""
         if self.shard_size is None:
             return indices
         return whole_shards(indices, self.shard_size, count)
@@ -72,10 +72,10 @@ class Job:
 
 
 def open_run(job: Job, frames: Frames) -> RunFolder:
-    """The run's folder, once it is sure that the run can be done here.
+    """Open the run's folder after checking that the run can be done there.
 
     Raises:
-        ValueError: if the options do not fit each other.
+        ValueError: if the options conflict.
         RunMismatch: if the output folder holds something else, or a run with other settings.
     """
     if job.shard_size is not None and (job.review or job.camera is not None):

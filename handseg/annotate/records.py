@@ -1,4 +1,4 @@
-"""What is kept of a frame: its COCO entry, how sure each joint is, and what makes it doubtful."""
+"""Records of frames: the COCO entry, joint confidences, and values for the review."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from handseg.prompts import PromptRecipe
 
 Record: TypeAlias = dict[str, Any]
-"""What is kept of a frame, fit for JSON; see `make_record`. It has an `index`."""
+"""The JSON-serialisable record of a frame; see `make_record`. It has an `index`."""
 
 OFF_MASK, OFF_PHOTO = 0.5, 0.1
-"""What a joint's confidence is multiplied by where it lies beside the mask, or off the photo.
-Chosen, not measured: a joint beside the mask is hidden or misplaced, one off the photo a guess."""
-_JITTER = 0.05  # Hand sizes that a joint may lie beside the mask and still count as on it.
+"""Factors on the confidence of joints outside the mask, and outside the photo. Chosen, not
+measured: a joint outside the mask is hidden or misplaced, a joint outside the photo is a guess."""
+_JITTER = 0.05  # Hand sizes: a joint this close to the mask still counts as on it.
 
 
 def failed_record(frame: Frame, why: str) -> Record:
@@ -38,14 +38,14 @@ def make_record(
     agreements: list[float | None],
     without_mask: int,
 ) -> Record:
-    """A frame's record, fit for JSON.
+    """Make a frame's JSON-serialisable record.
 
     Args:
         frame: the frame.
         time: seconds, or None.
-        result: its hands, each with a mask that is not empty.
+        result: its hands, all with non-empty masks.
         agreements: of each hand, see `agreement`.
-        without_mask: how many more hands were found whose masks are empty.
+        without_mask: number of further hands found, with empty masks.
     """
     entry = result.to_coco(frame.index + 1, file_name=frame.image)
     return {
@@ -59,11 +59,11 @@ def make_record(
 
 
 def joint_confidences(hand: Hand) -> list[float] | None:
-    """One number in 0..1 for each of the 21 landmarks; None where the hand has none.
+    """Return a confidence in 0..1 for each of the 21 landmarks; None if the hand has none.
 
-    MediaPipe gives no confidence of single joints. This is the hand's score (1 where it has none),
-    times `OFF_PHOTO` for a joint outside the photo, times `OFF_MASK` for one inside that lies
-    more than a twentieth of the hand's size beside its mask.
+    MediaPipe gives no confidence for single joints. This is the hand's score (1 if it has none),
+    times `OFF_PHOTO` for a joint outside the photo, or times `OFF_MASK` for a joint inside the
+    photo that is farther from the mask than a twentieth of the hand size.
     """
     points = hand.landmarks
     if points is None:
@@ -77,7 +77,7 @@ def joint_confidences(hand: Hand) -> list[float] | None:
 
 
 def _near_mask(hand: Hand, point: np.ndarray) -> bool:
-    """Whether the mask has a pixel within the jitter around `point`, x, y px of the photo."""
+    """Whether the mask has a pixel within the jitter around `point` (x, y px of the photo)."""
     assert hand.landmarks is not None
     reach = max(1.0, _JITTER * hand_size(hand.landmarks))
     x, y = point - np.array(hand.offset)
@@ -90,13 +90,13 @@ def _near_mask(hand: Hand, point: np.ndarray) -> bool:
 def agreement(
     photo: EmbeddedPhoto, hand: Hand, recipe: PromptRecipe, wider: float = 1.3
 ) -> float | None:
-    """How much a hand's mask depends on how the model is asked: its IoU, 0..1, with the mask that
-    a box alone gives, `wider` times the recipe's, around which the model sees more of the photo.
+    """Measure how much a hand's mask depends on the prompts: its IoU, 0..1, with the mask from only
+    a box, `wider` times the recipe's, which shows the model more of the photo.
 
-    It takes one more encoding. Without it, in the same region, handseg-lite gives nearly the same
-    mask for any prompts, right or wrong: `benchmarks/compare_doubts.py`.
+    This takes one more encoding. In the same region, handseg-lite gives nearly the same mask for
+    any prompts, right or wrong: `benchmarks/compare_doubts.py`.
 
-    None where the hand has no landmarks: there is nothing to make the box of.
+    None if the hand has no landmarks, which the box is made from.
     """
     if hand.landmarks is None:
         return None
@@ -113,7 +113,7 @@ def agreement(
 def mask_iou(
     one: np.ndarray, offset: tuple[int, int], other: np.ndarray, other_offset: tuple[int, int]
 ) -> float:
-    """IoU of two alphas (h, w) uint8 at half of 255, at their places (x, y) in a photo."""
+    """Compute the IoU of two alphas (h, w) uint8, cut at half, at offsets (x, y) in a photo."""
     low = np.minimum(offset, other_offset)
     high = np.maximum(np.add(offset, one.shape[::-1]), np.add(other_offset, other.shape[::-1]))
     width, height = high - low
@@ -126,7 +126,7 @@ def mask_iou(
 
 
 def thumbnail(result: HandSegmentation, side: int) -> np.ndarray:
-    """What was found on the photo, its longer side at most `side` px, (h, w, 3) uint8 RGB."""
+    """Draw the overlay with its longer side at most `side` px, (h, w, 3) uint8 RGB."""
     height, width = result.image.shape[:2]
     factor = min(1.0, side / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -136,7 +136,7 @@ def thumbnail(result: HandSegmentation, side: int) -> np.ndarray:
 
 
 def _shrunk(hand: Hand, factor: float, size: tuple[int, int]) -> Hand:
-    """`hand` in a photo of `size` (width, height), to a pixel."""
+    """Shrink `hand` to a photo of `size` (width, height), accurate to a pixel."""
     height, width = hand.patch.shape
     to = max(1, round(width * factor)), max(1, round(height * factor))
     x, y = (round(value * factor) for value in hand.offset)
@@ -154,13 +154,13 @@ def _shrunk(hand: Hand, factor: float, size: tuple[int, int]) -> Hand:
 
 
 def with_masks(result: HandSegmentation) -> HandSegmentation:
-    """`result` without the hands whose masks are empty: there is nothing to annotate."""
+    """Return `result` without hands with empty masks, which cannot be annotated."""
     return replace(result, hands=tuple(hand for hand in result if hand.area))
 
 
 def label_picture(result: HandSegmentation) -> np.ndarray:
-    """(H, W) uint8: 0 off the hands, 1 on the first one, 2 on the second; where two cover a pixel,
-    it belongs to the first of them."""
+    """Number the hands' pixels, (H, W) uint8: 0 off the hands, 1 on the first, 2 on the second. A
+    pixel that two hands cover belongs to the first of them."""
     labels = np.zeros(result.image.shape[:2], np.uint8)
     for number, hand in reversed(list(enumerate(result, 1))):
         labels[window(hand.patch, hand.offset)][hand.patch >= 128] = number

@@ -1,4 +1,4 @@
-"""A page of the frames that a person should look at, the most doubtful first."""
+"""The review page: frames that a person should check, the most doubtful first."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from handseg.annotate.records import Record
 from handseg.runtime.files import write_atomic
 
 SHOWN = 200
-"""The most frames on the page."""
+"""Maximum number of frames on the page."""
 THUMBNAIL = 480
 """px, the longer side of a frame on the page."""
 SURE_IOU, SURE_AGREEMENT = 0.88, 0.95
-"""Below these, predicted IoU and agreement are reasons to look. Of handseg-lite's masks of 89 hands
-of HGR, 1 % are below the first and 15 % below the second: `benchmarks/compare_doubts.py`."""
+"""Predicted IoU and agreement below which a hand needs a check. Of handseg-lite's masks of 89 hands
+in HGR, 1 % are below the first and 15 % below the second: `benchmarks/compare_doubts.py`."""
 
 _TEMPLATE = Path(__file__).parents[1] / "assets" / "review.html"
 
 
 @dataclass(frozen=True, order=True)
 class Doubt:
-    """A frame to look at; they sort as they should be looked at.
+    """A frame and how certain its result is; sorts in the order of review.
 
     Attributes:
-        certainty: -1 where the frame failed, 0 where no hand was found, else in 0..1, of its least
-            certain hand: predicted IoU times agreement.
+        certainty: -1 if the frame failed, 0 if no hand was found, else that of its least certain
+            hand in 0..1: predicted IoU times agreement.
         index: of the frame.
-        reasons: why it is doubtful, none where it is not.
-        hands: how many were found.
+        reasons: why it is doubtful; empty if it is not.
+        hands: number of hands found.
     """
 
     certainty: float
@@ -44,10 +44,10 @@ class Doubt:
 
 
 def doubt_of(record: Record) -> Doubt:
-    """How certain a frame is, and why it is not.
+    """Rate how certain a frame is, with reasons for doubt.
 
-    Predicted IoU is the model's own estimate of a mask; by itself it says little. Agreement is how
-    alike two masks of the hand are, see `handseg.annotate.records.agreement`.
+    Predicted IoU is the model's own estimate of a mask, which says little by itself. Agreement is
+    the similarity of two masks of the hand, see `handseg.annotate.records.agreement`.
     """
     if "error" in record:
         return Doubt(-1.0, record["index"], (f"failed: {record['error']}",), 0)
@@ -82,7 +82,7 @@ class Review:
         if doubt.reasons:
             failed = doubt.certainty < 0
             self._counts["failed" if failed else "doubtful" if doubt.hands else "empty"] += 1
-        # A heap gives up its smallest entry: the most certain one has to be that.
+        # A heap pops its smallest entry, so the most certain one must be the smallest.
         entry = (-doubt.certainty, -doubt.index, doubt)
         if len(self._worst) < SHOWN:
             heapq.heappush(self._worst, entry)
@@ -109,7 +109,7 @@ class Review:
 
 
 def _picture(path: Path) -> str | None:
-    """A JPEG in an address that holds the file itself; None where a failed frame has none."""
+    """Return a JPEG as a data URI; None for a failed frame without one."""
     if not path.exists():
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

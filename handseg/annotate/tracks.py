@@ -1,4 +1,4 @@
-"""One number a hand through the frames of a sequence."""
+"""Track hands through the frames of a sequence."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scipy.optimize import linear_sum_assignment
 from handseg.landmarks.anatomy import hand_size
 
 GAP = 15
-"""Frames that a hand may be missed in and keep its number."""
+"""Number of frames in which a hand may be missed and still keep its number."""
 
-_REACH = 1.0  # Hand sizes that landmarks may move in a frame, on average,
-_REACH_A_GAP = 0.25  # and how much further for each frame in which the hand was missed,
+_REACH = 1.0  # Hand sizes that landmarks may move per frame, on average,
+_REACH_A_GAP = 0.25  # and how much more for each frame in which the hand was missed,
 _FARTHEST = 2.5  # up to this.
-_SMALLEST_IOU = 0.1  # Masks that overlap as much are the same hand wherever its landmarks are.
-_OTHER_SIDE = 0.5  # Cost of a left hand where the track was a right one: MediaPipe mixes them up.
+_SMALLEST_IOU = 0.1  # Masks that overlap this much are the same hand wherever its landmarks are.
+_OTHER_SIDE = 0.5  # Cost of a left hand on a right hand's track: MediaPipe confuses the two.
 _NEVER = 1e6
 
 
@@ -38,17 +38,18 @@ class _Track:
 
     @property
     def side(self) -> str | None:
-        """What most of its hands were, None where none or as many say left as right."""
+        """The majority handedness of its hands, None if there is none."""
         left, right = self.sides["left"], self.sides["right"]
         return None if left == right else "left" if left > right else "right"
 
 
 class Tracker:
-    """Numbers hands frame by frame, the same way for the same frames.
+    """Numbers hands frame by frame, deterministically.
 
-    Hands and tracks are paired at the least cost altogether (Hungarian method). A pair costs what
-    its masks lack in IoU, how far landmarks (or, without them, the boxes' centres) are apart, and
-    a little if one is left and the other right. A pair that neither overlaps nor is near is none.
+    Hands and tracks are matched at the lowest total cost (Hungarian method). The cost of a pair is
+    1 - IoU of the masks, plus the distance of the landmarks (or, without them, of the boxes'
+    centres), plus a little if one is left and the other right. A pair that neither overlaps nor is
+    close cannot match.
     """
 
     def __init__(self) -> None:
@@ -56,18 +57,18 @@ class Tracker:
         self._next = 1
 
     def cut(self) -> None:
-        """Begin another sequence: no hand of it is one of those before."""
+        """Start another sequence, whose hands are all new."""
         self._tracks = []
 
     def step(self, frame: int, hands: Sequence[Mapping[str, Any]]) -> list[int]:
-        """The number of each hand of a frame.
+        """Return the number of each hand of a frame.
 
         Args:
-            frame: its index, higher than that of the step before; frames may be left out.
-            hands: COCO annotations of one photo, as `HandSegmentation.to_coco` makes them.
+            frame: its index, higher than in the previous step; frames may be skipped.
+            hands: COCO annotations of one photo, as from `HandSegmentation.to_coco`.
         """
         self._tracks = [track for track in self._tracks if frame - track.frame <= GAP + 1]
-        # In an order of their own, so that ties do not depend on the order they came in.
+        # Sort the hands, so that ties do not depend on the input order.
         order = sorted(range(len(hands)), key=lambda index: _place(hands[index]))
         costs = np.array(
             [[_cost(track, hands[index], frame) for index in order] for track in self._tracks]
@@ -90,7 +91,7 @@ def _place(hand: Mapping[str, Any]) -> tuple[list[float], str, list[float]]:
 
 
 def _cost(track: _Track, hand: Mapping[str, Any], frame: int) -> float:
-    """Of `hand` being the next of `track`."""
+    """Return the cost of matching `hand` with `track`."""
     one, other = track.last["segmentation"], hand["segmentation"]
     iou = float(coco_mask.iou([one], [other], [0])[0, 0]) if one["size"] == other["size"] else 0.0
     reach = min(_FARTHEST, _REACH + _REACH_A_GAP * (frame - track.frame - 1))
@@ -103,12 +104,12 @@ def _cost(track: _Track, hand: Mapping[str, Any], frame: int) -> float:
 
 
 def _distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """How far two hands of a photo are apart, in sizes of the larger one."""
+    """Measure the distance between two hands of a photo, in sizes of the larger one."""
     if one["num_keypoints"] and other["num_keypoints"]:
         a, b = (np.reshape(hand["keypoints"], (21, 3))[:, :2] for hand in (one, other))
         return float(np.linalg.norm(a - b, axis=1).mean() / max(hand_size(a), hand_size(b)))
     boxes = np.array([one["bbox"], other["bbox"]], np.float64)
     centres = boxes[:, :2] + boxes[:, 2:] / 2
-    # An open hand is about twice as long as its palm, which is what sizes are.
+    # An open hand is about twice as long as its palm, and hand sizes are palm sizes.
     size = max(1.0, boxes[:, 2:].max() / 2)
     return float(np.linalg.norm(centres[0] - centres[1]) / size)

@@ -1,4 +1,4 @@
-"""The part of a run that many processes share: frames in, records and pictures out."""
+"""The part of a run that processes share: read frames, write records and pictures."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Worker:
         frames: of the input.
         journal: of the run.
         segmenter: finds the hands.
-        failed: is told of each frame that fails, and why.
-        guard: around the work on the frame of an index; where it raises, the frame fails.
+        failed: called with each frame that fails, and the reason.
+        guard: context for the work on the frame with an index; if it raises, the frame fails.
     """
 
     job: Job
@@ -55,9 +55,9 @@ class Worker:
     guard: Callable[[int], AbstractContextManager[Any]] = nullcontext
 
     def run(self, indices: Iterable[int]) -> None:
-        """Do these frames, one after the other; one that fails is reported and the rest are done.
+        """Process these frames in turn; a failed frame is reported, and the others continue.
 
-        Of shards, `indices` has all frames, see `Job.with_shards`.
+        With shards, `indices` must have all frames of a shard, see `Job.with_shards`.
 
         Raises:
             OSError: if nothing can be written any more.
@@ -72,7 +72,7 @@ class Worker:
                 self.journal.record(frame.name, done[0])
 
     def _fill_shard(self, number: int, indices: Iterable[int]) -> None:
-        """Write a shard and then record its frames; those that it has already are copied."""
+        """Write a shard and then record its frames; frames that it already has are copied."""
         records: dict[str, Record] = {}
         with open_shard(shard_path(self.job.output, number)) as shard:
             for frame in map(self.frames.__getitem__, indices):
@@ -88,13 +88,13 @@ class Worker:
     def _attempt(
         self, frame: Frame, make: Callable[[Frame, HandSegmentation, Record], T]
     ) -> tuple[Record, T] | None:
-        """A frame's record and what `make` makes of it; None once it is told that it failed."""
+        """Return a frame's record and the result of `make`; report a failure and return None."""
         try:
             with self.guard(frame.index):
                 result, record = self._find(frame)
                 return record, make(frame, result, record)
         except Exception as error:
-            # Also what nobody planned for: the next frame may do.
+            # Unexpected errors, too: the next frame may work.
             if nothing_can_be_written(error):
                 raise
             logger.debug("%s", frame.source, exc_info=True)
@@ -122,7 +122,7 @@ class Worker:
         return result, records.make_record(frame, seconds, result, agreements, without_mask)
 
     def _members(self, frame: Frame, result: HandSegmentation, record: Record) -> dict[str, bytes]:
-        """What a shard holds of a frame, by suffix."""
+        """Return the shard members of a frame, by suffix."""
         suffix = Path(frame.image).suffix[1:].lower()
         if not suffix:
             raise ImageError(f"{frame.source} needs a suffix, such as .jpg, to be put into a shard")
@@ -139,7 +139,7 @@ class Worker:
         return {**members, RECORD: json.dumps(record).encode()}
 
     def _write(self, frame: Frame, result: HandSegmentation, _: Record) -> None:
-        """The files of a frame that need no other frame; see `handseg annotate`."""
+        """Write the files that depend only on this frame; see `handseg annotate`."""
         folder, picture = self.job.output, f"{frame.name}.png"
         with write_atomic(folder / "images" / frame.image) as temporary:
             temporary.write_bytes(self.frames.content(frame.index, result.image))

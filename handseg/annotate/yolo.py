@@ -1,4 +1,4 @@
-"""Masks as polygons in the text files that YOLO segmentation is trained on."""
+"""Masks as polygons in the text format for training YOLO segmentation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from handseg.postprocess.outline import trace
 from handseg.results import HandSegmentation
 
 NAMES = ("hand", "object")
-"""By class number."""
+"""Class names by number."""
 
-_TOLERANCE = 0.5  # px that a polygon may run beside the contour
+_TOLERANCE = 0.5  # px that a polygon may deviate from the contour
 
 
 def label_lines(result: HandSegmentation) -> list[str]:
-    """A line a hand, then a line a held object: class, then x y in 0..1 of each corner.
+    """Make a line per hand, then a line per held object: class, then x y in 0..1 of each corner.
 
-    The format has one polygon an object. Further parts and holes are joined to the largest part by
-    a channel without width, there and back between the two points that are nearest: holes run the
-    other way round than parts, so that filling gives the mask again.
+    The format has one polygon per object. Further parts and holes are joined to the largest part by
+    a zero-width channel, there and back between the two nearest points. Holes run in the opposite
+    direction, so that filling reproduces the mask.
     """
     height, width = result.image.shape[:2]
     shapes = [(0, hand.patch, hand.offset) for hand in result]
@@ -36,20 +36,20 @@ def label_lines(result: HandSegmentation) -> list[str]:
         polygon = join(simplify(trace(patch)))
         if len(polygon) < 3:
             continue
-        # Pixel coordinates name pixel centres, which lie half a pixel inside the photo.
+        # Integer pixel coordinates are pixel centres, half a pixel inside the photo.
         shares = np.clip((polygon + np.array(offset) + 0.5) / (width, height), 0, 1)
         lines.append(" ".join([str(number), *(f"{value:.6f}" for value in shares.reshape(-1))]))
     return lines
 
 
 def simplify(polygons: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Closed polygons (N, 2) with fewer corners; what is too small to be one is left out."""
+    """Simplify closed polygons (N, 2), dropping those with fewer than 3 corners left."""
     simple = [cv2.approxPolyDP(one, _TOLERANCE, closed=True)[:, 0] for one in polygons]
     return [one for one in simple if len(one) >= 3]
 
 
 def join(polygons: Sequence[np.ndarray]) -> np.ndarray:
-    """One closed polygon (N, 2) float64 of several, the outermost of which comes first."""
+    """Join several polygons, the outermost first, into one closed polygon (N, 2) float64."""
     if not polygons:
         return np.zeros((0, 2))
     joined = np.asarray(polygons[0], np.float64)
@@ -63,7 +63,7 @@ def join(polygons: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def data_yaml(objects: bool) -> str:
-    """`data.yaml` as ultralytics reads it; without a path, folders are beside the file."""
+    """Return a `data.yaml` for ultralytics; without a path, folders are beside the file."""
     names = NAMES if objects else NAMES[:1]
     lines = [f"  {number}: {name}" for number, name in enumerate(names)]
     head = [

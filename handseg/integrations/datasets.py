@@ -30,7 +30,7 @@ class SegmentRows(HandColumns):
     """
 
     def features(self, before: Mapping[str, Any] | None = None) -> datasets.Features:
-        """The features of the rows: those of `before`, and of the columns that are added."""
+        """Return the features of the rows: those of `before` and of the added columns."""
         with needing_extras("SegmentRows"):
             import datasets
         added = datasets.Features.from_arrow_schema(self.schema())
@@ -40,7 +40,7 @@ class SegmentRows(HandColumns):
         return datasets.Features({**(before or {}), **added})
 
     def __call__(self, batch: Any) -> Any:
-        """A batch with the new columns, as `map` takes it.
+        """Return a batch with the new columns, for `map`.
 
         Raises:
             ValueError: if the photos' column is missing, an added column already exists,
@@ -53,7 +53,7 @@ class SegmentRows(HandColumns):
             from datasets.formatting.formatting import LazyDict
             from datasets.table import table_cast
 
-        # As they are stored: `datasets` would decode all photos of the batch, and fail with it.
+        # Use the stored bytes: `datasets` would decode all photos, and one bad one fails the batch.
         table = batch.pa_table if isinstance(batch, LazyDict) else batch
         if isinstance(table, pa.Table):
             before = datasets.Features.from_arrow_schema(table.schema)

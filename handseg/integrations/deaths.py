@@ -1,4 +1,4 @@
-"""Photos that end the process that works on them, found out when it is started again."""
+"""Detect photos that kill their worker process, once it has been restarted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 from handseg.errors import ClusterError
 
 MOST = 3
-"""Deaths over one photo, after which it is not tried again. One or two may be chance: a machine
-that is taken away, an administrator, another program that took the memory."""
+"""Deaths over the same photo after which it is skipped. One or two may be chance: a machine that is
+taken away, an administrator, another program that used up the memory."""
 
 
 class Deaths:
-    """What one worker was working on whenever it died.
+    """The photos that one worker was processing when it died.
 
-    Engines start a worker that died again and give it the same photos: one that exhausts the
-    memory or crashes a decoder would keep it busy for ever. While a photo is worked on, its digest
-    stands in a file on the worker's machine.
+    Engines restart a dead worker and give it the same photos: a photo that exhausts the memory or
+    crashes a decoder would keep it busy forever. While a photo is being processed, its digest is in
+    a file on the worker's machine.
 
     Args:
-        worker: its name, which it has again when it is started again.
+        worker: its name, which must stay the same when it is restarted.
     """
 
     def __init__(self, worker: str) -> None:
@@ -34,7 +34,7 @@ class Deaths:
 
     @contextmanager
     def risk(self, photo: Any) -> Iterator[None]:
-        """Work on `photo`, which may be anything that can be pickled, in the body.
+        """Guard the body, which processes `photo`; any picklable object will do.
 
         Raises:
             ClusterError: if the worker has died over it `MOST` times.

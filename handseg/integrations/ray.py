@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handseg.pipeline.interface import Segmenter
     from handseg.pipeline.options import BatchOptions
 
-_ANSWER = 10  # Seconds that a cluster has to answer.
+_ANSWER = 10  # Seconds to wait for a cluster's answer.
 
 
 def connect(address: str | None = None, cpus: int | None = None) -> None:
@@ -63,7 +63,7 @@ def connect(address: str | None = None, cpus: int | None = None) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise ClusterError where no program answers at `address`."""
+    """Raise ClusterError if no program answers at `address`."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise ClusterError(f"a Ray cluster's address must be HOST:PORT, got {address!r}")
@@ -139,14 +139,14 @@ def segment_dataset(
 
 
 class TableFunction(Protocol):
-    """What an actor calls with each batch."""
+    """A callable that an actor applies to each batch."""
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
-        """A batch with what is added."""
+        """Return the batch with the added columns."""
 
 
 class SegmentHands:
-    """A process of Ray with a segmenter."""
+    """A Ray actor with a segmenter."""
 
     def __init__(self, columns: HandColumns) -> None:
         self._columns = columns
@@ -154,12 +154,12 @@ class SegmentHands:
         columns.load()
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
-        """A batch with the new columns."""
+        """Return the batch with the new columns."""
         return self._columns.add_to(table)
 
 
 def actor_id() -> str:
-    """Of the actor that this process is; it stays when Ray starts the actor again."""
+    """Return the id of this process's actor, which stays when Ray restarts the actor."""
     import ray
 
     return str(ray.get_runtime_context().get_actor_id())
@@ -175,7 +175,7 @@ def with_actors(
     gpus: float | None = None,
     batch_size: int,
 ) -> ray.data.Dataset:
-    """`ds` through processes that each call `make(*arguments)` once; see `segment_dataset`."""
+    """Map `ds` with actors that each call `make(*arguments)` once; see `segment_dataset`."""
     import ray.data
 
     return ds.map_batches(
@@ -190,10 +190,10 @@ def with_actors(
 
 
 def rows_of(ds: ray.data.Dataset) -> Iterator[dict[str, Any]]:
-    """The rows as they are done, without Ray's own messages and bars.
+    """Yield rows as they finish, without Ray's own messages and progress bars.
 
     Raises:
-        ClusterError: if Ray gives up; the error's last line, without the traces before it.
+        ClusterError: if Ray gives up, with the last line of its error but no traceback.
     """
     import ray.data
 

@@ -88,7 +88,7 @@ class HandColumns:
         self.column, self.masks, self._options = column, masks, options
         self._device, self._threads = device, threads
         self.guard: Callable[[Any], AbstractContextManager[Any]] = nullcontext
-        """Around the work on each photo; where it raises, the photo fails."""
+        """Context for the work on each photo; if it raises, the photo fails."""
         self._source: str | bytes
         self._loaded: Segmenter | None = None
         if isinstance(segmenter, str | os.PathLike):
@@ -100,7 +100,7 @@ class HandColumns:
             self._source, self._loaded = pickle.dumps(segmenter), segmenter
             self._check(segmenter)
             weights = _folder(segmenter)
-        # `datasets` finds its cached results again by what is pickled.
+        # `datasets` looks up cached results by the pickled state.
         self._version = __version__, None if weights is None else content_digest(weights)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,11 +108,11 @@ class HandColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns that are added."""
+        """Names of the added columns."""
         return tuple(self.schema().names)
 
     def schema(self) -> pyarrow.Schema:
-        """The columns that are added, with their Arrow types."""
+        """Return the added columns with their Arrow types."""
         import pyarrow as pa
 
         number, score, text = pa.float32(), pa.float64(), pa.string()
@@ -149,7 +149,7 @@ class HandColumns:
             )
 
     def load(self) -> Segmenter:
-        """The segmenter, loaded when it is first needed.
+        """Return the segmenter, loading it on first use.
 
         Raises:
             ModelError: if it cannot be loaded, or does not support requested held objects.
@@ -169,7 +169,7 @@ class HandColumns:
             segmenter.check_objects()
 
     def rows(self, photos: Iterable[Any]) -> dict[str, list[Any]]:
-        """The new columns for these cells of the photos' column."""
+        """Compute the new columns for these cells of the photos' column."""
         segmenter = self.load()
         empty = dict.fromkeys(self.names)
         rows = []
@@ -179,12 +179,12 @@ class HandColumns:
                     found = segmenter.segment(_source(photo), **self._options)
                 rows.append({**empty, **self._row(found)})
             except Exception as error:
-                # Also what nobody planned for: the next photo may do.
+                # Unexpected errors, too: the next photo may work.
                 rows.append({**empty, "error": reason(error)})
         return {name: [row[name] for row in rows] for name in empty}
 
     def add_to(self, table: pyarrow.Table) -> pyarrow.Table:
-        """`table` with the new columns."""
+        """Return `table` with the new columns."""
         import pyarrow as pa
 
         self.check(table.column_names)
@@ -223,13 +223,13 @@ class HandColumns:
 
 
 def _folder(segmenter: Segmenter) -> Path | None:
-    """The folder that a copy is loaded from; None where it takes its weights along."""
+    """Return the folder that copies load from; None if weights are pickled along."""
     model = segmenter.model if isinstance(segmenter, HandSegmenter) else None
     return model.folder if isinstance(model, OnnxMaskModel) else None
 
 
 def _source(cell: Any) -> ImageSource:
-    """What `load_image` takes, of a cell as `datasets` or Ray hold it."""
+    """Convert a cell of `datasets` or Ray to an input of `load_image`."""
     if isinstance(cell, Mapping):
         content = cell.get("bytes")
         cell = cell.get("path") if content is None else content
@@ -241,13 +241,13 @@ def _source(cell: Any) -> ImageSource:
 
 
 def _read_uri(uri: str) -> bytes:
-    """The file at `uri`, on any file system that Arrow or fsspec know."""
+    """Read the file at `uri`, on any file system that Arrow or fsspec supports."""
     import pyarrow as pa
     from pyarrow import fs
 
     try:
         system, path = fs.FileSystem.from_uri(uri)
-    except pa.ArrowInvalid:  # Arrow does not know this kind.
+    except pa.ArrowInvalid:  # Arrow does not support this scheme.
         import fsspec
 
         with fsspec.open(uri, "rb") as file:

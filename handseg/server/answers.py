@@ -1,4 +1,4 @@
-"""What is answered to a photo: its cut-out, its mask or its numbers, as files in memory."""
+"""Answers to a photo: its cut-out, its mask or its numbers, as files in memory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PNG, JSON = "image/png", "application/json"
 
 
 class PhotoTooLarge(ImageError):
-    """The photo has more pixels than the server takes."""
+    """The photo has more pixels than the server accepts."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The content of a file, its type, and how many hands it is about."""
+    """A file's content and media type, and the number of hands."""
 
     content: bytes
     media_type: str
@@ -38,10 +38,10 @@ Give: TypeAlias = Callable[[HandSegmentation, Q], Answer]
 
 
 def answer(segmenter: Segmenter, photo: bytes, query: Q, give: Give[Q], max_pixels: int) -> Answer:
-    """Cut the hands out of the file `photo`, and make of them what is asked for.
+    """Segment the hands in the file `photo`, and make the requested answer with `give`.
 
     Raises:
-        PhotoTooLarge: if it has more than `max_pixels`; it is not decoded then.
+        PhotoTooLarge: if it has more than `max_pixels`; it is then not decoded.
         ValueError: as `Segmenter.segment` and `measure_hand`.
     """
     with open_image(photo, sys.maxsize) as opened:
@@ -54,22 +54,22 @@ def answer(segmenter: Segmenter, photo: bytes, query: Q, give: Give[Q], max_pixe
 
 
 def cutout(result: HandSegmentation, query: CutoutQuery) -> Answer:
-    """The hands on transparency or on a colour, as `handseg segment` writes them."""
+    """Return the hands on a transparent or coloured background, like `handseg segment`."""
     if query.background is None:
         picture = result.cutout(edge=query.edge)
     else:
-        # Never the text itself: `composite` would look for a file of that name.
+        # Never pass the text itself: `composite` would look for a file with that name.
         picture = result.composite(parse_color(query.background, "background"), query.edge)
     return Answer(encode_image(picture, "cutout.png", result.dpi), PNG, len(result))
 
 
 def mask(result: HandSegmentation, query: Query) -> Answer:
-    """White on the hands, as `handseg segment --mask` writes it."""
+    """Return a mask, white on the hands, like `handseg segment --mask`."""
     return Answer(encode_image(result.mask, "mask.png", result.dpi), PNG, len(result))
 
 
 def numbers(result: HandSegmentation, query: NumbersQuery) -> Answer:
-    """A row of `handseg segment --json`, and with a scale one of `handseg measure --json`."""
+    """Return a row of `handseg segment --json`, plus `handseg measure --json` with a scale."""
     values = result.to_dict()
     if (how := query.how()) is not None:
         values["measurement"] = hand_dict(measure_hand(result, **how), fit=query.fit)

@@ -1,4 +1,4 @@
-"""The web application: its routes, what it says of them, and how it refuses parameters."""
+"""The web application: routes, their documentation, and errors for invalid parameters."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def create_app(workers: Workers, limits: Limits) -> FastAPI:
 
 
 def _documented(description: str, **good: Any) -> dict[str, Any]:
-    """What OpenAPI says of a route that takes a photo."""
+    """Build the OpenAPI documentation of a route that takes a photo."""
     header = {"description": "Number of hands found.", "schema": {"type": "integer"}}
     problems = {
         status: {"model": schema.Problem, "description": text} for status, text in _PROBLEMS.items()
@@ -95,7 +95,7 @@ def _documented(description: str, **good: Any) -> dict[str, Any]:
 
 
 def _refuse(request: Request, error: Exception) -> JSONResponse:
-    """Name the query parameters that are wrong, in a line."""
+    """Name the invalid query parameters in one line."""
     assert isinstance(error, RequestValidationError)
     known = list(_QUERIES[request.url.path].model_fields)
     return JSONResponse({"detail": "; ".join(_wrong(one, known) for one in error.errors())}, 422)

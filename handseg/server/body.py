@@ -1,4 +1,4 @@
-"""The photo out of the body of a request, which comes from anybody."""
+"""Read the photo from the body of an untrusted request."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class _Parser(MultiPartParser):
 
 
 async def read_photo(request: Request, max_bytes: int) -> bytes:
-    """The file in the one field of a form.
+    """Read the file in the only field of a form.
 
     Raises:
-        HTTPException: 413 if the body is over `max_bytes`, 415 if it is no multipart form, 400 if
-            it is a broken one, 422 if it has other fields.
+        HTTPException: 413 if the body is over `max_bytes`, 415 if it is not a multipart form, 400
+            if the form is broken, 422 if it has other fields.
         ClientDisconnect: if the client has left.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -94,7 +94,7 @@ async def _parse(request: Request, max_bytes: int) -> FormData:
             raise HTTPException(400, f"the form is broken: {error.message}") from error
         except (HTTPException, ClientDisconnect):
             raise
-        except Exception as error:  # such as a charset that is none
+        except Exception as error:  # such as an unknown charset
             raise HTTPException(400, "the form is broken") from error
 
 

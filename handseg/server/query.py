@@ -1,4 +1,4 @@
-"""The options of `segment()` and of the commands as query parameters: types, meaning, checks."""
+"""The options of `segment()` and the commands as query parameters: types, meaning, checks."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from handseg.results.overlay import parse_color
 
 MOST_HANDS = 10
 MOST_POINTS = 100
-"""Of one hand."""
+"""Per hand."""
 
 
 def _json(*examples: str) -> WithJsonSchema:
-    """A parameter that is JSON."""
+    """Describe a parameter that is JSON."""
     schema = {"type": "string", "contentMediaType": "application/json"}
     return WithJsonSchema({**schema, "examples": list(examples)})
 
 
 def _lists(name: str, dimensions: int) -> PlainValidator:
-    """JSON lists of numbers of so many dimensions for one hand, and one more for several."""
+    """Parse JSON lists of numbers with `dimensions` for one hand, and one more for several."""
     return PlainValidator(partial(_parse_lists, name=name, dimensions=dimensions))
 
 
 def _parse_lists(text: str, name: str, dimensions: int) -> np.ndarray:
     try:
-        with np.errstate(over="ignore"):  # What is too large is no finite number then.
+        with np.errstate(over="ignore"):  # Too large numbers become infinite.
             numbers = np.asarray(np.asarray(json.loads(text), np.float64), np.float32)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{name} must be lists of numbers in JSON, got {text!r:.80}") from error
@@ -147,7 +147,7 @@ class Query(BaseModel):
         return self
 
     def options(self) -> SegmentOptions:
-        """The options for `segment()`."""
+        """Return the options for `segment()`."""
         names = SegmentOptions.__annotations__
         return {name: getattr(self, name) for name in names}  # type: ignore[return-value]
 
@@ -201,7 +201,7 @@ class NumbersQuery(Query):
         return self
 
     def how(self) -> dict[str, Any] | None:
-        """The scale for `measure_hand`; None if none was given."""
+        """Return the scale for `measure_hand`; None if none was given."""
         if not self.scale:
             return None if self.mm_per_px is None else {"mm_per_px": self.mm_per_px}
         return {"scale": self.scale}

@@ -1,4 +1,4 @@
-"""From a request to its answer: a place, the photo, the work on it, or a refusal."""
+"""Handle a request: take a place, read the photo, process it, or refuse."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from handseg.server.body import read_photo
 from handseg.server.workers import Busy, Workers
 
 HANDS = "Handseg-Hands"
-"""The header that says how many hands were found."""
+"""The header with the number of hands found."""
 _RETRY_AFTER = {"Retry-After": "1"}
 _GONE = 499
-"""What nginx calls a client that left. Nobody gets it, but the log shows it."""
+"""nginx's status for a client that left. Nobody receives it, but the log shows it."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for.
+    """Limits of one request.
 
     Attributes:
         max_bytes: of its body.
         max_pixels: of its photo.
         timeout: seconds from its head to the answer.
-        objects: whether what hands hold may be asked for.
+        objects: whether held objects may be requested.
     """
 
     max_bytes: int = 20_000_000
@@ -43,10 +43,10 @@ class Limits:
 async def respond(
     request: Request, query: Q, give: Give[Q], workers: Workers, limits: Limits
 ) -> Response:
-    """Do what `query` asks for with the photo in `request`, and answer with what `give` makes.
+    """Process the photo in `request` with the options in `query`, and answer with `give`.
 
     Raises:
-        HTTPException: if it is refused, with a line that says why.
+        HTTPException: if it is refused, with a one-line reason.
     """
     if query.objects and not limits.objects:
         raise HTTPException(422, "objects: this server was started without --objects")
@@ -63,11 +63,11 @@ async def respond(
         raise HTTPException(503, "too many photos are waiting", _RETRY_AFTER) from None
     except TimeoutError:
         within = f"within {limits.timeout:g} s"
-        if not arrived:  # What is still to come is not waited for.
+        if not arrived:  # Do not wait for the rest.
             close = {"Connection": "close"}
             raise HTTPException(408, f"the photo did not arrive {within}", close) from None
         raise HTTPException(503, f"the photo was not done {within}", _RETRY_AFTER) from None
-    except asyncio.CancelledError:  # The server ends, and has waited for as long as it waits.
+    except asyncio.CancelledError:  # The server shuts down, and its grace period is over.
         raise HTTPException(503, "the server is shutting down", _RETRY_AFTER) from None
     except ClientDisconnect:
         raise HTTPException(_GONE, "the client left") from None
@@ -79,7 +79,7 @@ async def respond(
 
 
 async def _unless_gone(request: Request, call: asyncio.Future[Answer]) -> Answer:
-    """Wait for `call`, and give it up if the client leaves."""
+    """Wait for `call`, and cancel it if the client leaves."""
 
     async def left() -> None:
         while (await request.receive())["type"] != "http.disconnect":

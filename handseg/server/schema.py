@@ -1,4 +1,4 @@
-"""The JSON answers in OpenAPI's terms: what `HandSegmentation.to_dict` and `hand_dict` give."""
+"""OpenAPI schemas of the JSON answers of `HandSegmentation.to_dict` and `hand_dict`."""
 
 from __future__ import annotations
 

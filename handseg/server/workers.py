@@ -1,4 +1,4 @@
-"""The threads that work on photos, and the places of those that wait for one."""
+"""Worker threads for photos, with a bounded queue of waiting requests."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Busy(Exception):
 
 
 class Workers:
-    """Threads with a segmenter each, one photo at a time, and a bounded number that waits for them.
+    """Threads with one segmenter each, which process one photo at a time, and a bounded queue.
 
     Args:
-        segmenters: as many threads are started; they stay their owner's to close.
-        queue: how many requests may wait while all threads work.
+        segmenters: one per thread; their owner must close them.
+        queue: number of requests that may wait while all threads are busy.
     """
 
     def __init__(self, segmenters: Sequence[Segmenter], queue: int) -> None:
@@ -38,13 +38,13 @@ class Workers:
 
     @contextmanager
     def place(self) -> Iterator[Start[Any]]:
-        """Hold a place, and get a function that starts the one call that it is for.
+        """Hold a place, and yield a function that starts its one call.
 
-        Cancel what that returns to give up: a call that has not begun is not made. One that has
-        cannot be stopped, and keeps the place until it is over.
+        Cancel the returned future to give up: a call that has not started is dropped. A running
+        call cannot be stopped, and keeps the place until it ends.
 
         Raises:
-            Busy: if there is none.
+            Busy: if no place is free.
         """
         if not self._places.acquire(blocking=False):
             raise Busy
@@ -73,6 +73,6 @@ class Workers:
             self._idle.put(segmenter)
 
     def close(self, seconds: float) -> bool:
-        """Start no call any more; whether all were over within so many seconds."""
+        """Start no more calls; return whether all ended within `seconds`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         return not wait(set(self._calls), seconds).not_done
