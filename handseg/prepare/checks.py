@@ -144,8 +144,8 @@ def _best_look(
         sure |= look.sure
         if best.misfit(limits) <= 1:
             break
-        # The last look shows little but the mask. Where a hand is known but not fully on the mask,
-        # it could hallucinate one. A mask that covers more than the hand shows all of that, too.
+        # The last look shows little but the mask. If a hand is known but not fully on the mask,
+        # MediaPipe would imagine one there. A mask with more than the hand shows all of it, too.
         if number == 1 and sure and (not best.hands or best.filled < limits.min_filled):
             break
     assert best is not None

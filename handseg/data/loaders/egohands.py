@@ -26,7 +26,7 @@ SAMPLES = "_LABELLED_SAMPLES"
 GROUPINGS = ("video", "game")
 _FILE = "polygons.mat"
 _FIELDS = ("myleft", "myright", "yourleft", "yourright")
-# The publisher's main split, which lists videos by their position in the order of names.
+# The publisher's main split, which gives videos by their position in name order.
 _TEST = {
     "CARDS_COURTYARD_B_T", "CARDS_OFFICE_S_B", "CHESS_COURTYARD_B_T", "CHESS_LIVINGROOM_T_H",
     "JENGA_LIVINGROOM_S_T", "JENGA_OFFICE_H_T", "PUZZLE_COURTYARD_H_T", "PUZZLE_LIVINGROOM_T_B",
