@@ -15,7 +15,7 @@ from handseg.prompts import IGNORED, HandPrompts
 if TYPE_CHECKING:
     import torch
 
-_NO_SKELETON = -6.0  # The logit that `draw_skeleton` gives what is no bone.
+_NO_SKELETON = -6.0  # The logit that `draw_skeleton` gives pixels off the bones.
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Sample:
         prompts: HandPrompts,
         region: Region,
     ) -> Sample:
-        """What `region` shows, with `prompts`, which are in pixels of the photo."""
+        """Make a sample of `region` from `prompts` in pixels of the photo."""
         size = image.shape[0]
         points = region.to_crop(prompts.points, size)
         points[prompts.labels == IGNORED] = 0
@@ -60,7 +60,7 @@ class Sample:
         return cls(image, truth, valid, points, prompts.labels, box, skeleton)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What a training step takes: "image" as it is, the truth at half the side, the prompts."""
+        """Return the inputs of a training step; the truth is scaled to half the image's side."""
         import torch
 
         half = (self.image.shape[0] // 2,) * 2

@@ -1,1 +1,1 @@
-"""Pictures composed of hands that were cut out of photos."""
+"""Pictures composed of hands cut out of photos."""

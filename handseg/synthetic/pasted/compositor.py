@@ -1,8 +1,8 @@
 """Training samples made by pasting hands onto other photos, seen as the predictor sees them.
 
-A sample starts from a cut-out hand placed in an imagined photo. The recipe makes its prompts from
-jittered landmarks and its region of interest, as it would for a real photo, and only that region
-is painted: background, other hands and faces, sleeve or forearm, objects, light, camera.
+A sample starts from a cut-out hand placed in an imagined photo. As for a real photo, the recipe
+makes its prompts and region of interest from (jittered) landmarks. Only that region is painted:
+background, other hands and faces, sleeve or forearm, objects, light, camera.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Composer:
         examples: photos with masks and landmarks, to cut hands from.
         scenes: photos with masks and landmarks to show as they are.
         backgrounds: picture files to paste onto. Hands or faces in them count as background.
-        objects: RGBA picture files to put before or behind hands.
+        objects: RGBA picture files to put in front of or behind hands.
         recipe: makes the prompts and the region.
-        weights: how often a set of `examples` is drawn, by its name; 1 where not named.
+        weights: how often each set of `examples` is drawn, by name; 1 if not named.
         scene_weights: the same for `scenes`.
         scene_share: share of samples that show a scene instead of a composite.
     """
@@ -64,7 +64,7 @@ class Composer:
         self._scene_chances = chances(self.scenes, self.scene_weights)
 
     def sample(self, rng: Generator, size: int) -> Sample:
-        """A sample of `size` px; the same generator state gives the same sample."""
+        """Make a sample of `size` px; the same generator state gives the same sample."""
         scene = bool(self.scenes) and rng.random() < self.scene_share
         if scene:
             example = self.scenes[rng.choice(len(self.scenes), p=self._scene_chances)]
@@ -73,7 +73,7 @@ class Composer:
         cutout = make_cutout(example) if not scene else _scene_cutout(example)
         place, shape = place_hand(cutout.landmarks, rng, upright=0.75 if scene else 0.6)
         if scene and rng.random() < 0.7:
-            # The photo's own frame bounds the region, as it will when the photo is used.
+            # The photo's own frame bounds the region, as in real use.
             shape = None
         landmarks = transform(cutout.landmarks, place)
         seen = effects.jitter_landmarks(landmarks, rng)
@@ -133,7 +133,7 @@ class Composer:
         elif self.objects and rng.random() < 0.12:
             covers.append(paste_object(image, pick(self.objects, rng), landmarks, rng, 1.1))
         for covered, cover in covers:
-            # A hand mostly hidden is not one that landmarks would be found on.
+            # Landmarks would not be found on a hand that is mostly hidden.
             if (alpha * (1 - cover)).sum() > 0.55 * alpha.sum():
                 image, alpha = covered, alpha * (1 - cover)
         if rng.random() < 0.06:
@@ -145,7 +145,7 @@ class Composer:
     def _paste_other_hand(
         self, image: np.ndarray, landmarks: np.ndarray, rng: Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Another hand near the first; the picture with it and what it covers."""
+        """Paste another hand near the first; return the picture and the alpha of what it covers."""
         size = image.shape[0]
         other = make_cutout(self._draw_example(rng))
         place, _ = place_hand(other.landmarks, rng, upright=0.5)
@@ -162,7 +162,7 @@ class Composer:
 
 
 def chances(examples: Sequence[Example], weights: dict[str, float]) -> np.ndarray:
-    """The chance of each example: sets share by their weights, whatever their sizes."""
+    """Return each example's chance: sets get their weights' shares, whatever their sizes."""
     names = np.array([example.set_name for example in examples])
     chances = np.zeros(len(names))
     for name in np.unique(names):
@@ -174,9 +174,9 @@ def chances(examples: Sequence[Example], weights: dict[str, float]) -> np.ndarra
 def place_hand(
     landmarks: np.ndarray, rng: Generator, upright: float
 ) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """Put a hand into an imagined photo: a 3 x 3 matrix and the photo's (height, width).
+    """Place a hand in an imagined photo: a 3 x 3 matrix and the photo's (height, width).
 
-    One in four photos cuts the hand by an edge of its frame.
+    In one photo in four, an edge of the frame cuts the hand.
     """
     angle = rng.normal(0, 0.35) if rng.random() < upright else rng.uniform(-np.pi, np.pi)
     flip = rng.choice([-1.0, 1.0])
@@ -199,7 +199,7 @@ def place_hand(
 
 
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """`points` (N, 2) moved by the first two rows of `matrix`, float32."""
+    """Return `points` (N, 2) transformed by the first two rows of `matrix`, float32."""
     return (points @ matrix[:2, :2].T + matrix[:2, 2]).astype(np.float32)
 
 
@@ -223,7 +223,7 @@ def _scene_cutout(example: Example) -> Cutout:
 def _show(
     scene: Cutout, matrix: np.ndarray, size: int, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A real photo in the region: picture, hand, and where the photo is."""
+    """Show a real photo in the region: the picture, the hand, and where the photo is."""
     image, _, hand = warp(scene, matrix, size)
     photo = np.full(scene.hand.shape, 255, np.uint8)
     inside = cv2.warpAffine(photo, matrix, (size, size)) > 127

@@ -1,4 +1,4 @@
-"""A photo with its mask, made ready to be pasted: edge colours cleaned, the forearm told apart."""
+"""Cut-outs, ready to paste: edge colours cleaned, hand and forearm told apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from handseg.landmarks.anatomy import wrist_side
 from handseg.synthetic.pasted.sources import Example
 
-# Keyed from a green screen: the light that the screen throws on the skin is taken off.
+# Keyed from a green screen: the green light that it throws on the skin is removed.
 GREEN_SETS = ("rps_green", "massey_asl")
 
 
@@ -19,8 +19,8 @@ class Cutout:
     """A hand to paste.
 
     Attributes:
-        color: (H, W, 3) uint8 RGB, the skin's colours drawn out past the mask, so that a soft edge
-            shows no old background.
+        color: (H, W, 3) uint8 RGB, the skin's colours extended past the mask, so that a soft edge
+            shows none of the old background.
         alpha: (H, W) float32 0..1, all skin that the mask shows.
         hand: (H, W) float32 0..1, the part of `alpha` that is hand and not forearm.
         landmarks: (21, 2) float32 x, y px.
@@ -33,7 +33,7 @@ class Cutout:
 
 
 def make_cutout(example: Example) -> Cutout:
-    """Load `example`, which has landmarks, as a cut-out around its mask."""
+    """Load `example`, which must have landmarks, as a cut-out cropped to its mask."""
     image, mask = example.load()
     landmarks = example.landmarks
     if landmarks is None:
@@ -47,7 +47,7 @@ def make_cutout(example: Example) -> Cutout:
     binary: np.ndarray = mask.astype(np.uint8)
     if example.set_name in GREEN_SETS:
         image = _despill(image)
-        # The keyed outline takes in a rim of half-green pixels.
+        # The keyed outline includes a rim of half-green pixels.
         binary = cv2.erode(binary, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
     alpha = cv2.GaussianBlur(binary.astype(np.float32), (0, 0), 0.8)
     hand = alpha * wrist_side(landmarks, *mask.shape)

@@ -1,4 +1,4 @@
-"""What light, a camera and MediaPipe do: skin tones, shadows, blur, noise, JPEG, landmarks.
+"""Effects of light, a camera and MediaPipe: skin tones, shadows, blur, noise, JPEG, landmarks.
 
 Every function draws from the generator it is given and returns a new array.
 """
@@ -14,18 +14,18 @@ Generator = np.random.Generator
 
 
 def rotation(angle: float) -> np.ndarray:
-    """(2, 2): a turn by `angle` radians, from x towards y."""
+    """Return the (2, 2) rotation by `angle` radians, from x towards y."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin], [sin, cos]])
 
 
 def lit(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """`image` (H, W, 3) uint8 in the light of a `factor`, such as a `light_gradient`."""
+    """Multiply `image` (H, W, 3) uint8 by `factor`, such as a `light_gradient`."""
     return np.clip(image * factor, 0, 255).astype(np.uint8)
 
 
 def vary_color(image: np.ndarray, rng: Generator, strength: float = 1.0) -> np.ndarray:
-    """Gamma, contrast, saturation and white balance, through one table a channel."""
+    """Vary gamma, contrast, saturation and white balance, through one table per channel."""
     levels = np.arange(256, dtype=np.float32) / 255
     gamma = np.exp(rng.normal(0, 0.25 * strength))
     gain = np.exp(rng.normal(0, 0.12 * strength)) * np.exp(rng.normal(0, 0.06 * strength, 3))
@@ -38,7 +38,7 @@ def vary_color(image: np.ndarray, rng: Generator, strength: float = 1.0) -> np.n
 
 
 def vary_skin(color: np.ndarray, rng: Generator) -> np.ndarray:
-    """Skin from very light to very dark; darker skin is also redder and less saturated."""
+    """Make skin very light to very dark; darker skin is also redder and less saturated."""
     levels = np.arange(256, dtype=np.float32) / 255
     darkness = rng.choice([rng.uniform(-0.35, 0.15), rng.uniform(0.1, 1.1)], p=[0.55, 0.45])
     gammas = np.exp(darkness) * np.array([1, 1 + 0.08 * darkness, 1 + 0.15 * darkness])
@@ -60,10 +60,10 @@ def light_gradient(size: int, rng: Generator, depth: float = 0.5) -> np.ndarray:
 def cast_shadow(
     background: np.ndarray, alpha: np.ndarray, rng: Generator, reach: float = 0.06
 ) -> np.ndarray:
-    """Darken `background` where the pasted `alpha` would throw its shadow.
+    """Darken `background` where the pasted `alpha` would cast its shadow.
 
-    `reach` says how far off and how blurred it falls, as a share of the picture's side: the less,
-    the nearer the two are.
+    `reach` sets the shadow's distance and blur, as a share of the picture's side: smaller for
+    objects closer to the background.
     """
     size = alpha.shape[0]
     shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -78,7 +78,7 @@ def cast_shadow(
 
 
 def camera(image: np.ndarray, rng: Generator) -> np.ndarray:
-    """Blur, motion, loss of resolution, sensor noise and JPEG, each now and then."""
+    """Add blur, motion, loss of resolution, sensor noise and JPEG, each at random."""
     size = image.shape[0]
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.6))
@@ -113,7 +113,7 @@ def camera(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def jitter_landmarks(landmarks: np.ndarray, rng: Generator) -> np.ndarray:
-    """Landmarks with errors like MediaPipe's: the whole hand off a little, a finger off a lot."""
+    """Add errors like MediaPipe's: the whole hand off a little, at times a finger off a lot."""
     size = hand_size(landmarks)
     centre = landmarks.mean(0)
     angle, scale = rng.normal(0, 0.03), np.exp(rng.normal(0, 0.03))

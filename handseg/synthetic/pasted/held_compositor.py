@@ -1,4 +1,4 @@
-"""Pictures of hands that hold something, or nothing, with exact masks of both."""
+"""Pictures of hands that hold an object or nothing, with exact masks of both."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from handseg.synthetic.pasted.sources import Example
 Generator = np.random.Generator
 
 HELD = ("behind", "between", "front")
-"""Ways to hold: the hand before the object; the object on the palm and under fingertips or thumb;
-the object before the hand, touching the fingers."""
+"""Ways to hold: the hand in front of the object; the object on the palm and under fingertips or
+thumb; the object in front of the hand, touching the fingers."""
 EMPTY = ("nothing", "apart", "distant")
 """Ways not to: no object; one beside the hand; a large one out of focus far behind it."""
 _TRIES = 16
-_LONGEST = 2.8  # Hand sizes from tip to wrist: longer ones are seen so foreshortened, or misread.
+_LONGEST = 2.8  # Hand sizes from tip to wrist: longer hands are too foreshortened, or misread.
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class HeldSample:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        hand: (H, W) bool, what is seen of the hand.
-        held: (H, W) bool, what is seen of the object it holds; shares no pixel with `hand`.
-        landmarks: (21, 2) float32 x, y px, as they were found on the cut-out.
+        hand: (H, W) bool, the visible part of the hand.
+        held: (H, W) bool, the visible part of the object it holds; disjoint from `hand`.
+        landmarks: (21, 2) float32 x, y px, as found on the cut-out.
         way: one of `HELD` or `EMPTY`.
     """
 
@@ -58,10 +58,10 @@ class HeldSample:
 
 @dataclass(frozen=True, eq=False)
 class _Layers:
-    """What a picture starts from, (S, S): what is behind the hand, and the hand.
+    """The (S, S) layers that a picture starts from: the scene behind the hand, and the hand.
 
-    `shape` is the part of it, height and width, that becomes the picture; `sleeve` tells whether
-    one is drawn over the wrist.
+    The picture is their top left part of `shape` (height, width); `sleeve` tells whether a sleeve
+    is drawn over the wrist.
     """
 
     image: np.ndarray
@@ -75,18 +75,18 @@ class _Layers:
 
 @dataclass
 class HeldComposer:
-    """Makes pictures of real hands that hold, or do not hold, objects.
+    """Makes pictures of real hands with and without held objects.
 
     Attributes:
         examples: photos with masks and landmarks, to cut hands from.
         backgrounds: picture files to paste onto.
         objects: RGBA picture files of objects.
-        weights: how often a set of `examples` is drawn, by its name; 1 where not named.
-        as_scenes: show photos of `examples` as they are, but for the object, in place of cutting
+        weights: how often each set of `examples` is drawn, by name; 1 if not named.
+        as_scenes: show photos of `examples` unchanged except for the object, instead of cutting
             hands out of them.
         size: the longer side of the pictures, px.
         empty_share: share of pictures in which nothing is held.
-        drawn_share: share of objects that are drawn, not taken from `objects`.
+        drawn_share: share of objects drawn by code instead of taken from `objects`.
     """
 
     examples: Sequence[Example]
@@ -102,13 +102,13 @@ class HeldComposer:
         self._chances = chances(self.examples, self.weights)
 
     def sample(self, rng: Generator) -> HeldSample:
-        """The same generator state gives the same picture."""
+        """Make a picture; the same generator state gives the same one."""
         if rng.random() < self.empty_share:
             way = str(rng.choice(EMPTY, p=(0.6, 0.4, 0) if self.as_scenes else (0.35, 0.4, 0.25)))
         else:
             way = str(rng.choice(HELD, p=(0.35, 0.5, 0.15)))
         while True:
-            # Some poses hide all of what lies behind them: another hand is taken.
+            # Some poses hide everything behind them: try another hand.
             if made := self._paint(way, rng):
                 return made
 
@@ -157,7 +157,7 @@ class HeldComposer:
         return HeldSample(image, hand > 0.5, held > 0.5, landmarks, way)
 
     def _pasted(self, way: str, rng: Generator) -> _Layers:
-        """A cut-out hand, to be pasted onto a background."""
+        """Prepare a cut-out hand to paste onto a background."""
         size = self.size
         example = self.examples[rng.choice(len(self.examples), p=self._chances)]
         cutout = make_cutout(example)
@@ -178,7 +178,7 @@ class HeldComposer:
         return _Layers(image, color, skin, hand, landmarks, (size, size), ending < 0.4)
 
     def _scene(self, rng: Generator) -> _Layers:
-        """A photo as it is, or mirrored, with the hand that its mask shows."""
+        """Prepare a whole photo, at times mirrored, with the hand that its mask shows."""
         example = self.examples[rng.choice(len(self.examples), p=self._chances)]
         photo, mask = example.load()
         assert example.landmarks is not None
@@ -198,7 +198,7 @@ class HeldComposer:
         return _Layers(color, color, skin, hand, moved, (height, width), False)
 
     def _place(self, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
-        """A 2 x 3 matrix that brings the hand into the picture."""
+        """Return a 2 x 3 matrix that moves the hand into the picture."""
         place, _ = place_hand(landmarks, rng, upright=0.6)
         unit = self.size * rng.uniform(0.1, 0.2)
         place[:2] *= unit / hand_size(transform(landmarks, place))
@@ -220,9 +220,9 @@ class HeldComposer:
         fingers: np.ndarray,
         rng: Generator,
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """An object where the hand would hold it: its colours and what it covers.
+        """Place an object where the hand would hold it: its colours and alpha.
 
-        Returns None if no place was found in which both are seen.
+        Returns None if no place is found where enough of both is visible.
         """
         unit = hand_size(landmarks)
         palm = landmarks[list(PALM)].mean(0)
@@ -251,7 +251,7 @@ class HeldComposer:
     def _paste_apart(
         self, image: np.ndarray, landmarks: np.ndarray, skin: np.ndarray, rng: Generator
     ) -> np.ndarray:
-        """`image` with an object beside the hand, or as it is if there is no room."""
+        """Paste an object beside the hand; return `image` itself if there is no room."""
         unit = hand_size(landmarks)
         free = cv2.distanceTransform((skin < 0.1).astype(np.uint8), cv2.DIST_L2, 5)
         for _ in range(_TRIES):
@@ -269,7 +269,7 @@ class HeldComposer:
     def _paste_distant(
         self, image: np.ndarray, landmarks: np.ndarray, rng: Generator
     ) -> np.ndarray:
-        """`image` with a large object far behind the hand, out of focus."""
+        """Paste a large object far behind the hand, out of focus."""
         unit = hand_size(landmarks)
         middle = landmarks.mean(0) + rng.normal(0, 1.5 * unit, 2)
         length, angle = unit * rng.uniform(3, 7), rng.uniform(-180, 180)
@@ -279,13 +279,13 @@ class HeldComposer:
 
 
 def _finger_area(landmarks: np.ndarray, size: int, rng: Generator) -> np.ndarray:
-    """(size, size) float32: 1 on the ends of some fingers, which lie over what is held."""
+    """Return (size, size) float32, 1 on the ends of some fingers, which lie over the object."""
     thumb, others = TIPS[0], TIPS[1:]
     chosen = [[thumb], list(others), list(TIPS), list(others[:2]), [thumb, others[0]]]
     bones = int(rng.integers(1, 4))
     tips = chosen[rng.choice(len(chosen), p=(0.25, 0.3, 0.25, 0.1, 0.1))]
     ends = {tip - back for tip in tips for back in range(min(bones, 2 if tip == thumb else 3))}
-    # Each pixel goes with the bone that is nearest to it.
+    # Each pixel belongs to its nearest bone.
     x, y = np.meshgrid(*[np.arange(0, size, 2, dtype=np.float32)] * 2)
     points = np.stack([x, y], -1)
     distances = []
@@ -301,5 +301,5 @@ def _finger_area(landmarks: np.ndarray, size: int, rng: Generator) -> np.ndarray
 
 
 def _shade(image: np.ndarray, alpha: np.ndarray, rng: Generator, near: float) -> np.ndarray:
-    """`image` with the shadow, now and then, of something that touches it."""
+    """Cast on `image`, in 8 of 10 cases, the shadow of something that touches it."""
     return effects.cast_shadow(image, alpha, rng, near) if rng.random() < 0.8 else image

@@ -1,12 +1,12 @@
-r"""Make a data set of hands that hold things, or nothing, with exact masks of both.
+r"""Make a data set of hands that hold an object or nothing, with exact masks of both.
 
     python -m handseg.synthetic.pasted.held_dataset DATA OUTPUT --count 1500 --scenes 500 \
         --validation 200 --seed 0
 
 writes OUTPUT/images, masks, object_masks and groups.csv, which `handseg finetune` reads as layout
 "folder", and OUTPUT/splits.json: the parts "train" and "val" share no person, background or kind of
-object. An interrupted run resumes where it stopped: a picture depends on its part, its number and
-the seed alone.
+object. An interrupted run resumes where it stopped: a picture depends only on its part, its number
+and the seed.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ from handseg.synthetic.pasted.held_compositor import HeldComposer, HeldSample
 from handseg.synthetic.pasted.sources import LANDMARKS, add_landmarks
 
 SCENES = "scene"
-"""What pictures of photos as they are, but for the object, are called; they are trained on."""
+"""Name of training pictures that show whole photos, changed only by the object."""
 SETS = {
     TRAIN: {"massey_asl": 0.8, "rps_green": 0.2},
     SCENES: {"epsrc_comp": 0.7, "rps_green": 0.3},
     VALIDATION: {"massey_asl": 1.0},
 }
-"""By what a picture is called, folders of pairs in DATA/train -> how often hands are from them."""
+"""For each kind of picture: folders of pairs in DATA/train -> share of hands taken from them."""
 HELD_OUT_HAND = "massey_asl/hand5_"
-"""How the ids of hands that only validation shows begin: those of one person."""
+"""Prefix of the ids of hands that only validation shows: those of one person."""
 HELD_OUT_BACKGROUND = "plasma"
 SPLITS_FILE = "splits.json"
 _FOLDS = 5
-_NUMBERS = {TRAIN: 0, VALIDATION: 1, SCENES: 2}  # In the seeds of pictures.
+_NUMBERS = {TRAIN: 0, VALIDATION: 1, SCENES: 2}  # Part of each picture's seed.
 
 
 def in_validation(object_file: Path) -> bool:
-    """Whether only validation shows this object; all of a kind are in one part.
+    """Tell whether only validation shows this object; all objects of a kind are in one part.
 
-    Files are named by kind, as `food-fruit-orange.png`: the last word tells those of a kind apart.
+    Files are named by kind, such as `food-fruit-orange.png`; the last word is not part of the kind.
     """
     kind = object_file.stem.rpartition("-")[0]
     return zlib.crc32(kind.encode()) % _FOLDS == 0
 
 
 def make_composer(data: Path, kind: str, cache: Path) -> HeldComposer:
-    """What makes the pictures of one kind of `SETS`.
+    """Make the composer of one kind of `SETS`.
 
-    Those of validation share no source with the others. Objects are only drawn for training:
-    validation shows pictures of objects of kinds that training lacks. Landmarks found on the
+    Validation shares no source with the other kinds. Only training shows objects drawn by code;
+    validation shows pictures of objects, of kinds that training lacks. Landmarks found on the
     photos of `data` are kept in `cache`.
 
     Raises:
-        ValueError: if a folder is missing or holds nothing for this kind.
+        ValueError: if a folder is missing or has nothing for this kind.
     """
     validation = kind == VALIDATION
     pairs = [
@@ -107,13 +107,13 @@ def _files(folder: Path) -> list[Path]:
 def make_held(
     composers: Mapping[str, HeldComposer], counts: Mapping[str, int], output: Path, seed: int
 ) -> None:
-    """Write the pictures of each kind that are missing in `output`, their groups and split.
+    """Write the pictures missing in `output`, and the groups and splits of all.
 
     Args:
-        composers: by a kind of `SETS`.
-        counts: pictures in all, by kind.
+        composers: by kind of `SETS`.
+        counts: total number of pictures, by kind.
         output: folder of the data set.
-        seed: of all pictures.
+        seed: seed of all pictures.
 
     Raises:
         RunMismatch: if `output` holds pictures made with another seed, or other files.
@@ -131,12 +131,12 @@ def make_held(
 def _make_parts(
     composers: Mapping[str, HeldComposer], counts: Mapping[str, int], output: Path, seed: int
 ) -> dict[str, tuple[str, ...]]:
-    """Write the pictures that are missing; the stems of all of them, by the part they are for."""
+    """Write the missing pictures; return the stems of all pictures by part."""
     parts: dict[str, tuple[str, ...]] = {TRAIN: (), VALIDATION: ()}
     for kind, composer in composers.items():
         stems = tuple(f"{kind}_{index:05d}" for index in range(counts[kind]))
         for index, stem in enumerate(tracked(stems, f"held objects, {kind}")):
-            # The photo is written last: where it is, all of the picture is.
+            # The photo is written last: if it exists, so do its masks.
             if not (output / IMAGES / f"{stem}.jpg").is_file():
                 rng = np.random.default_rng([seed, _NUMBERS[kind], index])
                 _write(composer.sample(rng), output, stem)

@@ -1,6 +1,6 @@
-"""Drawn objects to put into hands: cards, boxes, rods, balls, bottles, of any colour and texture.
+"""Objects drawn by code to put into hands: cards, boxes, rods, balls, bottles of any look.
 
-The pictures of objects at hand are few, and few of them show what people hold all day.
+There are few pictures of objects, and few of those show things that people hold every day.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ KINDS = ("card", "rod", "ball", "vessel", "blob")
 
 
 def draw_object(texture: np.ndarray, rng: Generator) -> np.ndarray:
-    """An object, (SIDE, SIDE, 4) uint8 RGBA, that fills the square in one direction.
+    """Draw an object, (SIDE, SIDE, 4) uint8 RGBA, that fills the square in one direction.
 
     Args:
-        texture: (SIDE, SIDE, 3) uint8 RGB; what now and then shows on its surface.
-        rng: everything is drawn from it.
+        texture: (SIDE, SIDE, 3) uint8 RGB, used on some surfaces.
+        rng: source of all random choices.
     """
     kind = str(rng.choice(KINDS, p=(0.3, 0.25, 0.15, 0.2, 0.1)))
     half, widths = _profile(kind, rng)
@@ -50,7 +50,7 @@ def draw_object(texture: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def _profile(kind: str, rng: Generator) -> tuple[float, np.ndarray]:
-    """The largest half-width, px, and half-widths along the object from end to end."""
+    """Return the largest half-width and the half-widths from end to end, px."""
     share = {
         "card": rng.uniform(0.4, 1.0),
         "rod": rng.uniform(0.04, 0.16),
@@ -78,7 +78,7 @@ def _profile(kind: str, rng: Generator) -> tuple[float, np.ndarray]:
 
 
 def _silhouette(kind: str, half: float, widths: np.ndarray, rng: Generator) -> np.ndarray:
-    """(SIDE, SIDE) uint8, 255 on the object."""
+    """Return (SIDE, SIDE) uint8, 255 on the object."""
     middle, reach = (SIDE - 1) / 2, SIDE / 2 - 4
     if kind == "blob":
         angles = np.linspace(0, 2 * np.pi, 96, endpoint=False)
@@ -106,7 +106,7 @@ def _silhouette(kind: str, half: float, widths: np.ndarray, rng: Generator) -> n
 
 
 def _mark(surface: np.ndarray, half: float, kind: str, rng: Generator) -> None:
-    """A stripe, a label or a screen on `surface`, in place."""
+    """Draw a stripe, a label or a screen on `surface`, in place."""
     middle = SIDE / 2
     color = (rng.integers(0, 256, 3) * rng.uniform(0.1, 1)).tolist()
     if kind == "card" and rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""What is put onto a training picture: hands, objects, sleeves, forearms, coins.
+"""Layers of a training picture: hands, objects, sleeves, forearms, coins.
 
 Pictures are (S, S, 3) uint8 RGB, alphas (S, S) float32 0..1, landmarks (21, 2) px of the picture.
 """
@@ -20,7 +20,7 @@ Generator = np.random.Generator
 
 
 def warp(cutout: Cutout, matrix: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-    """Colour, skin and hand of a cut-out in the region, edges about 1.5 px soft at any scale."""
+    """Warp a cut-out's colour, skin and hand; edges stay about 1.5 px soft at any scale."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     sharpen = max(1.0, scale)
     color = cv2.warpAffine(
@@ -33,8 +33,8 @@ def warp(cutout: Cutout, matrix: np.ndarray, size: int) -> tuple[np.ndarray, ...
 
 
 def blend(image: np.ndarray, top: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """`top` over `image`, both (S, S, 3) uint8, by `alpha` (S, S) float32."""
-    # cv2's uint8 blend is some ten times faster than NumPy's in float.
+    """Blend `top` over `image`, both (S, S, 3) uint8, by `alpha` (S, S) float32."""
+    # cv2's uint8 blend is about ten times faster than a float blend in NumPy.
     return cv2.blendLinear(np.ascontiguousarray(top), np.ascontiguousarray(image), alpha, 1 - alpha)
 
 
@@ -43,7 +43,7 @@ def pick(paths: Sequence[Path], rng: Generator) -> Path:
 
 
 def paint_background(backgrounds: Sequence[Path], rng: Generator, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: a part of one of the pictures, now and then a plain colour."""
+    """Return (size, size, 3) uint8: a crop of one of the pictures, at times a plain colour."""
     kind = rng.random()
     if kind < 0.08 or not backgrounds:
         color = rng.integers(0, 256, 3).astype(np.uint8)
@@ -63,7 +63,7 @@ def paint_background(backgrounds: Sequence[Path], rng: Generator, size: int) -> 
 
 
 def read_object(path: Path) -> np.ndarray:
-    """The picture of an object, (h, w, 4) uint8 RGBA.
+    """Read the picture of an object, (h, w, 4) uint8 RGBA.
 
     Raises:
         ValueError: if it cannot be read or has no alpha channel.
@@ -77,10 +77,12 @@ def read_object(path: Path) -> np.ndarray:
 def lay_object(
     picture: np.ndarray, middle: np.ndarray, length: float, angle: float, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """An RGBA picture turned by `angle` degrees, its longer side `length` px, about `middle` x, y.
+    """Draw an RGBA picture centred at `middle` (x, y), turned by `angle` degrees.
+
+    Its longer side becomes `length` px.
 
     Returns:
-        Its colours, (size, size, 3) uint8, and what it covers, (size, size) float32 0..1.
+        Its colours, (size, size, 3) uint8, and its alpha, (size, size) float32 0..1.
     """
     own = (np.array(picture.shape[1::-1]) - 1) / 2
     scale = length / max(picture.shape[:2])
@@ -93,7 +95,10 @@ def lay_object(
 def paste_object(
     image: np.ndarray, path: Path, landmarks: np.ndarray, rng: Generator, longest: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The RGBA picture at `path` near the hand, up to `longest` hand sizes long; what it covers."""
+    """Paste the RGBA picture at `path` near the hand, up to `longest` hand sizes long.
+
+    Returns the picture and the alpha of what it covers.
+    """
     picture = read_object(path)
     length = hand_size(landmarks) * rng.uniform(0.5, longest)
     angle = rng.uniform(-180, 180)
@@ -105,7 +110,7 @@ def paste_object(
 def draw_sleeve(
     image: np.ndarray, cloth: np.ndarray, landmarks: np.ndarray, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`cloth` from somewhere around the wrist outwards, and what it covers."""
+    """Draw `cloth` from about the wrist up the arm; return the picture and the sleeve's alpha."""
     size = image.shape[0]
     axis, scale = palm_axis(landmarks), hand_size(landmarks)
     across = np.array([-axis[1], axis[0]])
@@ -133,7 +138,7 @@ def draw_forearm(
     landmarks: np.ndarray,
     rng: Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bare skin beyond the wrist where the cut-out ends: it looks like hand but is none."""
+    """Draw bare skin beyond the wrist, where the cut-out ends: it looks like hand but is not."""
     size = color.shape[0]
     axis, scale = palm_axis(landmarks), hand_size(landmarks)
     across = np.array([-axis[1], axis[0]])
@@ -147,7 +152,7 @@ def draw_forearm(
     far = axis * 3 * size + across * rng.normal(0, 0.4 * size)
     wider = across * scale * rng.uniform(0, 0.5)
     outline = np.array([start, end, end + far + wider, start + far - wider])
-    # Each column of the arm goes on with the colours that the wrist has there.
+    # Each strip along the arm continues the wrist's colour there.
     strip = color[rows[there], columns[there]].astype(np.float32)
     strip = cv2.GaussianBlur(strip[None], (0, 0), 2)[0]
     x, y = np.meshgrid(np.arange(size), np.arange(size))
@@ -165,14 +170,14 @@ def draw_forearm(
 
 
 def draw_band(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
-    """A watch's strap or a sweatband around the wrist; it covers no hand."""
+    """Draw a watch strap or sweatband around the wrist; it covers no part of the hand."""
     size = image.shape[0]
     axis, scale = palm_axis(landmarks), hand_size(landmarks)
     across = np.array([-axis[1], axis[0]]) * scale * rng.uniform(0.3, 0.42)
     near = landmarks[WRIST] + axis * scale * rng.uniform(0.15, WRIST_END)
     far = near + axis * scale * rng.uniform(0.1, 0.4)
     cover = _polygon(np.array([near + across, near - across, far - across, far + across]), size)
-    # Round an arm: darker towards its sides.
+    # It goes round the arm: darker towards the sides.
     x, y = np.meshgrid(np.arange(size), np.arange(size))
     offset = ((x - near[0]) * across[0] + (y - near[1]) * across[1]) / (across @ across)
     shade = np.sqrt(np.clip(1.1 - offset**2, 0.1, 1))
@@ -181,7 +186,7 @@ def draw_band(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.nd
 
 
 def draw_coin(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.ndarray:
-    """A coin on the palm; it belongs to the cut-out, so the mask stays as it is."""
+    """Draw a coin on the palm; it counts as hand, so the mask does not change."""
     size = image.shape[0]
     centre = landmarks[list(PALM)].mean(0) + rng.normal(0, 0.08 * hand_size(landmarks), 2)
     radius = hand_size(landmarks) * rng.uniform(0.09, 0.16)
@@ -198,7 +203,7 @@ def draw_coin(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.nd
 
 
 def _polygon(outline: np.ndarray, size: int) -> np.ndarray:
-    """The inside of `outline` (N, 2) px as an alpha; it may reach far out of the picture."""
+    """Return the inside of `outline` (N, 2) px as an alpha; it may reach far out of the picture."""
     cover = np.zeros((size, size), np.uint8)
     fixed = np.round(np.clip(outline, -4000, 4000) * 16).astype(np.int32)
     cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, shift=4)

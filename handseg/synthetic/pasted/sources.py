@@ -1,4 +1,4 @@
-"""Photos of hands with masks on disk, and the landmarks that MediaPipe finds on them, kept once."""
+"""Photos of hands with masks on disk, and cached landmarks that MediaPipe finds on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from handseg.runtime.journal import Journal
 from handseg.runtime.progress import tracked
 
 LANDMARKS = "landmarks"
-"""Folder of what `add_landmarks` keeps, which a folder of pairs may bring along."""
+"""Folder of the landmarks that `add_landmarks` keeps; a folder of pairs may come with one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Example(ImageMaskPair):
 
     @property
     def set_name(self) -> str:
-        """The folder that the pair is from."""
+        """The folder that the pair comes from."""
         return self.id.split("/")[0]
 
 
@@ -43,11 +43,11 @@ def add_landmarks(
 ) -> list[Example]:
     """Find each pair's hand.
 
-    What is found is kept in the folder `cache`, a `Journal`, by the hash of photo and mask, so a
-    changed photo is looked at anew.
+    Results are kept in the folder `cache`, a `Journal`, by the hash of photo and mask, so a changed
+    photo is processed again.
 
-    Of several hands in a photo the one with most landmarks on the mask is taken; under 70 % of
-    them on it, it is another hand, and the pair has none.
+    Of several hands in a photo, the one with the most landmarks on the mask is taken. If under 70 %
+    of them lie on it, it is another hand, and the pair gets no landmarks.
     """
     journal = Journal(cache)
     digests = [pair.digest() for pair in pairs]
