@@ -1,4 +1,4 @@
-"""From what a renderer gives to a photo: exposure, tone curve, background."""
+"""Turn a render into a photo: exposure, tone curve, background."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def decoded(value: np.ndarray) -> np.ndarray:
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """uint8 sRGB from (..., 3) float32 linear light; what is brighter than 1 is rolled off."""
+    """uint8 sRGB from (..., 3) float32 linear light; values above 1 are rolled off."""
     value = np.maximum(linear, 0)
     # Straight up to 0.8, then an exponential shoulder that ends at 1.
     value = np.where(value > 0.8, 0.8 + 0.2 * (1 - np.exp(-(value - 0.8) / 0.2)), value)
@@ -34,17 +34,17 @@ def encoded(value: np.ndarray) -> np.ndarray:
 
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""Of linear sRGB (ITU-R BT.709)."""
+"""Luminance weights of linear sRGB (ITU-R BT.709)."""
 
 
 def incident_light(
     color: np.ndarray, alpha: np.ndarray, channels: dict[str, np.ndarray], albedos: list[float]
 ) -> float:
-    """How bright a white surface would be in a rendered picture, as a light meter tells.
+    """Estimate how bright a white surface would be in a rendered picture, like a light meter.
 
     Args:
         color: (S, S, 3) float32, linear. alpha: (S, S) float32.
-        channels: truth by name; `hand{i}` is skin that reflects the share `albedos[i]` of light.
+        channels: truth by name; `hand{i}` is skin that reflects `albedos[i]` of the light.
     """
     luminance = color @ LUMINANCE
     seen = reflected = 0.0
@@ -52,16 +52,16 @@ def incident_light(
         skin = channels[f"hand{number}"] > 0.5
         seen += float(luminance[skin].sum())
         reflected += albedo * np.count_nonzero(skin)
-    if reflected < 1.0:  # Less than a few pixels of hand: as if all were of middle grey.
+    if reflected < 1.0:  # Almost no hand: assume that everything is middle grey.
         seen, reflected = float(luminance.sum()), 0.2 * float(alpha.sum())
     return max(seen, 1e-6) / max(reflected, 1e-6)
 
 
 def highlight_gain(color: np.ndarray, channels: dict[str, np.ndarray], hands: int) -> float:
-    """The largest factor on linear light that keeps 9 of 10 pixels of hands below white.
+    """Return the largest factor on linear light that keeps 9 of 10 hand pixels below white.
 
     Args:
-        color: (S, S, 3) float32, linear. channels: truth by name. hands: how many there are.
+        color: (S, S, 3) float32, linear. channels: truth by name. hands: their number.
     """
     skin = np.any([channels[f"hand{number}"] > 0.5 for number in range(hands)], axis=0)
     if not skin.any():
@@ -72,9 +72,9 @@ def highlight_gain(color: np.ndarray, channels: dict[str, np.ndarray], hands: in
 def draw_background(
     photos: list[Path], size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, str]:
-    """A background, (size, size, 3) uint8, and the name of its file or "plain".
+    """Draw a background, (size, size, 3) uint8, and return it with its file's name or "plain".
 
-    Without photos, and in one picture of eight, it is a soft gradient with grain.
+    Without photos, and in one picture in eight, it is a soft gradient with grain.
     """
     if not photos or rng.random() < 0.12:
         return _plain(size, rng), "plain"
@@ -105,11 +105,11 @@ def _plain(size: int, rng: np.random.Generator) -> np.ndarray:
 def develop(
     color: np.ndarray, alpha: np.ndarray, background: np.ndarray, gain: float, behind: float
 ) -> np.ndarray:
-    """The photo, (S, S, 3) uint8.
+    """Compose the photo, (S, S, 3) uint8.
 
     Args:
         color: (S, S, 3) float32, linear, premultiplied by alpha (S, S) float32.
         background: (S, S, 3) uint8 sRGB.
-        gain, behind: factors on linear light, of what was rendered and of the background.
+        gain, behind: factors on the linear light of the render and of the background.
     """
     return to_srgb(gain * color + behind * (1 - alpha[..., None]) * to_linear(background))

@@ -1,4 +1,4 @@
-"""Several processes that share the takes of a folder."""
+"""Rendering of a folder's takes in several processes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from handseg.synthetic.rendered.run import Settings
 
 
 def share(folder: Path, settings: Settings, takes: Sequence[int], jobs: int) -> tuple[int, int]:
-    """Render takes in `jobs` processes, with a bar where somebody watches.
+    """Render takes in `jobs` processes, with a progress bar on a terminal.
 
     Returns:
-        how many draws no body could do, and how many processes ended early.
+        The number of draws that no body could do, and of processes that ended early.
     """
     context = multiprocessing.get_context("spawn")
     done: Queue[tuple[int, int]] = context.Queue()
@@ -53,17 +53,17 @@ def _work(
     threads: int,
     done: Queue[tuple[int, int]],
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this.
-    # Blender prints a line a picture on the file descriptor itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C and ends this process.
+    # Blender prints a line per picture straight to the file descriptor.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    # Not above: `bpy` changes the module path, which new processes would inherit.
+    # Not at the top: `bpy` changes the module path, which new processes would inherit.
     from handseg.synthetic.rendered.worker import render_takes
 
     parent = multiprocessing.parent_process()
     try:
         for finished in render_takes(folder, settings, takes, threads):
             done.put(finished)
-            if parent is not None and not parent.is_alive():  # Killed: nobody would end this one.
+            if parent is not None and not parent.is_alive():  # Killed: it cannot end this.
                 return
     except Exception as error:
         print(f"Error: {reason(error)}", file=sys.stderr)

@@ -30,12 +30,12 @@ def lattice(
     v: np.ndarray | None = None,
     smooth: bool = True,
 ) -> Mesh:
-    """Skin over a lattice of points; columns x rows is the outward direction.
+    """Surface through a lattice of points; columns x rows is the outward direction.
 
     Args:
         points: (R, C, 3) metres. Coinciding points become one vertex.
         closed_rows, closed_columns: whether the last one joins the first.
-        v: (R,) or, if rows are closed, (R + 1,) texture coordinate of each row; even if None.
+        v: (R,) or, if rows are closed, (R + 1,) texture coordinate of each row; even steps if None.
     """
     rows, columns = points.shape[:2]
     cells = _quads(rows, columns, closed_rows, closed_columns)
@@ -50,7 +50,7 @@ def lattice(
 
 
 def weld(mesh: Mesh, tolerance: float = 1e-8) -> Mesh:
-    """The mesh with coinciding vertices made one and faces without area dropped."""
+    """Merge coinciding vertices and drop faces without area."""
     keys = np.round(np.asarray(mesh.vertices, float) / tolerance).astype(np.int64)
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     faces = inverse.reshape(-1)[mesh.faces]
@@ -65,8 +65,8 @@ def lathe(profile: np.ndarray, segments: int = 48, smooth: bool = True) -> Mesh:
 
     Args:
         profile: (N, 2) radius and z, metres. The outside lies to the right of its direction (seen
-            with the radius to the right and z up): an outer wall runs upwards, an inner one
-            downwards. It is watertight when both ends lie on the axis or coincide.
+            with the radius to the right and z up): an outer wall runs up, an inner wall down. It is
+            watertight when both ends lie on the axis or coincide.
         segments: number of sides. u runs once around, v along the profile.
     """
     profile = np.asarray(profile, float)
@@ -91,8 +91,8 @@ def rounded_box(
 ) -> Mesh:
     """Box with (3,) side lengths and rounded edges, metres.
 
-    Each side carries the whole texture, upright in z (in y on top and below); with `atlas` each has
-    a third of its width and half of its height: +x, -x, +y above -y, +z, -z.
+    Each side shows the whole texture, upright in z (in y at top and bottom); with `atlas`, it shows a
+    third of its width and half of its height: +x, -x, +y above -y, +z, -z.
     """
     half = np.asarray(size, float) / 2
     radius = float(np.clip(radius, 1e-6, half.min() * 0.99))
@@ -136,14 +136,14 @@ def tube(
     up: Sequence[float] = (0.0, 0.0, 1.0),
     power: float = 2.0,
 ) -> Mesh:
-    """Tube along a path, its section an ellipse or, with a higher power, a rounded rectangle.
+    """Tube along a path; its section is an ellipse or, with a higher power, a rounded rectangle.
 
     Args:
         path: (N, 3) metres, without sharp corners.
         radii: one number, (N,) or (N, 2): half widths along the path's side and along `up`, metres.
-        caps: whether rounded ends close it (they reach beyond the path by the smaller radius).
-        closed: whether the path joins its start.
-        up: direction near which the section's second axis stays.
+        caps: whether rounded ends close it (they extend past the path by the smaller radius).
+        closed: whether the path ends where it starts.
+        up: direction that the section's second axis stays close to.
         power: exponent of the superellipse.
     """
     path = np.asarray(path, float)
@@ -185,8 +185,8 @@ def grid(
 
     Args:
         width, depth: extent in x and y along the sheet, metres.
-        heights: (n, n) metres above the plane, rows along y. curl: angle, radians, through which it
-            is rolled up about the y axis.
+        heights: (n, n) metres above the plane, rows along y. curl: angle, radians, by which it is
+            rolled up about the y axis.
     """
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, n) * width, np.linspace(-0.5, 0.5, n) * depth)
     lift = np.zeros((n, n)) if heights is None else np.asarray(heights, float)
@@ -198,7 +198,7 @@ def grid(
 
 
 def merge(meshes: Sequence[Mesh]) -> Mesh:
-    """All meshes as one; it has texture coordinates only if each of them has."""
+    """Merge meshes into one; it has texture coordinates only if each of them does."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     vertices = np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float32)
     faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=False)])
@@ -208,7 +208,7 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def volume(mesh: Mesh) -> tuple[float, np.ndarray]:
-    """Enclosed volume in cubic metres (divergence theorem) and (3,) its mass centre, metres."""
+    """Enclosed volume in cubic metres (divergence theorem) and its centre of mass, (3,) metres."""
     corners = mesh.vertices.astype(float)[mesh.faces]
     parts = np.linalg.det(corners) / 6
     total = float(parts.sum())
@@ -218,7 +218,7 @@ def volume(mesh: Mesh) -> tuple[float, np.ndarray]:
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, weighted by area; 0 where no face is."""
+    """(V, 3) unit normals, weighted by area; 0 where there is no face."""
     corner = vertices[faces]
     across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     normals = np.stack([

@@ -1,4 +1,4 @@
-"""A folder of rendered pictures: what each shows, sharing the work, picking it up again."""
+"""A folder of rendered pictures: what each shows, which are missing, how they are written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from handseg.synthetic.rendered.truth import Truth
 SETTINGS_FILE = "settings.json"
 FOLDERS = ("images", "masks", "object_masks", "instances", "classes", "truth")
 VIEWS = 3
-"""Pictures of one pose."""
+"""Pictures per pose."""
 _TRIES = 60
 _HELD_OUT_SKINS = ("old_darkskinned_male_diffuse", "young_lightskinned_female_diffuse3")
 _FOLDS = 5
@@ -32,13 +32,13 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides every picture of a folder.
+    """Settings that determine every picture of a folder.
 
     Attributes:
-        count: pictures. seed: of all of them. size: px, width and height.
+        count: number of pictures. seed: seed of all of them. size: px, width and height.
         scenes: names, see `scenes.SCENES`; they take turns.
-        backgrounds: folder of photos to show behind, or "".
-        held_out: whether skins and things are those that no other set shows.
+        backgrounds: folder of background photos, or "".
+        held_out: whether to use the skins and objects that no other set shows.
     """
 
     count: int
@@ -64,11 +64,11 @@ class Settings:
 
     @property
     def takes(self) -> int:
-        """How many poses the pictures need."""
+        """Number of poses that the pictures need."""
         return -(-self.count // VIEWS)
 
     def cast(self) -> Cast:
-        """Who and what the pictures may show."""
+        """People and objects that the pictures may show."""
         skins = [name for name in wardrobe().skins() if (name in _HELD_OUT_SKINS) == self.held_out]
         props = [
             kind
@@ -78,7 +78,7 @@ class Settings:
         return Cast(tuple(skins), tuple(props))
 
     def photos(self) -> list[Path]:
-        """Files of the backgrounds; every fifth is for held-out sets alone."""
+        """Background files; every fifth is for held-out sets only."""
         if not self.backgrounds:
             return []
         found = sorted(
@@ -92,10 +92,10 @@ class Settings:
 
 
 def open_folder(folder: Path, settings: Settings) -> None:
-    """Make the folder, or check that it belongs to these settings; `count` may have grown.
+    """Make the folder, or check that it has these settings; `count` may have grown.
 
     Raises:
-        RenderingError: if the folder holds pictures of other settings, or something else.
+        RenderingError: if the folder has pictures with other settings, or other files.
     """
     file = folder / SETTINGS_FILE
     given = json.loads(json.dumps(asdict(settings)))
@@ -120,7 +120,7 @@ def picture_id(settings: Settings, number: int) -> str:
 
 
 def missing(folder: Path, settings: Settings) -> list[int]:
-    """Numbers of the takes that lack pictures. A picture's labels are written last."""
+    """Numbers of the takes with missing pictures. A picture's labels are written last."""
     done = {path.stem for path in (folder / "truth").glob("*.json")}
     return [
         take
@@ -135,9 +135,9 @@ def numbers_of(settings: Settings, take: int) -> range:
 
 
 def draw_take(settings: Settings, take: int) -> tuple[Take, int]:
-    """Pose number `take`, and how many draws before it no body could do.
+    """Draw pose number `take`; return it and the number of earlier draws that no body could do.
 
-    It depends on seed and number alone.
+    It depends only on the seed and the number.
 
     Raises:
         RenderingError: if no draw succeeds.
@@ -154,8 +154,8 @@ def draw_take(settings: Settings, take: int) -> tuple[Take, int]:
 
 
 CLASSES = ("background", "hand", "forearm", "face", "skin", "object", "worn")
-"""Values of `classes/ID.png`, in their order; where two hold, the later one is written, but hands
-keep the rings they wear."""
+"""Values of `classes/ID.png`, in their order; where two apply, the later is written, but worn
+rings stay part of the hand."""
 
 
 def write_picture(
@@ -167,10 +167,10 @@ def write_picture(
     take: Take,
     noted: dict[str, Any],
 ) -> None:
-    """Write a picture with all that belongs to it, its record in `truth/` last.
+    """Write a picture and its labels; the record in `truth/` comes last.
 
     Args:
-        image: (S, S, 3) uint8 RGB. noted: what else goes into the record.
+        image: (S, S, 3) uint8 RGB. noted: further entries of the record.
     """
     name = picture_id(settings, number)
     classes = np.zeros(truth.hand.shape, np.uint8)
@@ -203,12 +203,12 @@ def write_picture(
 
 
 def finish(folder: Path) -> Path:
-    """Write `groups.csv`, by which splits go, and the contact sheet; returns the sheet's path.
+    """Write `groups.csv`, for splits, and the contact sheet; return the sheet's path.
 
-    All pictures of a take show one body: they are a group.
+    All pictures of a take show the same people and form a group.
     """
     names = sorted(path.stem for path in (folder / "truth").glob("*.json"))
-    # By hand: Blender's NumPy 1 rules out pyarrow, and with it what reads data sets.
+    # By hand: Blender's NumPy 1 rules out pyarrow, which the data set code needs.
     rows = ["id,group", *(f"{name},{name.rpartition('_')[0]}" for name in names)]
     with write_atomic(folder / "groups.csv") as temporary:
         temporary.write_text("\n".join(rows) + "\n")
@@ -218,7 +218,7 @@ def finish(folder: Path) -> Path:
 
 
 def draw_sheet(folder: Path, names: list[str], columns: int = 8, rows: int = 7) -> np.ndarray:
-    """Pictures with outlines, evenly drawn from `names`, as (H, W, 3) uint8 RGB."""
+    """Draw an even selection of `names` with outlines, as (H, W, 3) uint8 RGB."""
     side = 224
     shown = names[:: max(1, len(names) // (columns * rows))][: columns * rows]
     sheet = np.full((-(-len(shown) // columns) * side, columns * side, 3), 30, np.uint8)

@@ -20,7 +20,7 @@ class Mesh:
 
     Attributes:
         vertices: (V, 3) float32, metres.
-        faces: (F, 3) int32, indices of vertices, counter-clockwise seen from outside.
+        faces: (F, 3) int32, vertex indices, counter-clockwise seen from outside.
         uv: (F, 3, 2) float32, texture coordinates of each face's corners (0, 0 is the picture's
             lower left), or None.
         smooth: whether normals are interpolated across faces.
@@ -39,10 +39,10 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a surface looks like.
+    """The look of a surface.
 
     Attributes:
-        color: base colour where there is no texture; a factor on the texture where there is one.
+        color: base colour without a texture, else a factor on the texture.
         texture: a picture file, or (H, W, 3) or (H, W, 4) uint8 sRGB; a fourth channel is opacity.
         roughness, metallic, transmission: as in Blender's Principled BSDF, 0..1.
         bump: height of a fine random relief, metres; `bump_scale` is its grain, in metres.
@@ -74,8 +74,8 @@ class Lamp:
     """An area light.
 
     Attributes:
-        position, target: (x, y, z) metres; it shines from one towards the other.
-        power: watts. size: side of the square it shines from, metres.
+        position, target: (x, y, z) metres; it shines from `position` towards `target`.
+        power: watts. size: side of the square that emits the light, metres.
         color: sRGB 0..1.
     """
 
@@ -105,7 +105,7 @@ class Camera:
     def looking(
         cls, position: np.ndarray, target: np.ndarray, focal: float, roll: float = 0.0
     ) -> Camera:
-        """A camera at `position` that has `target` in the middle and the world's z up.
+        """Make a camera at `position` with `target` in the middle and the world's z up.
 
         `roll` (radians) turns it clockwise about its own axis.
         """
@@ -124,7 +124,7 @@ class Camera:
         return (np.asarray(points, float) - self.position) @ self.rotation.T
 
     def matrix(self, size: int) -> np.ndarray:
-        """K, (3, 3): camera coordinates to px; pixel centres have whole numbers."""
+        """K, (3, 3): camera coordinates to px; pixel centres are whole numbers."""
         centre = (size - 1) / 2
         return np.array([[self.focal * size, 0, centre], [0, self.focal * size, centre], [0, 0, 1]])
 
@@ -136,10 +136,10 @@ class Camera:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The light from all around; what is seen behind people comes with `develop`.
+    """Ambient light; `develop` adds the visible background.
 
     Attributes:
-        color: sRGB 0..1. strength: as of Blender's background.
+        color: sRGB 0..1. strength: as in Blender's background.
     """
 
     color: Color

@@ -1,4 +1,4 @@
-"""Simple solids with a differentiable signed distance, for fitting hands to things."""
+"""Simple solids with a differentiable signed distance, for fitting hands to objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Vector = tuple[float, float, float]
 
 
 class Solid(Protocol):
-    """A body whose surface's distance can be asked for."""
+    """A solid that can tell the signed distance to its surface."""
 
     def distance(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) signed distance of (N, 3) points in metres, negative inside."""
@@ -25,7 +25,7 @@ def _length(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def _box(excess: torch.Tensor) -> torch.Tensor:
-    """Distance from the amounts by which points lie outside the pairs of sides."""
+    """Signed distance, from how far points lie outside each pair of opposite sides."""
     return _length(excess.clamp(min=0)) + excess.amax(-1).clamp(max=0)
 
 
@@ -44,7 +44,7 @@ class Cylinder:
 
 @dataclass(frozen=True)
 class Box:
-    """A box about the origin; half sides and radius of its edges (inside them) in metres."""
+    """A box about the origin; half sides (rounding included) and radius of its edges in metres."""
 
     half_sizes: Vector
     radius: float = 0.0
@@ -63,8 +63,8 @@ class Ellipsoid:
     def distance(self, points: torch.Tensor) -> torch.Tensor:
         """(N,) signed distance of (N, 3) points in metres.
 
-        It is approximate: right to first order at the surface, too small or too large by some
-        tens of per cent far from it, and never less than minus the smallest radius.
+        It is approximate: right to first order at the surface, tens of per cent too small or too
+        large far from it, and never less than minus the smallest radius.
         """
         radii = points.new_tensor(self.radii)
         level, slope = _length(points / radii), _length(points / radii**2)
@@ -73,7 +73,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Capsule:
-    """A cylinder about z with half balls at its ends; the half height leaves them out; metres."""
+    """A cylinder about z with half balls at its ends; the half height excludes them; metres."""
 
     radius: float
     half_height: float
@@ -89,7 +89,7 @@ class Capsule:
 class Revolved:
     """A solid of revolution about z.
 
-    `profile`: (N, 2) radius and z of its outer surface from the lower to the upper end, metres;
+    `profile` is (N, 2), radius and z of its outer surface from the lower to the upper end, metres;
     both ends are joined to the axis.
     """
 
@@ -123,13 +123,13 @@ class Union:
 
 
 def shifted(solid: Solid, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Placed:
-    """A solid shifted by metres."""
+    """Shift a solid by (x, y, z) metres."""
     return Placed(solid, np.eye(3), np.array([x, y, z]))
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A solid turned by a (3, 3) rotation, then shifted by (3,) metres; both may need gradients."""
+    """A solid turned by a (3, 3) rotation, then shifted by (3,) metres; both may carry gradients."""
 
     solid: Solid
     rotation: torch.Tensor | np.ndarray

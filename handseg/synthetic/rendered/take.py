@@ -1,4 +1,4 @@
-"""One pose of one scene, ready to be rendered: things with labels, hands with joints."""
+"""One pose of one scene, ready to render: meshes with labels, hands with joints."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ CHANNELS = (
     "object",
     "worn",
 )
-"""What is rendered beside the picture, one value a pixel. `hand0` to `hand5` cover a hand with the
-near half of its forearm; `core` is fingers and palm of any hand, which no wrist line cuts; `arm` is
-the rest of bare arms; `worn` are rings, watches, bracelets."""
+"""Channels rendered with the picture, one value per pixel. `hand0` to `hand5` cover a hand and the
+near half of its forearm; `core` is fingers and palm of all hands, which no wrist line cuts; `arm`
+is the rest of bare arms; `worn` is rings, watches, bracelets."""
 
 
 @dataclass(frozen=True, eq=False)
 class SkinLook:
-    """Skin that is painted beyond its texture; per-vertex values are interpolated.
+    """Details painted over the skin's texture; per-vertex values are interpolated.
 
     Attributes:
         tint: factors on the texture, linear RGB.
         nail: (V,) float32, above 0 on nails. nail_color: sRGB and how much of it, 0..1.
         redness: (V,) float32 0..1, knuckles and fingertips.
         mark: (V,) float32 0..1, where `mark_color` is drawn as a tattoo or henna.
-        specular: how much it shines, 0..1.
+        specular: shininess, 0..1.
     """
 
     tint: tuple[float, float, float]
@@ -46,12 +46,12 @@ class SkinLook:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A part with what it is.
+    """A part with its labels.
 
     Attributes:
         part: mesh and material.
-        labels: value above 0 on what the channel names, by name in `CHANNELS`: one number, or (V,).
-        skin: what the skin has beyond the material, or None.
+        labels: by name in `CHANNELS`, one number or (V,): above 0 where the channel applies.
+        skin: skin details that the material lacks, or None.
     """
 
     part: Part
@@ -64,11 +64,11 @@ class HandTruth:
     """A hand in the scene.
 
     Attributes:
-        side: "left" or "right". person: number of whose hand it is.
+        side: "left" or "right". person: number of its owner.
         landmarks: (21, 3) metres, world, in MediaPipe's order.
         radii: (21,) metres from each landmark to the skin around it.
         albedo: share of light that its skin reflects, 0..1 (luminance).
-        notes: what else is known, as widths in mm or "gloved".
+        notes: other facts, such as widths in mm or "gloved".
     """
 
     side: str
@@ -81,7 +81,7 @@ class HandTruth:
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """A pose with its views; `hands[i]` has the channel `hand{i}`, `notes` go into the records."""
+    """A pose with its views; `hands[i]` has channel `hand{i}`, `notes` go into the records."""
 
     items: tuple[Item, ...]
     hands: tuple[HandTruth, ...]

@@ -1,4 +1,4 @@
-"""From rendered channels to labels: masks cut at the wrist, landmarks, boxes, scale."""
+"""Labels from rendered channels: masks cut at the wrist, landmarks, boxes, scale."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from handseg.synthetic.rendered.scene import View
 from handseg.synthetic.rendered.take import MAX_HANDS, HandTruth, Take
 
 MIN_PIXELS = 12
-"""A hand of which fewer pixels are seen is not labelled as one; its pixels stay in the masks."""
+"""A hand with fewer visible pixels is not labelled as a hand; its pixels stay in the masks."""
 _SEEN_DEPTH = 1.6
-"""A landmark is seen if the surface before it is its own hand's, no farther off than so many of the
-finger's radii: joints lie one radius below the skin."""
+"""A landmark is seen if its own hand's surface is in front of it, at most this many finger radii
+away: joints lie one radius below the skin."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a picture of size S shows.
+    """The labels of a picture of size S.
 
     Attributes:
         hand: (S, S) bool, all hands with the rings they wear, cut at the wrist.
         instances: (S, S) uint8, 0 or 1 + the number of the hand in `hands`.
         forearm: (S, S) bool, bare arms past the wrist's cut. face, skin: (S, S) bool, heads and
-            other bare skin. object: (S, S) bool, what is held or lies about as a thing. worn:
+            other bare skin. object: (S, S) bool, objects that are held or lie about. worn:
             (S, S) bool, rings, watches and bracelets, wherever they are.
-        hands: one record a visible hand, as it is written to JSON.
-        camera: K and what else is written to JSON for the whole picture.
+        hands: one record per visible hand, as written to JSON.
+        camera: K and the other JSON entries of the whole picture.
     """
 
     hand: np.ndarray
@@ -44,10 +44,10 @@ class Truth:
 
 
 def make_truth(take: Take, view: View, channels: dict[str, np.ndarray], depth: np.ndarray) -> Truth:
-    """The labels of one rendered view.
+    """Make the labels of one rendered view.
 
     Args:
-        take, view: what was rendered.
+        take, view: the rendered pose and view.
         channels: (S, S) float32 0..1 by name, see `take.CHANNELS`.
         depth: (S, S) float32, metres along the camera's axis.
     """
@@ -112,7 +112,7 @@ def _record(
 def _seen(
     mask: np.ndarray, points: np.ndarray, far: np.ndarray, depth: np.ndarray, radii: np.ndarray
 ) -> np.ndarray:
-    """(21,) bool: whether nothing but the hand's own skin lies before each landmark."""
+    """(21,) bool: whether only the hand's own skin lies in front of each landmark."""
     x, y = np.round(points).astype(int).T
     height, width = mask.shape
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)

@@ -1,4 +1,4 @@
-"""What one process does: pose, render, develop, write."""
+"""The work of one process: pose, render, develop, write."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from handseg.synthetic.rendered.take import Take
 from handseg.synthetic.rendered.truth import make_truth
 
 OVEREXPOSED = 0.15
-"""Share of pictures in which lamps may burn out skin."""
+"""Share of pictures in which lamps may overexpose skin."""
 
 
 def render_takes(
     folder: Path, settings: Settings, takes: Sequence[int], threads: int
 ) -> Iterator[tuple[int, int]]:
-    """Render these takes and write them; yields the take's number and its draws in vain."""
+    """Render and write these takes; yield each one's number and how many of its draws failed."""
     stage, photos = Stage(threads=threads), settings.photos()
     for take in takes:
         shown, attempts = draw_take(settings, take)
