@@ -91,7 +91,7 @@ def rounded_box(
 ) -> Mesh:
     """Box with (3,) side lengths and rounded edges, metres.
 
-    Each side shows the whole texture, upright in z (in y at top and bottom); with `atlas`, it shows a
+    Each side shows the whole texture, upright in z (in y at top and bottom); with `atlas`, only a
     third of its width and half of its height: +x, -x, +y above -y, +z, -z.
     """
     half = np.asarray(size, float) / 2

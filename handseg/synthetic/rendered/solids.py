@@ -129,7 +129,7 @@ def shifted(solid: Solid, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Pla
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A solid turned by a (3, 3) rotation, then shifted by (3,) metres; both may carry gradients."""
+    """A solid turned by a (3, 3) rotation, then shifted by (3,) metres; both may need gradients."""
 
     solid: Solid
     rotation: torch.Tensor | np.ndarray

@@ -1,1 +1,1 @@
-"""All that imports Blender: materials, the stage, renders."""
+"""All code that imports Blender: materials, the stage, renders."""

@@ -1,4 +1,4 @@
-"""Blender materials: one kind for things, one for skin; both write the truth channels."""
+"""Blender materials: one kind for objects, one for skin; both write the truth channels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Nodes:
         self._tree.links.new(source, target)
 
     def mix(self, factor: Any, one: Any, other: Any, blend: str = "MIX") -> Any:
-        """A socket with colours mixed; each argument is a socket or a value."""
+        """Mix two colours; each argument is a socket or a value. Returns a socket."""
         node = self.new("Mix", data_type="RGBA", blend_type=blend)
         for number, value in ((0, factor), (6, one), (7, other)):
             self.put(node.inputs[number], value)
@@ -80,12 +80,12 @@ class _Nodes:
 
 
 def linear(color: tuple[float, ...]) -> list[float]:
-    """A colour as Blender takes it, in linear light, from sRGB 0..1."""
+    """Convert sRGB 0..1 to linear light, as Blender expects it."""
     return [float(value) for value in decoded(np.array(color))]
 
 
 def make_material(given: Material, image: Any, passes: int) -> Any:
-    """The Blender material of a thing; `image` is its loaded texture or None."""
+    """Make the Blender material of an object; `image` is its loaded texture or None."""
     nodes = _Nodes("thing")
     inputs = nodes.shader.inputs
     inputs["Roughness"].default_value = given.roughness
@@ -107,7 +107,7 @@ def make_material(given: Material, image: Any, passes: int) -> Any:
 
 
 def make_skin(given: Material, look: SkinLook, image: Any, passes: int) -> Any:
-    """The Blender material of a body."""
+    """Make the Blender material of a body."""
     nodes = _Nodes("skin")
     inputs = nodes.shader.inputs
     texture = nodes.new("TexImage", image=image)

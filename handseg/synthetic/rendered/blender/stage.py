@@ -1,6 +1,6 @@
-"""Blender: a take becomes pictures with truth channels. All that imports `bpy` is here.
+"""Blender renders of takes, with truth channels. All code that imports `bpy` is here.
 
-One scene is kept for the whole run: building it anew for each picture would cost ten times as much.
+One scene is kept for the whole run: rebuilding it for each picture would cost ten times as much.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Rendered:
 
 
 class Stage:
-    """A Blender scene that takes are put on.
+    """A Blender scene that shows one take at a time.
 
     Args:
-        samples: rays a pixel.
-        threads: that Cycles may use; 0 for all cores.
+        samples: rays per pixel.
+        threads: number of threads for Cycles; 0 for all cores.
     """
 
     def __init__(self, samples: int = 6, threads: int = 0) -> None:
@@ -97,7 +97,7 @@ class Stage:
         self._objects: list[Any] = []
 
     def set(self, take: Take) -> None:
-        """Put the items of `take` on the stage in place of what is there."""
+        """Replace what is on the stage with the items of `take`."""
         for thing in self._objects:
             mesh = thing.data
             bpy.data.objects.remove(thing)
@@ -138,8 +138,8 @@ class Stage:
             if name not in self._images:
                 self._images[name] = bpy.data.images.load(str(texture.resolve()))
             return self._images[name]
-        # From a file, each by a name of its own: Cycles keeps data from one picture to the next and
-        # tells images without a file apart by where they lie in memory, which is used again.
+        # Each texture gets a file with a unique name: Cycles keeps data between pictures and tells
+        # images without a file apart by their memory address, which may be reused.
         self._drawn += 1
         path = Path(self._scratch.name) / f"drawn{self._drawn}.png"
         save_image(texture, path)

@@ -1,8 +1,8 @@
-"""Bodies: anny's shapes, and a skeleton with anatomical joints that poses them, in torch.
+"""Bodies: anny's shapes, posed by a skeleton with anatomical joints, in torch.
 
 anny (https://github.com/naver/anny) turns a phenotype into a body at rest. Posing is done here, on
-as many vertices as are asked for, because fitting a pose needs a few hundred gradients of the hands
-and none of the toes.
+just the vertices requested, because fitting a pose needs a few hundred gradients of the hands and
+none of the toes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FINGERS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Topology:
-    """What all bodies share; V = 13,718 vertices.
+    """The mesh and skeleton that all bodies share; V = 13,718 vertices.
 
     Attributes:
-        bones: names of the 104 bones. parents: index of each one's parent, -1 for the root.
-        levels: bones of equal depth below the root, with where their parents stand in the list of
-            all levels. order: where each bone stands in that list.
+        bones: names of the 104 bones. parents: index of each bone's parent, -1 for the root.
+        levels: bones of equal depth below the root, with their parents' positions in the list of
+            all levels. order: each bone's position in that list.
         weights: (V, 104) float32, how much each bone moves each vertex.
         faces: (F, 3) int32. uv: (F, 3, 2) float32.
     """
@@ -46,7 +46,7 @@ class Topology:
         return self.bones.index(bone)
 
     def weight_of(self, *starts: str, side: str = "") -> np.ndarray:
-        """(V,) float32: how much the bones whose names begin so, on that side, move each vertex."""
+        """(V,) float32: how much the bones with these name prefixes on `side` move each vertex."""
         chosen = [
             number
             for number, bone in enumerate(self.bones)
@@ -83,7 +83,7 @@ def _levels(
     parents: tuple[int, ...],
 ) -> tuple[tuple[tuple[list[int], list[int]], ...], list[int]]:
     depth = [0] * len(parents)
-    for bone, parent in enumerate(parents[1:], 1):  # A parent comes before its children.
+    for bone, parent in enumerate(parents[1:], 1):  # Parents come before their children.
         depth[bone] = depth[parent] + 1
     listed = sorted(range(len(parents)), key=lambda bone: depth[bone])
     order = [listed.index(bone) for bone in range(len(parents))]
@@ -132,7 +132,7 @@ PHENOTYPES = [
 
 
 def draw_phenotype(rng: np.random.Generator) -> dict[str, float]:
-    """A person from school age to old; all builds."""
+    """Draw a person, from school age to old, of any build."""
     age = rng.uniform(0.3, 0.45) if rng.random() < 0.12 else rng.uniform(0.5, 1.0)
     drawn = {name: float(rng.uniform(0, 1)) for name in PHENOTYPES}
     drawn.update(
@@ -148,7 +148,7 @@ def draw_phenotype(rng: np.random.Generator) -> dict[str, float]:
 
 
 def make_body(phenotype: dict[str, float]) -> Body:
-    """The body at rest that anny makes of `phenotype`."""
+    """Make the body at rest that anny gives for `phenotype`."""
     with torch.no_grad():
         values = {name: torch.tensor([value]) for name, value in phenotype.items()}
         out = _model()(phenotype_kwargs=values)
@@ -172,9 +172,9 @@ def palm_normal(bones: torch.Tensor, side: str) -> torch.Tensor:
 
 
 def _joint_axes(bones: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Axes of all joints in their bones' frames, and the fingers' flexion at rest.
+    """Find the axes of all joints in their bones' frames, and the fingers' flexion at rest.
 
-    A finger flexes about the axis that takes its bone towards the palm's normal. The thumb's nail
+    A finger flexes about the axis that turns its bone towards the palm's normal. The thumb's nail
     faces sideways: its bones flex towards the base of the little finger.
     """
     index = topology().index
@@ -247,7 +247,7 @@ def pose_bones(body: Body, angles: torch.Tensor, placement: torch.Tensor) -> tor
 
     Args:
         angles: (104, 3) radians about `body.axes`, applied in the order of the slots.
-        placement: (4, 4), of the whole body in the world.
+        placement: (4, 4), body to world.
     """
     count = len(body.axes)
     turns = _rotations(body.axes.view(-1, 3), angles.reshape(-1)).view(count, 3, 3, 3)

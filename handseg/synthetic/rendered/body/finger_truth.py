@@ -1,4 +1,4 @@
-"""Measures of a hand on the stage: widths, girths and lengths of fingers in millimetres."""
+"""Measurements of a posed hand: widths, girths and lengths of fingers in millimetres."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from handseg.synthetic.rendered.body.posing import Posed
 
 NAMES = {1: "thumb", 2: "index", 3: "middle", 4: "ring", 5: "pinky"}
 RING_PLACE = 0.5
-"""Where a ring sits on a finger's first bone: half-way from the knuckle to the middle joint."""
+"""Where a ring sits on a finger's first bone: halfway from the knuckle to the middle joint."""
 
 
 def ring_frame(posed: Posed, side: str, finger: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where a ring sits: (3,) metres, and (3, 3) whose columns are across, palmwards, along."""
+    """A ring's place, (3,) metres, and its axes, (3, 3) with columns across, palmwards, along."""
     shape = topology()
     bone = posed.bones[shape.index(f"finger{finger}-1.{side}")].numpy()
     following = posed.bone(f"finger{finger}-2.{side}").numpy()
@@ -29,7 +29,7 @@ def ring_frame(posed: Posed, side: str, finger: int) -> tuple[np.ndarray, np.nda
 
 
 def section(posed: Posed, side: str, finger: int) -> np.ndarray:
-    """Where the skin meets a ring's plane: (N, 2) metres, across and palmwards of its place."""
+    """Points where skin meets a ring's plane: (N, 2) metres, across and palmwards of its place."""
     shape = topology()
     place, frame = ring_frame(posed, side, finger)
     local = (posed.vertices().numpy() - place) @ frame
@@ -47,7 +47,7 @@ def section(posed: Posed, side: str, finger: int) -> np.ndarray:
 
 
 def measure(posed: Posed, side: str) -> dict[str, dict[str, float]]:
-    """Width (across) and girth (of the convex hull) where a ring sits, and length, mm by finger.
+    """Measure each finger, in mm: width (across) and girth (convex hull) at the ring, and length.
 
     The length is from the knuckle's joint to the middle of the fingertip.
     """

@@ -1,4 +1,4 @@
-"""What a posed hand is: its landmarks, its solid, and the library of hand shapes."""
+"""Posed hands: their landmarks, their solid, and the library of hand shapes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from handseg.synthetic.rendered.body.joints import JOINTS, numbers
 
 SHAPES_FILE = Path(__file__).with_name("hand_shapes.yaml")
 _DIP_SHARE = 0.65
-"""The last joint of a finger bends with the middle one: they share a tendon."""
+"""Flexion of a finger's last joint per flexion of the middle one: they share a tendon."""
 
 
 @lru_cache(maxsize=1)
 def hand_shapes() -> dict[str, dict]:
-    """The library, by name; see the head of `hand_shapes.yaml`."""
+    """The library of shapes by name; see the head of `hand_shapes.yaml`."""
     return yaml.safe_load(SHAPES_FILE.read_text())
 
 
 def draw_shape(
     name: str, side: str, rng: np.random.Generator, noise: float = 1.0
 ) -> dict[int, float]:
-    """A hand of the library with small personal differences.
+    """Draw a hand shape of the library with small individual differences.
 
     Returns:
-        radians by number of the joint (see `JOINTS`), within its limits.
+        Radians by joint number (see `JOINTS`), within the joint's limits.
     """
     shape = hand_shapes()[name]
     values: dict[int, float] = {}
@@ -48,7 +48,7 @@ def draw_shape(
     put("finger1-1", "twist", 0.3 * max(flex, 0), 3)
     put("finger1-2", "flex", middle, 5)
     put("finger1-3", "flex", last, 7)
-    curl = noise * rng.normal(0, 4)  # All fingers of a hand are tenser or slacker together.
+    curl = noise * rng.normal(0, 4)  # All fingers of a hand are tenser or more relaxed together.
     fan = shape.get("spread", 0) + noise * rng.normal(0, 1.5)
     for finger, (knuckle, bend) in zip(FINGERS[1:], shape["fingers"], strict=True):
         put(f"finger{finger}-1", "flex", knuckle + curl, 3)
@@ -65,12 +65,12 @@ def draw_shape(
 
 @dataclass(frozen=True, eq=False)
 class HandFrame:
-    """Where a hand is; tensors, so that goals can be set on it.
+    """The position of a hand, as tensors, so that goals can be set on it.
 
     Attributes:
         landmarks: (21, 3) metres, in MediaPipe's order.
         palm: (3,) middle of the palm. normal: (3,) unit, out of the palm. along: (3,) unit, from
-            wrist to fingers.
+            the wrist to the fingers.
     """
 
     landmarks: torch.Tensor
@@ -113,7 +113,7 @@ def hand_frame(body: Body, bones: torch.Tensor, side: str) -> HandFrame:
 
 
 _TIP_SHARE = 0.72
-"""MediaPipe sets a tip below the nail, not at the finger's end."""
+"""MediaPipe puts a fingertip below the nail, not at the finger's end."""
 _SHIFTS = {
     0: (0.15, 0.0),
     1: (-0.12, 0.06),
@@ -122,10 +122,10 @@ _SHIFTS = {
     13: (-0.05, 0.01),
     17: (-0.08, 0.05),
 }
-"""Where MediaPipe sets landmarks of the palm, as seen from the body's joints.
+"""Where MediaPipe puts the palm's landmarks, relative to the body's joints.
 
 (along, to the thumb's side), as shares of the distance from the wrist's joint to the middle
-knuckle. Medians over 54 flat hands of rendered palms and signs; the wrist's bone begins above the
+knuckle. Medians over 54 flat hands of rendered palms and signs; the wrist's bone starts above the
 heel of the palm."""
 
 
@@ -149,7 +149,7 @@ def hand_vertices(side: str, share: float = 0.5) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Capsules:
-    """A hand as rods with round ends, to tell what touches or enters it.
+    """A hand as rods with round ends, to find what touches or enters it.
 
     Attributes:
         radii: (20,) metres; four rods of the palm, then three of each finger.
@@ -160,7 +160,7 @@ class Capsules:
     @classmethod
     @lru_cache(maxsize=8)
     def of(cls, body: Body) -> Capsules:
-        """Radii from the body at rest."""
+        """Take radii from the body at rest."""
         frame = hand_frame(body, body.bones, "R")
         size = (frame.landmarks[9] - frame.landmarks[0]).norm()
         finger = torch.tensor([0.105, 0.095, 0.082])

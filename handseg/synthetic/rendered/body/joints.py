@@ -1,4 +1,4 @@
-"""The joints of arms and hands: which way each bends, and how far. Needs neither torch nor a body.
+"""The joints of arms and hands: which way each bends, and how far. Needs no torch and no body.
 
 Limits are those of a healthy adult, rounded (Kapandji, The Physiology of the Joints, volume 1).
 """
@@ -22,7 +22,7 @@ class Joint:
 
     Attributes:
         bone: its name, with the side. axis: a key of `AXES`.
-        low, high: radians. Fingers count from straight, arms from the A-pose.
+        low, high: radians. 0 is straight for fingers, the A-pose for arms.
     """
 
     bone: str
@@ -75,7 +75,7 @@ JOINTS = _all_joints()
 
 
 def numbers(side: str, *starts: str) -> list[int]:
-    """Positions in `JOINTS` of the bones on `side` ("L" or "R") whose names begin so."""
+    """Indices in `JOINTS` of the bones on `side` ("L" or "R") with these name prefixes."""
     return [
         number
         for number, joint in enumerate(JOINTS)

@@ -1,4 +1,4 @@
-"""Poses found by gradient descent: what a scene asks for becomes a loss on joints within limits."""
+"""Poses found by gradient descent on joints within limits; a scene's goals are the losses."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EASED = (
     *("outside", "trunk", "head", "table", "apart", "prop", "fingers"),
     *("normal", "along", "facing", "touch", "meet"),
 )
-"""Losses whose names begin so count little at first.
+"""Losses with these name prefixes count little at first.
 
-On its way a hand may pass through what it must not end in, or it would be caught behind it; and it
-first goes where it should, then turns."""
+A hand may pass through obstacles on its way, or it would get caught behind them; and it first moves
+to its goal, then turns."""
 
 
 class UnreachableError(Exception):
-    """A body cannot do what its scene asks for; it is drawn again."""
+    """A body cannot do what its scene asks for; the scene is drawn again."""
 
 
 @lru_cache(maxsize=1)
@@ -42,10 +42,10 @@ class Figure:
     """A person about to be posed.
 
     Attributes:
-        body: at rest.
-        placement: (4, 4) float32, the body in the world.
-        values: radians by number of the joint; joints not named stay at 0 (arms) or straight.
-        free: numbers of the joints that the fit may move; their `values` are where it starts.
+        body: the body at rest.
+        placement: (4, 4) float32, body to world.
+        values: radians by joint number; other joints stay at 0 (arms) or straight.
+        free: numbers of the joints that the fit may move, starting from their `values`.
         fixed: (104, 3) float32 angles about the bones' own axes for spine, neck and head.
     """
 
@@ -69,7 +69,7 @@ class Posed:
     """A figure in one pose; tensors carry gradients while a pose is fitted.
 
     Attributes:
-        figure: whose pose it is. values: (J,) radians, all of `JOINTS`. bones: (104, 4, 4).
+        figure: the posed figure. values: (J,) radians, all of `JOINTS`. bones: (104, 4, 4).
     """
 
     figure: Figure
@@ -84,15 +84,15 @@ class Posed:
         return self._hands[side]
 
     def bone(self, name: str) -> torch.Tensor:
-        """(3,) where a bone begins."""
+        """(3,) start of a bone."""
         return self.bones[topology().index(name), :3, 3]
 
     def vertices(self, chosen: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, 3) the vertices of these indices, or all."""
+        """(N, 3) vertices with these indices, or all."""
         return skin(self.figure.body, self.bones, chosen)
 
     def hand_points(self, side: str) -> torch.Tensor:
-        """(N, 3) some two hundred vertices of the hand on `side`."""
+        """(N, 3) about two hundred vertices of the hand on `side`."""
         return self.vertices(_some_hand_vertices(side))
 
     def forearm_points(self, side: str) -> torch.Tensor:
@@ -113,14 +113,14 @@ def _some_vertices(starts: tuple[str, ...], side: str, step: int) -> torch.Tenso
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A fixed surface that hands may touch and not enter: points with normals, (N, 3) each."""
+    """A fixed surface that hands may touch but not enter: points with normals, (N, 3) each."""
 
     points: torch.Tensor
     normals: torch.Tensor
 
     @classmethod
     def of(cls, posed: Posed, *starts: str, step: int = 3) -> Surface:
-        """The skin that the bones whose names begin so move."""
+        """Take the skin that the bones with these name prefixes move."""
         shape = topology()
         chosen = np.flatnonzero(shape.weight_of(*starts) > 0.5)[::step]
         with torch.no_grad():
@@ -135,12 +135,12 @@ class Surface:
         apart = points - self.points[nearest]
         signed = (apart * self.normals[nearest]).sum(1)
         far = apart.norm(dim=1)
-        # Far off, a normal says nothing of inside and outside.
+        # Far from the surface, normals do not tell inside from outside.
         return torch.where(far > 0.08, far, signed)
 
 
 def start(figure: Figure) -> Posed:
-    """The figure as its values say, before any fit."""
+    """Pose the figure by its values, before any fit."""
     with torch.no_grad():
         return _posed(figure, _vector(figure.values))
 
@@ -156,7 +156,7 @@ def _posed(figure: Figure, values: torch.Tensor) -> Posed:
     bones, slots = joint_slots()
     angles = figure.fixed.clone()
     angles[bones, slots] = values
-    angles[:, 0] -= figure.body.bend  # Fingers count from straight, the body at rest bends them.
+    angles[:, 0] -= figure.body.bend  # 0 is a straight finger, but the body at rest bends them.
     return Posed(figure, values, pose_bones(figure.body, angles, figure.placement))
 
 
@@ -170,14 +170,14 @@ def solve(
     """Move the free joints until the goals hold.
 
     Args:
-        figures: who is posed together.
-        goals: losses by name for a pose, to be summed; weigh them so that 1.0 is bad.
-        extra: leaf tensors with gradients that the fit may move as well, as a thing's place.
-        steps: of Adam. rate: of Adam, as a share of a joint's range; a tenth of it, in metres or
-            radians, for `extra`.
+        figures: the figures to pose together.
+        goals: returns a pose's losses by name, which are summed; weigh them so that 1.0 is bad.
+        extra: leaf tensors with gradients that the fit may also move, such as an object's place.
+        steps: Adam steps. rate: learning rate, as a share of a joint's range; a tenth of it, in
+            metres or radians, for `extra`.
 
     Returns:
-        the poses, without gradients, and the losses at the end by name.
+        The poses, without gradients, and the final losses by name.
     """
     low, high = _bounds()
     parameters, plans = [], []
@@ -211,7 +211,7 @@ def solve(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on steps as small as these more of them only wait."""
+    """Limit torch to one thread: steps are so small that more threads only wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -248,7 +248,7 @@ def require(losses: dict[str, float], **limits: float) -> None:
     """Check the fit.
 
     Raises:
-        UnreachableError: if a loss of that name is above its limit.
+        UnreachableError: if a named loss is above its limit.
     """
     for name, limit in limits.items():
         if losses[name] > limit:
@@ -256,7 +256,7 @@ def require(losses: dict[str, float], **limits: float) -> None:
 
 
 def near(point: torch.Tensor, goal: torch.Tensor, within: float = 0.02) -> torch.Tensor:
-    """How far `point` (3,) is from `goal`, in units of `within` metres, squared."""
+    """Squared distance from `point` (3,) to `goal`, in units of `within` metres."""
     return ((point - goal) / within).pow(2).sum() * 0.1
 
 
@@ -276,16 +276,16 @@ def touching(distance: torch.Tensor, gap: float = 0.002) -> torch.Tensor:
 
 
 def apart(one: Posed, side: str, other: Posed, other_side: str, gap: float = 0.0) -> torch.Tensor:
-    """How far two hands enter each other, as `outside`."""
+    """How far two hands enter each other, measured as in `outside`."""
     capsules = Capsules.of(other.figure.body)
     points = one.hand_points(side)
     return outside(capsules.distance(other.hand(other_side), points).min(1).values, gap)
 
 
 def own_fingers_apart(posed: Posed, side: str) -> torch.Tensor:
-    """How far the thumb enters the fingers and fingers each other, as `outside`.
+    """How far thumb and fingers enter each other, measured as in `outside`.
 
-    Measured between the middles of bones; neighbours on one finger and knuckles are left out.
+    Measured between the middles of bones; neighbours on one finger and knuckles are excluded.
     """
     capsules = Capsules.of(posed.figure.body)
     marks = posed.hand(side).landmarks

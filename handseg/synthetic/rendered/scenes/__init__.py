@@ -20,5 +20,5 @@ SCENES: dict[str, Callable[[np.random.Generator, Cast], Take]] = {
     "far": far.draw,
     "reach": reach.draw,
 }
-"""By name, what draws a pose with its views. It raises `UnreachableError` where a body cannot do
-what was drawn; the next draw of the same generator is another."""
+"""Functions that draw a pose with its views, by name. They raise `UnreachableError` if a body
+cannot do what was drawn; the next draw of the same generator differs."""

@@ -1,4 +1,4 @@
-"""What scenes share: who may play, and where the camera and the lamps go."""
+"""Parts that scenes share: who may appear, and where camera and lamps go."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ OTHER = {"L": "R", "R": "L"}
 
 @dataclass(frozen=True)
 class Cast:
-    """Who and what a part of a data set may show, so that parts share neither skins nor things.
+    """The skins and objects that a part of a data set may show, so that parts share none.
 
     Attributes:
-        skins: names of skins; all if empty. props: kinds of things; all if empty.
+        skins: names of skins; all if empty. props: kinds of objects; all if empty.
     """
 
     skins: tuple[str, ...] = ()
     props: tuple[str, ...] = ()
 
     def person(self, number: int, rng: np.random.Generator, gloves: bool = True) -> Person:
-        """Draw somebody."""
+        """Draw a person."""
         return draw_person(number, rng, self.skins, gloves)
 
     def prop(self, rng: np.random.Generator, *kinds: str) -> Prop:
-        """Draw a thing of one of `kinds`, or of any; kinds that the cast lacks are left out."""
+        """Draw an object of one of `kinds`, or of any; kinds that the cast lacks are skipped."""
         allowed = [kind for kind in kinds or KINDS if not self.props or kind in self.props]
         return draw_prop(str(rng.choice(sorted(allowed or KINDS))), rng)
 
 
 def draw_side(rng: np.random.Generator) -> str:
-    """One of "L" and "R"."""
+    """Draw "L" or "R"."""
     return "LR"[int(rng.integers(2))]
 
 
@@ -64,11 +64,11 @@ def views_around(
     roll: float = 0.08,
     up: bool = True,
 ) -> tuple[View, ...]:
-    """Cameras before `target` (3,), which look at it; each with lamps of its own.
+    """Draw cameras in front of `target` (3,) that look at it, each with its own lamps.
 
     Args:
-        distance: metres, drawn uniformly in logarithms. focal: see `Camera`.
-        turn, rise: mean and standard deviation, radians: around z (0 is from -y) and above.
+        distance: metres, log-uniform. focal: see `Camera`.
+        turn, rise: mean and standard deviation, radians: around z (0 is from -y) and upwards.
         off_centre: standard deviation of where the target lies, as a share of the distance.
     """
     views = []
@@ -91,9 +91,9 @@ class Errand:
     """Where a hand should go and how it should be turned.
 
     Attributes:
-        palm: (3,) metres, of the palm's middle. normal, along: unit (3,), out of the palm and
-            towards the fingers, or None where it does not matter.
-        within: metres that the palm may be off.
+        palm: (3,) metres, the palm's middle. normal, along: unit (3,), out of the palm and
+            towards the fingers, or None if it does not matter.
+        within: metres by which the palm may be off.
     """
 
     palm: torch.Tensor
@@ -103,7 +103,7 @@ class Errand:
 
 
 def errand_losses(posed: Posed, errands: dict[str, Errand], trunk: Surface) -> Losses:
-    """Losses for hands by side: to get there, turned as asked, arms off the trunk."""
+    """Losses of errands by side: hand in place and turned as asked, arms off the trunk."""
     losses: Losses = {}
     for side, errand in errands.items():
         hand = posed.hand(side)
@@ -118,7 +118,7 @@ def errand_losses(posed: Posed, errands: dict[str, Errand], trunk: Surface) -> L
 
 
 def require_errands(losses: dict[str, float], errands: dict[str, Errand]) -> None:
-    """Check that all hands are where they should be, and in nobody's body.
+    """Check that all hands are where they should be, and inside nobody's body.
 
     Raises:
         UnreachableError: otherwise.
@@ -136,5 +136,5 @@ def unit(values: np.ndarray | list[float]) -> torch.Tensor:
 
 
 def prop_items(prop: Prop) -> list[Item]:
-    """A thing as items, labelled as one."""
+    """Return an object's parts as items with the label "object"."""
     return [Item(part, {"object": 1.0}) for part in prop.parts]

@@ -12,7 +12,7 @@ from handseg.synthetic.rendered.take import Item
 
 
 def jewellery(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
-    """Rings, a watch or a bracelet, on some hands."""
+    """Draw rings, a watch or a bracelet for some hands, none for others."""
     found: list[Item] = []
     number = {"L": 0, "R": 1}[side]
     if rng.random() < 0.35:
@@ -31,7 +31,7 @@ def jewellery(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
 
 
 def on_wrist(posed: Posed, side: str, rng: np.random.Generator) -> list[Item]:
-    """A watch or a bracelet."""
+    """Draw a watch or a bracelet."""
     wrist, elbow = (posed.bone(f"{bone}.{side}").numpy() for bone in ("wrist", "lowerarm01"))
     along = (wrist - elbow) / np.linalg.norm(wrist - elbow)
     place = wrist - 0.025 * along

@@ -1,4 +1,4 @@
-"""Tables: the surface, what lies on it, and hands that stay above it."""
+"""Tables: the surface, objects that lie on it, and hands that stay above it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from handseg.synthetic.rendered.take import Item
 
 
 def table_item(place: np.ndarray, rng: np.random.Generator) -> Item:
-    """A table top whose surface's middle is at `place` (3,) metres."""
+    """Draw a table top; the middle of its surface is at `place` (3,) metres."""
     angle = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.05)
     return Item(ground(rng).moved(turn(angle), np.asarray(place, float)))
 
 
 def floor_items(posed: Sequence[Posed], rng: np.random.Generator) -> list[Item]:
-    """A floor under the lowest feet, or, in four of ten takes, none: the background continues."""
+    """Draw a floor under the lowest feet; in four of ten takes none: the background continues."""
     if rng.random() < 0.4:
         return []
     low = min(float(one.vertices()[:, 2].min()) for one in posed)
@@ -29,13 +29,13 @@ def floor_items(posed: Sequence[Posed], rng: np.random.Generator) -> list[Item]:
 
 
 def turn(angle: float) -> np.ndarray:
-    """(3, 3): a turn by `angle` radians about z."""
+    """(3, 3) rotation by `angle` radians about z."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def above(points: torch.Tensor, height: float) -> torch.Tensor:
-    """How far (N, 3) points reach below a table at z = `height`, as `posing.outside`."""
+    """How far (N, 3) points reach below a table at z = `height`, as in `posing.outside`."""
     return outside(points[:, 2] - height, 0.001)
 
 
@@ -48,12 +48,12 @@ def scatter(
     keep_off: np.ndarray,
     kinds: Sequence[str] = (),
 ) -> list[Prop]:
-    """Things lying on a table, none in another or in a hand.
+    """Scatter objects on a table, none intersecting another or a hand.
 
     Args:
-        count: how many are tried. centre: (3,) metres on the table's surface.
+        count: number to try. centre: (3,) metres on the table's surface.
         spread: half width and half depth of the area, metres.
-        keep_off: (N, 3) points, as of hands and arms, that things keep 8 mm away from.
+        keep_off: (N, 3) points, such as of hands and arms, that objects stay 8 mm away from.
     """
     placed: list[Prop] = []
     taken = torch.as_tensor(keep_off, dtype=torch.float32)

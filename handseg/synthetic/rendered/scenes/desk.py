@@ -91,7 +91,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
 def _rest_hands(
     person: Person, height: float, rng: np.random.Generator, others: list[Posed]
 ) -> Posed:
-    """Both hands of a person on the table, off everybody else's."""
+    """Put both hands of a person on the table, clear of everybody else's."""
     for side in "LR":
         person.shape_hand(side, str(rng.choice(SHAPES)), rng)
         person.figure.free_arm(side)

@@ -40,8 +40,8 @@ PLACES = {
     "ear": ((0.10, 0.02, 0.04), ("relaxed", "letter_c", "point", "flat", "phone_call")),
     "neck": ((0.05, -0.05, -0.09), ("relaxed", "flat", "open", "letter_c")),
 }
-"""Where the middle of the hand goes from the head's joint, metres (x towards the hand's own side),
-and the hand shapes that suit."""
+"""Position of the middle of the hand relative to the head's joint, metres (x towards the hand's own
+side), and the hand shapes that suit."""
 _TOWARDS_SIDE = {"R": -1.0, "L": 1.0}
 
 

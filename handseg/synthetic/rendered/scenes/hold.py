@@ -1,4 +1,4 @@
-"""Hands that hold things: bottles, cups, phones, pens, cards, tools, fruit."""
+"""Hands that hold objects: bottles, cups, phones, pens, cards, tools, fruit."""
 
 from __future__ import annotations
 

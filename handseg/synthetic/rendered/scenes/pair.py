@@ -35,7 +35,7 @@ KINDS = {
     "clasp": ("half_bent", "relaxed_closed"),
     "tips": ("claw", "claw"),
 }
-"""By kind, the left and the right hand's shape."""
+"""Shapes of the left and the right hand, by kind."""
 
 
 def draw(rng: np.random.Generator, cast: Cast) -> Take:
@@ -134,7 +134,7 @@ def _fold(rng: np.random.Generator, cast: Cast) -> Take:
         points = torch.cat([one.hand_points("L"), one.hand_points("R")])
         losses["head"] = outside(head.distance(points), 0.01)
         for side in "LR":
-            # From the start: hands that meet back to back cannot turn any more.
+            # From the start: hands that meet back to back can no longer turn.
             losses[f"turned {side}"] = 4 * along(one.hand(side).normal, facing[side])
             losses[f"own {side}"] = own_fingers_apart(one, side)
         return losses
@@ -164,7 +164,7 @@ def _woven(hand: HandFrame, other: HandFrame, first: bool = False) -> torch.Tens
 
 
 def _shown(person: Person, posed: Posed, rng: np.random.Generator, kind: str) -> Take:
-    """The two hands of one person from three sides."""
+    """Show the two hands of one person from three sides."""
     hands = {"L": 0, "R": 1}
     palm = (posed.hand("L").palm.numpy() + posed.hand("R").palm.numpy()) / 2
     return Take(

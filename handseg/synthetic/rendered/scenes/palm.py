@@ -1,4 +1,4 @@
-"""Palm or back of a hand to the camera, flat or nearly so, with a coin or a card as the scale."""
+"""Palm or back of a hand to the camera, flat or nearly so, with a coin or a card for scale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from handseg.synthetic.rendered.scenes._table import above, floor_items, table_i
 from handseg.synthetic.rendered.take import Item, Take
 
 _STEPS = 6
-"""Parts of a triangle's side between points on which a coin may lie."""
+"""Number of steps per triangle side between points where a coin may lie."""
 
 
 def draw(rng: np.random.Generator, cast: Cast) -> Take:
@@ -48,14 +48,14 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     up = unit(np.array([0, 0, 1.0 if palm_up else -1.0]) + rng.normal(0, 0.06, 3))
     fingers = unit(np.array([-out * rng.uniform(-0.3, 0.8), -1, rng.normal(0, 0.08)]))
     errands = {side: Errand(shoulder + towards, up, fingers, 0.05)}
-    on_table = rng.random() < 0.75  # Arms that must stay above one are drawn again more often.
+    on_table = rng.random() < 0.75  # Arms that must stay above a table are redrawn more often.
 
     def goals(posed: list[Posed]) -> Losses:
         (one,) = posed
         losses = errand_losses(one, errands, trunk)
         losses[f"normal {side}"] = 4 * losses[f"normal {side}"]
         if on_table:
-            # Forearm and elbow stay above the hand's lowest point, where the table comes.
+            # Forearm and elbow stay above the hand's lowest point, where the table goes.
             low = one.hand_points(side)[:, 2].min().detach()
             losses["table"] = 0.3 * above(one.forearm_points(side), float(low))
         return losses
@@ -73,7 +73,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     items += _scale(posed, side, palm_up, surface if on_table else None, notes, rng)
     items += jewellery(posed, side, rng)
     hands = {"L": 0, "R": 1}
-    # Half of them as photos to measure on should be taken: from straight above.
+    # Half are taken as photos for measuring should be: from straight above.
     rise = (1.5, 0.1) if rng.random() < 0.5 else (1.25, 0.2)
     views = views_around(
         palm + 0.025 * hand.along.numpy(),
@@ -103,7 +103,7 @@ def _scale(
     notes: dict[str, object],
     rng: np.random.Generator,
 ) -> list[Item]:
-    """A coin or a card on the palm or on the table beside the hand, or none."""
+    """Put a coin or a card on the palm or on the table beside the hand, or none."""
     kind = str(rng.choice(["coin", "card", "none"], p=[0.6, 0.2, 0.2]))
     hand = posed.hand(side)
     on_palm = palm_up and (table is None or rng.random() < 0.6)
@@ -136,14 +136,14 @@ def _scale(
 
 
 def _basis(normal: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation whose z axis is `normal` and whose y axis is as near to `along` as can be."""
+    """(3, 3) rotation whose z axis is `normal` and whose y axis is as near `along` as possible."""
     y = along - normal * (along @ normal)
     y /= np.linalg.norm(y)
     return np.stack([np.cross(y, normal), y, normal], 1)
 
 
 def _palm_skin(posed: Posed, side: str) -> np.ndarray:
-    """(N, 3) points all over the skin: corners alone lie up to a coin's radius apart."""
+    """(N, 3) points all over the skin: vertices alone lie up to a coin's radius apart."""
     shape = topology()
     own = shape.weight_of("metacarpal", "finger", "wrist", side=side) > 0.5
     triangles = posed.vertices().numpy()[shape.faces[own[shape.faces].any(1)]]

@@ -1,4 +1,4 @@
-"""Arms that reach for things, seen by a wide camera on the wearer's head or chest."""
+"""Arms that reach for objects, seen by a wide camera on the wearer's head or chest."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
 def _reach(
     person: Person, sides: str, held: dict[str, Held], trunk: Surface, rng: np.random.Generator
 ) -> Posed:
-    """Arms before the chest, from nearly straight ahead to the far side, things in the hands."""
+    """Pose arms in front of the chest, nearly straight ahead to the far side, objects in hand."""
     begin = person.start()
     chest = begin.bone("spine01")
     tall = float((begin.bone("head") - begin.bone("spine05")).norm()) / 0.55
@@ -73,7 +73,7 @@ def _reach(
         person.figure.free_arm(side)
         out = 1.0 if side == "L" else -1.0
         offset = [out * rng.uniform(-0.1, 0.3), -rng.uniform(0.32, 0.58), rng.uniform(-0.25, 0.3)]
-        # The thumb's side up, as on a bottle, or palm down, as on what lies on a table.
+        # Thumb side up, as on a bottle, or palm down, as on objects that lie on a table.
         ways = [(-out, 0, 0), (-out, 0, 0), (0, 0, -1), (-out, 0, -1), (0, -1, 0)]
         normal = unit(np.array(ways[rng.integers(len(ways))]) + rng.normal(0, 0.3, 3))
         fingers = unit([-out * rng.uniform(-0.2, 1.0), -1, rng.normal(0, 0.3)])
@@ -100,7 +100,7 @@ def _reach(
 def _table_below(
     posed: Posed, sides: str, held: dict[str, Held], cast: Cast, rng: np.random.Generator
 ) -> list[Item]:
-    """A table under hands, arms and what they hold, with things on it."""
+    """Draw a table with objects on it, below hands, arms and what they hold."""
     arms = [posed.hand_points(side) for side in sides]
     arms += [posed.forearm_points(side) for side in sides]
     arms += [thing.points(posed) for thing in held.values()]
@@ -113,7 +113,7 @@ def _table_below(
 
 
 def _views(posed: Posed, sides: str, trunk: Surface, rng: np.random.Generator) -> tuple[View, ...]:
-    """Wide cameras on the forehead or on the chest that look ahead, hands anywhere in view."""
+    """Draw wide cameras on forehead or chest that look ahead, hands anywhere in view."""
     palms = np.array([posed.hand(side).palm.numpy() for side in sides])
     if rng.random() < 0.5:
         eyes = (posed.bone("eye.L") + posed.bone("eye.R")).numpy() / 2
