@@ -1,1 +1,1 @@
-"""Dressed people: skins, hair, clothes, and things in their hands."""
+"""Dressed people: skins, hair, clothes, and objects in their hands."""

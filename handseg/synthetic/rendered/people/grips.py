@@ -1,4 +1,4 @@
-"""Hands that close around things: fingers and thing are fitted together."""
+"""Hands that close around objects: fingers and object are fitted together."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ FINGERS_USED = {
     "flat": (0, 1, 2, 3, 4),
     "palm": (),
 }
-"""Which fingertips touch the thing; 0 is the thumb."""
+"""Fingertips that touch the object, by style of grip; 0 is the thumb."""
 _TIP_RADIUS = 0.0065
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A thing in a hand.
+    """An object in a hand.
 
     Attributes:
-        prop: in its own frame. side: of the hand. style: one of `props.GRIPS`.
-        pose: (4, 4) float32, the thing in the frame of the wrist's bone.
+        prop: the object in its own frame. side: of the hand. style: one of `props.GRIPS`.
+        pose: (4, 4) float32, object to the frame of the wrist's bone.
     """
 
     prop: Prop
@@ -47,28 +47,28 @@ class Held:
     pose: torch.Tensor
 
     def placed(self, posed: Posed) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rotation (3, 3) and translation (3,) of the thing in the world."""
+        """Rotation (3, 3) and translation (3,) of the object in the world."""
         world = posed.bones[topology().index(f"wrist.{self.side}")] @ self.pose
         return world[:3, :3], world[:3, 3]
 
     def points(self, posed: Posed) -> torch.Tensor:
-        """(N, 3) some vertices of the thing in the world."""
+        """(N, 3) some vertices of the object in the world."""
         rotation, shift = self.placed(posed)
         own = self.prop.vertices()
         some = torch.as_tensor(own[:: max(1, len(own) // 200)].copy(), dtype=torch.float32)
         return some @ rotation.T + shift
 
     def moved(self, posed: Posed) -> Prop:
-        """The thing in the world."""
+        """Move the object into the world."""
         rotation, shift = self.placed(posed)
         return self.prop.moved(rotation.numpy(), shift.numpy())
 
 
 def hold(person: Person, side: str, prop: Prop, style: str, rng: np.random.Generator) -> Held:
-    """Close the hand on `side` around a thing; the person's finger joints are set to it.
+    """Close the hand on `side` around an object; sets the person's finger joints.
 
     Raises:
-        UnreachableError: if the hand cannot, as when the thing is too wide.
+        UnreachableError: if the hand cannot, for example because the object is too wide.
     """
     hold_at = torch.as_tensor(prop.hold, dtype=torch.float32)
     half = -float(prop.solid.distance(hold_at[None])[0])  # From its middle to its surface.
@@ -127,7 +127,7 @@ def _shape(style: str, half: float, rng: np.random.Generator) -> str:
 def _start(
     begin: Posed, side: str, style: str, half: float, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where the thing starts: rotation (3, 3) and the world place of its `hold` (3,)."""
+    """Starting pose of the object: rotation (3, 3) and the world place of its `hold` (3,)."""
     hand = begin.hand(side)
     across = torch.linalg.cross(hand.along, hand.normal)
     flip = float(rng.choice([-1.0, 1.0]))
@@ -150,7 +150,7 @@ def _start(
 
 
 def _frame(y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """(3, 3) rotation whose z axis is along `z` and whose y axis is as near to `y` as can be."""
+    """(3, 3) rotation whose z axis is along `z` and whose y axis is as near `y` as possible."""
     z = z / z.norm()
     y = y - z * (y @ z)
     y = y / y.norm()

@@ -16,9 +16,9 @@ SIDES = [[0, 1], [1, 2], [2, 0]]
 class Field(IntEnum):
     """Rows of `body_fields`: where each vertex of the body lies.
 
-    LEFT_ARM, RIGHT_ARM: 0 at the shoulder, 1 at the wrist, more on the hand; negative or 0 off
+    LEFT_ARM, RIGHT_ARM: 0 at the shoulder, 1 at the wrist, above 1 on the hand; negative or 0 off
     the arm. HEIGHT: 0 at the ankles, 0.5 at the crotch, 1 at the collar; at least 0.85 on the
-    arms. NECK: 0 on a plane round the neck's base, lower in front, and 1 at the skull's.
+    arms. NECK: 0 on a plane round the neck's base, lower in front; 1 at the base of the skull.
     """
 
     LEFT_ARM = 0
@@ -30,10 +30,10 @@ class Field(IntEnum):
 def body_fields(
     template: np.ndarray, joints: dict[str, np.ndarray], in_arm: np.ndarray
 ) -> np.ndarray:
-    """Where along the arms and the trunk each vertex lies, (4, V) in the order of `Field`.
+    """Find where along arms and trunk each vertex lies, (4, V) in the order of `Field`.
 
     Args:
-        template: (V, 3) the average body at rest, metres. joints: (3,) where its bones begin.
+        template: (V, 3) the average body at rest, metres. joints: (3,) starts of its bones.
         in_arm: (2, V) how much the bones of the left and the right arm move each vertex.
     """
     fields = []
@@ -74,12 +74,12 @@ def shell(
 
     Args:
         body_vertices: (V, 3) metres. faces: (F, 3).
-        selected: (V,) field; a bool mask is cut halfway between vertices in and out.
-        thickness: least distance from the skin, metres.
-        loose: rounds of smoothing, after which the fabric spans hollows of the body.
+        selected: (V,) field; a bool mask is cut halfway between vertices inside and outside.
+        thickness: minimum distance from the skin, metres.
+        loose: rounds of smoothing, by which the fabric spans hollows of the body.
         folds: height of the fabric's relief, metres.
         places: (V, 3) where the relief is looked up, such as the body at rest, so that it moves
-            along with the body; the vertices themselves if None.
+            with the body; the vertices themselves if None.
     """
     field = selected - 0.5 if selected.dtype == bool else selected - level
     body_vertices = np.asarray(body_vertices, np.float32)
@@ -93,7 +93,7 @@ def shell(
     count = np.maximum(np.bincount(start, minlength=len(body_vertices)), 1)[:, None]
 
     def around(values: np.ndarray) -> np.ndarray:
-        """Means of the neighbours."""
+        """Average the neighbours."""
         sums = [np.bincount(start, values[end, axis], len(values)) for axis in range(3)]
         return np.stack(sums, 1) / count
 
@@ -103,7 +103,7 @@ def shell(
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     cloth = body_vertices + thickness * normals
     for _ in range(loose):
-        # Along the normals only: where the body's mesh is uneven, hems would drift.
+        # Along the normals only, or hems would drift where the body's mesh is uneven.
         height = ((around(cloth) - body_vertices) * normals).sum(1, keepdims=True)
         cloth = body_vertices + np.maximum(height, thickness) * normals
     stacked = np.concatenate([cloth, normals, places], 1)
@@ -113,7 +113,7 @@ def shell(
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     cloth = cloth + folds * _relief(places, seed)[:, None] * normals
     edge = boundary(near)
-    # The hem turns inwards, or the fabric would look as thin as paper.
+    # Turn the hem inwards, or the fabric would look paper-thin.
     inner = np.unique(edge)
     turned = np.searchsorted(inner, edge) + len(cloth)
     rim = np.concatenate([
@@ -135,7 +135,7 @@ def clip(values: np.ndarray, faces: np.ndarray, field: np.ndarray) -> tuple[np.n
     """
     field = np.where(np.abs(field) < 1e-6, 1e-6, field)
     inside = field[faces] > 0
-    # Turn each triangle so that the odd corner out comes first.
+    # Rotate each triangle so that the odd corner out comes first.
     odd = np.where(inside.sum(1) == 1, inside.argmax(1), (~inside).argmax(1))
     turned = np.take_along_axis(faces, (odd[:, None] + np.arange(3)) % 3, 1)
     one, two = turned[inside.sum(1) == 1], turned[inside.sum(1) == 2]
@@ -158,7 +158,7 @@ def clip(values: np.ndarray, faces: np.ndarray, field: np.ndarray) -> tuple[np.n
 
 
 def subdivide(values: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split each triangle in four; new vertices are the means of their edges' ends."""
+    """Split each triangle into four; new vertices are edge midpoints."""
     unique, index, _ = _unique_edges(faces[:, SIDES].reshape(-1, 2))
     middle = index.reshape(-1, 3) + len(values)
     a, b, c = faces.T
@@ -170,21 +170,21 @@ def subdivide(values: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def boundary(faces: np.ndarray) -> np.ndarray:
-    """(E, 2) edges that belong to one triangle, in its direction."""
+    """(E, 2) edges that belong to only one triangle, in its direction."""
     edges = faces[:, SIDES].reshape(-1, 2)
     _, index, count = _unique_edges(edges)
     return edges[count[index] == 1]
 
 
 def _unique_edges(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Undirected edges (U, 2), where each of `edges` (E, 2) stands among them, and how often."""
+    """Undirected edges (U, 2), the index of each of `edges` (E, 2) among them, and their counts."""
     low, high = edges.min(1).astype(np.int64), edges.max(1).astype(np.int64)
     keys, index, count = np.unique(low << 32 | high, return_inverse=True, return_counts=True)
     return np.stack([keys >> 32, keys & 0xFFFFFFFF], 1), index.ravel(), count
 
 
 def _relief(places: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) random heights, 0..1: ridges some 5 to 15 cm apart that fade in and out."""
+    """(N,) random heights, 0..1: ridges about 5 to 15 cm apart that fade in and out."""
     rng = np.random.default_rng(seed)
     height = np.zeros(len(places))
     for wavelength in (0.3, 0.22, 0.16, 0.12, 0.1):

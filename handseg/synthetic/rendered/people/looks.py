@@ -30,12 +30,12 @@ MONK = [
 """The ten tones of the Monk Skin Tone scale (https://skintone.google), light to dark, sRGB."""
 
 _REFLECTED = 0.75
-"""The scale shows skin in photos, which are exposed to make it bright; skin reflects less."""
+"""The scale shows skin in photos, which are exposed to look bright; skin reflects less."""
 
 
 @lru_cache(maxsize=1)
 def wardrobe() -> Wardrobe:
-    """The one wardrobe of this process."""
+    """The wardrobe, loaded once per process."""
     return Wardrobe()
 
 
@@ -60,7 +60,7 @@ def hand_color(skin: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Look:
-    """What of a person does not change with the pose.
+    """The parts of a person's appearance that do not change with the pose.
 
     Attributes:
         skin: name in the wardrobe. tone: position on the Monk scale, 0 to 9.
@@ -98,7 +98,7 @@ class Look:
 
 
 def draw_look(female: bool, rng: np.random.Generator, skins: tuple[str, ...] = ()) -> Look:
-    """A person's look; `skins` are the allowed ones, or all."""
+    """Draw a person's look; `skins` are the allowed ones, or all."""
     closet = wardrobe()
     position = float(rng.uniform(0.5, 8.8))
     wanted = "dark" if position > 5.6 else "light"
@@ -107,7 +107,7 @@ def draw_look(female: bool, rng: np.random.Generator, skins: tuple[str, ...] = (
     own = [name for name in allowed if ("female" in name) == female] or allowed
     skin = str(rng.choice(own if rng.random() < 0.8 else allowed))
     ratio = _REFLECTED * tone(position) / hand_color(skin)
-    # Half-way between the scale's hue and the skin's own.
+    # Halfway between the scale's hue and the skin's own.
     even = float(ratio @ LUMINANCE)
     tint = np.clip(np.sqrt(ratio * even) * np.exp(rng.normal(0, [0.03, 0.03, 0.05])), 0.25, 2.2)
     albedo = float((tint * hand_color(skin)) @ LUMINANCE)
@@ -152,7 +152,7 @@ def _color(values: np.ndarray) -> Color:
 
 
 def draw_fabric(rng: np.random.Generator) -> Material:
-    """Cloth of any colour; a tenth of it has a tone of skin."""
+    """Draw cloth of any colour; one in ten has a skin tone."""
     if rng.random() < 0.1:
         value = encoded(tone(rng.uniform(1, 8)))
     else:
@@ -164,7 +164,7 @@ def draw_fabric(rng: np.random.Generator) -> Material:
 
 
 def _eyes(closet: Wardrobe, position: float, rng: np.random.Generator) -> str:
-    """Brown below most skins, and below all dark ones."""
+    """Draw an eye texture: brown for most skins, and for all dark ones."""
     names = closet.eye_names()
     if position > 4.5 or rng.random() < 0.6:
         names = [name for name in names if name.startswith("brown")]
@@ -178,7 +178,7 @@ def _nails(female: bool, rng: np.random.Generator) -> tuple[float, float, float,
 
 
 def skin_look(look: Look, body: Body, rng: np.random.Generator) -> SkinLook:
-    """What is painted on the skin of `body`: nails, knuckles, tattoos."""
+    """Draw the details painted on the skin of `body`: nails, knuckles, tattoos."""
     shape = topology()
     vertices, bones = body.vertices.numpy(), body.bones.numpy()
     count = len(vertices)
@@ -214,7 +214,7 @@ def skin_look(look: Look, body: Body, rng: np.random.Generator) -> SkinLook:
 
 
 def draw_lamps(target: np.ndarray, rng: np.random.Generator) -> tuple[Lamp, ...]:
-    """One to four lamps around `target` (3,): window, ceiling, back light, coloured light."""
+    """Draw one to four lamps around `target` (3,): window, ceiling, back light, coloured light."""
     lamps = []
     back = rng.random() < 0.2
     for number in range(int(rng.integers(1, 4)) + back):
@@ -239,7 +239,7 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def draw_surroundings(rng: np.random.Generator) -> Surroundings:
-    """Light from all around, cool or warm, faint or strong."""
+    """Draw ambient light, cool or warm, faint or strong."""
     warm = rng.normal(0, 0.06)
     color = _color(rng.uniform(0.75, 1.0) * np.array([1 + warm, 1.0, 1 - warm]))
     return Surroundings(color, float(np.exp(rng.uniform(np.log(0.12), np.log(1.1)))))

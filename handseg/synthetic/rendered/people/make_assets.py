@@ -1,12 +1,12 @@
 """Make `assets/` from MakeHuman's system assets: `python -m ...make_assets HUMANS OUT`.
 
 MakeHuman ties a garment to the whole base mesh, which has helper surfaces (tights, skirt, hair)
-that the body model leaves out. Two things are stored, and together they fit any garment to any
+that the body model leaves out. Two kinds of file are stored; together they fit any garment to any
 body exactly as MakeHuman does:
 
-- `body.npz`: how the helpers follow from the body. Over all phenotypes the shape of body and
-  helpers lies close to a space of a few dozen dimensions, so the coordinates of some hundred body
-  vertices tell where the helpers are (0.3 mm on average, 64 dimensions).
+- `body.npz`: how to compute the helpers from the body. Over all phenotypes the shape of body and
+  helpers lies close to a space of a few dozen dimensions, so the coordinates of a few hundred body
+  vertices determine the helpers (0.3 mm on average, 64 dimensions).
 - `KIND/NAME.npz`: each garment's triangles and its ties to body and helper vertices.
 """
 
@@ -31,13 +31,13 @@ SAMPLES, DIMENSIONS, PROBES = 1200, 64, 600
 SPANS = {"x": (5399, 11998), "y": (791, 881), "z": (962, 5320)}
 """Pairs of base vertices whose distance along an axis scales a garment's offsets."""
 PICTURES = {"clothes": (768, 82), "hair": (512, 180), "eyebrows": (320, 40), "eyes": (256, 90)}
-"""Side in px, and WebP quality or (of what has opacity) number of colours of a kind's textures."""
+"""Side in px of a kind's textures, and WebP quality or, with opacity, number of colours."""
 BODY_VERTICES, EYES = 13380, (14598, 14742)
 """Base vertices of the skin, and those of the two eyeballs."""
 
 
 class Ties(NamedTuple):
-    """A garment as tied to the base mesh.
+    """A garment's ties to the base mesh.
 
     Attributes:
         vertices: (G, 3) int64, base vertices. weights: (G, 3), their shares.
@@ -82,7 +82,7 @@ def read_mhclo(path: Path) -> Ties:
 
 
 def _ranges(fields: list[str]) -> Iterator[int]:
-    """The numbers of `1 - 3 7`: 1, 2, 3, 7."""
+    """Expand ranges: `1 - 3 7` gives 1, 2, 3, 7."""
     place = 0
     while place < len(fields):
         first = last = int(fields[place])
@@ -121,7 +121,7 @@ def sampled_bodies(count: int) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]
     rng, meshes = np.random.default_rng(0), []
     pose = torch.eye(4).repeat(1, len(whole.bone_labels), 1, 1)
     for number in range(count):
-        # The first is the mean body; the others take corners of the phenotype space often.
+        # The first is the mean body; the others are often at corners of the phenotype space.
         drawn = np.clip(rng.uniform(-0.15, 1.15, len(whole.phenotype_labels)), 0, 1)
         values = np.full_like(drawn, 0.5) if number == 0 else drawn
         phenotype = {
@@ -135,7 +135,7 @@ def sampled_bodies(count: int) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]
 
 
 def arms_and_joints(model: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Where each bone of the average body begins, metres, and (2, V) how much each arm moves it."""
+    """Start of each average bone, metres, and (2, V) how much each arm's bones move vertices."""
     import torch
 
     with torch.no_grad():
@@ -212,9 +212,9 @@ def make(humans: Path, out: Path) -> None:
 
 
 def shrink(source: Path, target: Path, side: int, quality: int) -> None:
-    """Write a picture of `side` px: WebP, or where it has opacity a PNG of few colours.
+    """Write a picture of `side` px: WebP or, if it has opacity, a PNG with few colours.
 
-    Cycles takes a WebP's colours for multiplied by its opacity, so that edges would glow.
+    Cycles treats a WebP's colours as premultiplied by its opacity, so edges would glow.
     """
     image = np.asarray(cv2.imread(str(source), cv2.IMREAD_UNCHANGED))
     if image.shape[2] == 3:

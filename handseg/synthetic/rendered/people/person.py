@@ -1,4 +1,4 @@
-"""A dressed person, from the draw of a body to the items that are rendered."""
+"""A dressed person, from drawing a body to the items that are rendered."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from handseg.synthetic.rendered.scene import Material, Mesh, Part
 from handseg.synthetic.rendered.take import HandTruth, Item
 
 _HIDDEN_BY = 0.012
-"""Metres that skin under clothes is drawn in, so that it does not poke through."""
+"""Metres by which skin under clothes is shrunk, so that it does not poke through."""
 
 
 @dataclass(eq=False)
 class Person:
-    """Somebody on the stage.
+    """A person on the stage.
 
     Attributes:
-        number: among the people of a take. figure: the body about to be posed. look: the rest.
-        seed: of what is painted on the skin.
+        number: index among a take's people. figure: the body about to be posed. look: the rest.
+        seed: seed of the details painted on the skin.
     """
 
     number: int
@@ -63,11 +63,11 @@ class Person:
         self.figure.placement = torch.tensor(placement, dtype=torch.float32)
 
     def start(self) -> Posed:
-        """The person before any fit."""
+        """Pose the person before any fit."""
         return start(self.figure)
 
     def surfaces(self) -> tuple[Surface, Surface]:
-        """Head with neck, and trunk, as they are before the arms move."""
+        """Surfaces of head with neck, and of the trunk, before the arms move."""
         posed = self.start()
         return (
             Surface.of(posed, "head", "neck"),
@@ -75,7 +75,7 @@ class Person:
         )
 
     def items(self, posed: Posed, hands: dict[str, int]) -> list[Item]:
-        """What is rendered of the person.
+        """Make the items that render the person.
 
         Args:
             posed: the pose.
@@ -118,7 +118,7 @@ class Person:
         return found
 
     def _clothes(self, fitted: BodyShape) -> tuple[list[Part], np.ndarray]:
-        """Parts, and (V,) bool: what of the body they cover."""
+        """Make the clothes' parts, and (V,) bool: the body vertices that they cover."""
         closet, look = wardrobe(), self.look
         if look.suit is not None:
             return [closet.dress(look.suit, fitted, look.suit_color)], closet.covered(look.suit)
@@ -166,7 +166,7 @@ def _skin_labels(hands: dict[str, int]) -> dict[str, float | np.ndarray]:
 def draw_person(
     number: int, rng: np.random.Generator, skins: tuple[str, ...] = (), gloves: bool = True
 ) -> Person:
-    """Somebody with a body and a look; see `draw_phenotype` and `draw_look`."""
+    """Draw a person with a body and a look; see `draw_phenotype` and `draw_look`."""
     phenotype = draw_phenotype(rng)
     look = draw_look(phenotype["gender"] > 0.5, rng, skins)
     if not gloves:

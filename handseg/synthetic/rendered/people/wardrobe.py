@@ -1,7 +1,7 @@
 """Clothes, hair, brows and eyes for bodies of any shape in any pose.
 
-Garments are MakeHuman's, tied to its base mesh (`make_assets` tells how), or shells grown from the
-skin. Metres; V is the number of body vertices, F of body faces.
+Garments are MakeHuman's, tied to its base mesh (see `make_assets`), or shells grown from the skin.
+Units are metres; V is the number of body vertices, F of body faces.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Wardrobe:
     """All garments, hair, brows, eyes and skins.
 
     Attributes:
-        faces: (F, 3) int32, the body's.
+        faces: (F, 3) int32, body faces.
         fields: (4, V) float32, see `Field`.
         template: (V, 3) float32, the average body at rest.
     """
@@ -61,7 +61,7 @@ class Wardrobe:
         self._garments: dict[str, dict[str, np.ndarray]] = {}
 
     def names(self, kind: Kind) -> list[str]:
-        """Names of all garments of a kind, sorted; female_* and male_* tell who wears them."""
+        """Names of all garments of a kind, sorted; prefixes female_ and male_ tell who wears them."""
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
         return sorted(path.stem for path in (self.assets / kind).glob("*.npz"))
@@ -103,7 +103,7 @@ class Wardrobe:
         return np.unpackbits(self._garment(name)["covered"], count=count).astype(bool)
 
     def eye_faces(self) -> np.ndarray:
-        """(F,) bool, the body faces that are eyeballs: leave them out and render `eyes` instead."""
+        """(F,) bool, faces of the eyeballs: leave them out and render `eyes` instead."""
         return self._body["eyes"]
 
     def dress(self, name: str, body: BodyShape, color: Color = (1.0, 1.0, 1.0)) -> Part:
@@ -161,7 +161,7 @@ class Wardrobe:
         return np.concatenate(moves)
 
     def eyes(self, name: str, body: BodyShape) -> Part:
-        """The eyeballs with irises."""
+        """Make the eyeballs with irises."""
         faces = self.faces[self.eye_faces()]
         used = np.unique(faces)
         uv = np.zeros((len(self.template), 2), np.float32)
@@ -181,11 +181,11 @@ class Wardrobe:
         """(V,) field for `shell`: a top.
 
         Args:
-            sleeves: where the left and the right one end, on the arm fields; 0.15 or more.
+            sleeves: where the left and right sleeves end, on the arm fields; 0.15 or more.
             hem: on the HEIGHT field, 0.57 or more. neck: on the NECK field, -0.2 to 0.6.
         """
         left, right, height, above = self.fields
-        # In metres, so that edges where two cuts meet are sharp.
+        # In metres, so that edges are sharp where two cuts meet.
         parts = (0.5 * (sleeves[0] - left), 0.5 * (sleeves[1] - right), height - hem,
                  0.1 * (neck - above))  # fmt: skip
         return np.minimum.reduce(parts)
@@ -196,14 +196,14 @@ class Wardrobe:
         return np.minimum(height - length, waist - height)
 
     def glove(self, side: Literal["left", "right"], start: float = 0.9) -> np.ndarray:
-        """(V,) field for `shell`: a glove that begins at this value of the arm field."""
+        """(V,) field for `shell`: a glove that starts at this value of the arm field."""
         return self.fields[Field.LEFT_ARM if side == "left" else Field.RIGHT_ARM] - start
 
     def shell(
         self, body: BodyShape, field: np.ndarray, thickness: float = 0.006, *,
         loose: int = 12, folds: float = 0.008, seed: int = 0,
     ) -> Mesh:  # fmt: skip
-        """A garment where `field` is at least 0; its relief moves along with the body."""
+        """Grow a garment where `field` is at least 0; its relief moves with the body."""
         return shell(
             body.vertices, self.faces, field, thickness,
             loose=loose, folds=folds, seed=seed, places=self.template,

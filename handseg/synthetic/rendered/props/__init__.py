@@ -1,4 +1,4 @@
-"""Things that people hold or that lie on tables, drawn at random in real-world sizes."""
+"""Objects that people hold or that lie on tables, drawn at random in real-world sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handseg.synthetic.rendered.scene import Part
 __all__ = ["GRIPS", "KINDS", "Prop", "draw_prop", "ground"]
 
 SKIN_SHARE = 0.15
-"""Share of the things that get a material which could be taken for skin."""
+"""Share of objects with a material that could be mistaken for skin."""
 
 KINDS: dict[str, Callable[[np.random.Generator], Prop]] = {
     "ball": food.ball,
@@ -56,9 +56,9 @@ KINDS: dict[str, Callable[[np.random.Generator], Prop]] = {
 
 
 def draw_prop(kind: str, rng: np.random.Generator) -> Prop:
-    """A thing of one of the `KINDS`; the same generator state gives the same thing.
+    """Draw an object of one of the `KINDS`; the same generator state gives the same object.
 
-    Some things get a skin-coloured body; a keyboard has no grips, as it only lies on tables.
+    Some objects get a skin-coloured body; a keyboard has no grips, as it only lies on tables.
 
     Raises:
         ValueError: if there is no such kind.

@@ -1,4 +1,4 @@
-"""Phones, remote controls, mice, keyboards and spectacles."""
+"""Phones, remote controls, mice, keyboards and glasses."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def mouse(rng: np.random.Generator) -> Prop:
 
 
 def keyboard(rng: np.random.Generator) -> Prop:
-    """A keyboard that lies on tables: keys at -y, its rows along x; 0.28 to 0.45 m wide."""
+    """A keyboard that lies on tables: keys at -y, rows along x; 0.28 to 0.45 m wide."""
     pitch, columns = 0.019, int(rng.choice([14, 18, 21]))
     width, height = columns * pitch + 0.014, 5 * pitch + rng.uniform(0.012, 0.03)
     body = extruded(rounded_rectangle(width, height, 0.006), 0.014, 0.002)
@@ -129,7 +129,7 @@ def keyboard(rng: np.random.Generator) -> Prop:
 
 
 def spectacles(rng: np.random.Generator) -> Prop:
-    """Spectacles that are not worn: their width along z, temples towards +x, top at +y."""
+    """Glasses that are not worn: width along z, temples towards +x, top at +y."""
     width = rng.uniform(0.125, 0.145)
     parts = [part.moved(ON_SIDE.T) for part in worn.glasses(rng, width)]
     front = shifted(Box((0.008, 0.026, width / 2 + 0.003)), 0.0, -0.014, 0)

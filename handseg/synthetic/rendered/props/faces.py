@@ -1,4 +1,4 @@
-"""Pictures of particular things: cards, key caps, buttons, dials, fruit skins."""
+"""Pictures of particular surfaces: cards, key caps, buttons, dials, fruit skins."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def id_card(rng: np.random.Generator) -> np.ndarray:
 
 
 def glyphs(rng: np.random.Generator, base: Rgb) -> np.ndarray:
-    """8 x 8 key caps of 32 px with a letter each."""
+    """8 x 8 key caps of 32 px, each with a letter."""
     image = canvas(SIDE, SIDE, base)
     ink: Rgb = (235, 235, 235) if sum(base) < 380 else (40, 40, 40)
     for k, letter in enumerate(
@@ -144,7 +144,7 @@ FRUITS: dict[str, tuple[Rgb, Rgb]] = {
     "peach": ((230, 160, 110), (214, 110, 84)),
     "potato": ((198, 160, 112), (176, 136, 92)),
 }
-"""Two colours that each fruit's skin mixes."""
+"""The two colours mixed in each fruit's skin."""
 
 
 def fruit_skin(rng: np.random.Generator, kind: str) -> np.ndarray:

@@ -119,7 +119,7 @@ def fruit(rng: np.random.Generator) -> Prop:
 
 
 def ball(rng: np.random.Generator) -> Prop:
-    """A ball: plain, printed, fluffy as in tennis, or of wood; 15 to 60 mm in radius."""
+    """A ball: plain, printed, fluffy like a tennis ball, or wooden; radius 15 to 60 mm."""
     radius = rng.choice(
         [rng.uniform(0.015, 0.025), rng.uniform(0.03, 0.04), rng.uniform(0.04, 0.06)]
     )

@@ -1,4 +1,4 @@
-"""Table tops and floors, and flat things that come to rest on what is below them."""
+"""Table tops and floors, and flat objects that come to rest on surfaces below."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ FLOOR = (6.0, 6.0, 0.03)
 """Metres."""
 
 STEEPEST = 0.3
-"""How far, as a slope, a flat thing tilts to come to rest."""
+"""Largest tilt, as a slope, of a flat object at rest."""
 
 DENT = 0.0003
-"""Metres by which skin gives way under it."""
+"""Metres by which skin yields under it."""
 
 MARGIN = 1.05
-"""By how much what lies below it is looked at beyond its outline: bodies have few vertices."""
+"""Factor on its outline when looking for points below it: bodies have few vertices."""
 
 
 def ground(rng: np.random.Generator, size: tuple[float, float, float] = TABLE) -> Part:
-    """A table top or floor, its top at z = 0 and its middle at the origin."""
+    """Draw a table top or floor, its top at z = 0 and its middle at the origin."""
     kind = rng.choice(
         ["wood", "checked", "cloth", "marble", "plastic", "paper", "skin"],
         p=[0.3, 0.15, 0.15, 0.12, 0.13, 0.1, 0.05],
@@ -52,14 +52,14 @@ def ground(rng: np.random.Generator, size: tuple[float, float, float] = TABLE) -
 
 
 def lay(part: Part, below: np.ndarray, place: np.ndarray, frame: np.ndarray) -> Part:
-    """A thin flat thing at rest on points, touching three of them around its middle.
+    """Lay a thin flat object to rest on points, touching three of them around its middle.
 
-    The plane z = ax + by + c above all points whose c is least is where it has no way left to sink.
+    It can sink no further on the plane z = ax + by + c above all points with the least c.
 
     Args:
         part: flat in x and y about the origin.
         below: (N, 3) points, metres.
-        place: (3,) above or below which its middle goes.
+        place: (3,) point above or below which its middle goes.
         frame: (3, 3) rotation whose z axis points up.
     """
     local = (below - place) @ frame

@@ -22,7 +22,7 @@ _TONES = np.array(
         (58, 42, 36),
     ]
 )
-"""Skin from light to dark, sRGB."""
+"""Skin tones from light to dark, sRGB."""
 
 _METALS: tuple[Color, ...] = (
     (0.78, 0.78, 0.78),
@@ -34,7 +34,7 @@ _METALS: tuple[Color, ...] = (
 
 
 def skin_color(rng: np.random.Generator) -> Color:
-    """A skin tone, light ones as likely as dark ones."""
+    """Draw a skin tone, light ones as likely as dark ones."""
     place = rng.uniform(0, len(_TONES) - 1.001)
     i = int(place)
     mixed = _TONES[i] + (place - i) * (_TONES[i + 1] - _TONES[i])
@@ -43,7 +43,7 @@ def skin_color(rng: np.random.Generator) -> Color:
 
 
 def any_color(rng: np.random.Generator) -> Color:
-    """A colour of manufactured things: black, white, grey or, mostly, a hue."""
+    """Draw a colour of manufactured objects: black, white, grey or, mostly, a hue."""
     draw = rng.random()
     if draw < 0.3:
         grey = float(rng.choice([0.04, 0.09, 0.3, 0.55, 0.8, 0.9]))
@@ -87,7 +87,7 @@ def wood(rng: np.random.Generator) -> Material:
 
 
 def skin_like(rng: np.random.Generator) -> Material:
-    """A material that could be taken for skin: plain, leather, wood or beige plastic."""
+    """A material that could be mistaken for skin: plain, leather, wood or beige plastic."""
     kind = rng.choice(["skin", "leather", "wood", "plastic"], p=[0.4, 0.25, 0.2, 0.15])
     if kind == "leather":
         picture = textures.leather(rng, skin_color(rng))

@@ -1,4 +1,4 @@
-"""A thing that is held or lies on a table: its parts, its solid and the ways to grip it."""
+"""An object that is held or lies on a table: its parts, its solid and the ways to grip it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ GRIPS = ("power", "pinch", "tripod", "flat", "palm")
 
 UPRIGHT = np.eye(3)
 FACE_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-"""Turns a flat thing, whose front faces -y, so that its front faces up and its top +y."""
+"""Turns a flat object whose front faces -y so that its front faces up and its top +y."""
 FACE_FRONT = FACE_UP.T
-"""Turns a plate made in x and y, front +z, so that its front faces -y and its top +z."""
+"""Turns a plate in x and y, front +z, so that its front faces -y and its top +z."""
 ON_SIDE = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
 """Turns the long axis from z to x (and x to y, y to z)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prop:
-    """A thing about its mass centre, long axis along z; metres.
+    """An object about its centre of mass, long axis along z; metres.
 
-    Flat things (cards, phones, plates) have their thin axis along y and their front facing -y.
-    Tools and pens point towards -z with their working end.
+    Flat objects (cards, phones, plates) have their thin axis along y and their front facing -y.
+    The working end of tools and pens points towards -z.
 
     Attributes:
         name: its kind.
-        parts: its surfaces; the first one is its body.
-        solid: what hands collide with, in the same frame as the parts.
-        grips: the allowed ones of `GRIPS`; none for a thing that only lies on tables.
+        parts: its surfaces; the first is its body.
+        solid: the shape that hands collide with, in the same frame as the parts.
+        grips: the allowed ones of `GRIPS`; none for an object that only lies on tables.
         rest: (3, 3) rotation into the pose in which it lies on a table.
-        hold: (3,) middle of where a hand holds it (its handle), metres.
+        hold: (3,) middle of the part that a hand holds (its handle), metres.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Prop:
     hold: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> Prop:
-        """The thing turned by a (3, 3) rotation, then shifted by (3,) metres."""
+        """Turn the object by a (3, 3) rotation, then shift it by (3,) metres."""
         rotation, translation = np.asarray(rotation, float), np.asarray(translation, float)
         parts = tuple(part.moved(rotation, translation) for part in self.parts)
         solid = Placed(self.solid, rotation, translation)
@@ -58,7 +58,7 @@ class Prop:
         return np.concatenate([part.mesh.vertices for part in self.parts])
 
     def resting(self, angle: float = 0.0, place: Sequence[float] = (0.0, 0.0)) -> Prop:
-        """The thing on the table z = 0, turned by `angle` (radians) about z, at `place` (x, y)."""
+        """Lay the object on the table z = 0 at `place` (x, y), turned `angle` radians about z."""
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ self.rest
         low = (self.vertices() @ turn.T)[:, 2].min()
@@ -73,9 +73,9 @@ def assemble(
     rest: np.ndarray = UPRIGHT,
     hold: Sequence[float] | None = None,
 ) -> Prop:
-    """The thing with its closed parts' common mass centre moved to the origin.
+    """Make an object, with the common centre of mass of its closed parts moved to the origin.
 
-    `hold` is given in the parts' frame; the mass centre if None.
+    `hold` is in the parts' frame; the centre of mass if None.
     """
     weights, centres = [], []
     for part in parts:

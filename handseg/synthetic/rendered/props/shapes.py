@@ -9,9 +9,9 @@ from handseg.synthetic.rendered.scene import Mesh
 
 
 def fillet(points: np.ndarray, radius: float, steps: int = 3, closed: bool = False) -> np.ndarray:
-    """(M, 2) polyline with its corners rounded and guarded by nearby support points.
+    """(M, 2) polyline with rounded corners, with support points next to them.
 
-    Corners bent by less than 15 degrees stay. The radius shrinks where sides are short.
+    Corners of less than 15 degrees stay. The radius shrinks where sides are short.
     """
     points = np.asarray(points, float)
     count = len(points)
@@ -38,7 +38,7 @@ def fillet(points: np.ndarray, radius: float, steps: int = 3, closed: bool = Fal
 
 
 def triangulate(outline: np.ndarray) -> np.ndarray:
-    """(N - 2, 3) triangles of a simple counter-clockwise (N, 2) polygon, by clipping ears."""
+    """(N - 2, 3) triangles of a simple counter-clockwise (N, 2) polygon, by ear clipping."""
 
     def turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
         return (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (
@@ -71,8 +71,8 @@ def extruded(outline: np.ndarray, thickness: float, bevel: float = 0.0003) -> Me
 
     Args:
         outline: (N, 2) simple counter-clockwise polygon, metres.
-        thickness: along z, metres. bevel: of the edges. The texture spans the outline's box on both
-            faces; each shows it unmirrored, upright in y.
+        thickness: along z, metres. bevel: of the edges. The texture spans the outline's bounding
+            box on both faces, unmirrored and upright in y.
     """
     outline = np.asarray(outline, float)
     bevel = min(bevel, 0.49 * thickness)

@@ -19,7 +19,7 @@ from handseg.synthetic.rendered.solids import Box, Placed, Revolved, Solid, Unio
 
 
 def at(mesh: Mesh, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
-    """The mesh shifted by metres."""
+    """Shift the mesh by (x, y, z) metres."""
     return mesh.moved(np.eye(3), np.array([x, y, z]))
 
 
@@ -51,7 +51,7 @@ def pen(rng: np.random.Generator) -> Prop:
 
 
 def pencil(rng: np.random.Generator) -> Prop:
-    """A six-sided or round pencil, sharpened at -z, at times with a rubber."""
+    """A six-sided or round pencil, sharpened at -z, at times with an eraser."""
     radius, length = 0.0037, rng.uniform(0.09, 0.18)
     sides = 6 if rng.random() < 0.6 else 24
     lead: Material = Material((0.08, 0.08, 0.09), roughness=0.4)
@@ -131,7 +131,7 @@ def brush(rng: np.random.Generator) -> Prop:
 
 
 def faced(outline: np.ndarray, thickness: float, front: Material, back: Material) -> list[Part]:
-    """A plate standing in x and z: its body with the back's look, and its front at -y, metres."""
+    """A plate standing in x and z: the body looks like the back, the front is at -y; metres."""
     body = extruded(outline, thickness, 0.0002).moved(FACE_FRONT)
     skin = at(extruded(outline, 0.00004, 0.00001), z=thickness / 2).moved(FACE_FRONT)
     return [Part(body, back), Part(skin, front)]
@@ -200,7 +200,7 @@ def notebook(rng: np.random.Generator) -> Prop:
 
 
 def paper(rng: np.random.Generator) -> Prop:
-    """A sheet of paper, note or receipt, slightly curled about z; its surface is open."""
+    """A sheet of paper, note or receipt, slightly curled about z; an open surface."""
     sizes = [(0.21, 0.297), (0.148, 0.21), (0.216, 0.279), (0.08, 0.16), (0.076, 0.076)]
     width, height = sizes[rng.integers(len(sizes))]
     curl, n = rng.uniform(0.02, 0.7), 24

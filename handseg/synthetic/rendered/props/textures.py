@@ -1,4 +1,4 @@
-"""Pictures for surfaces, drawn by code: (H, W, 3) uint8 sRGB of at most 256 px a side."""
+"""Pictures for surfaces, drawn by code: (H, W, 3) uint8 sRGB of at most 256 px per side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rgb = tuple[int, int, int]
 
 
 def rgb(rng: np.random.Generator, value: tuple[float, float] = (0.2, 0.95)) -> Rgb:
-    """A random colour of a given range of brightness, 0..255."""
+    """Draw a colour, 0..255, with a brightness in a given range."""
     color = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.9), rng.uniform(*value))
     red, green, blue = (round(255 * c) for c in color)
     return red, green, blue
@@ -26,7 +26,7 @@ def canvas(width: int, height: int, color: Rgb) -> np.ndarray:
 def noise(rng: np.random.Generator, cells: tuple[int, int], octaves: int = 4) -> np.ndarray:
     """(SIDE, SIDE) float32 smooth noise about 0 that tiles without a seam.
 
-    `cells` are the numbers of its coarsest grains in y and x.
+    `cells` is the number of its coarsest grains in y and x.
     """
     out = np.zeros((SIDE, SIDE), np.float32)
     place = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
@@ -197,7 +197,7 @@ def package(rng: np.random.Generator) -> np.ndarray:
 
 
 def screen(rng: np.random.Generator) -> np.ndarray:
-    """What a phone shows: nothing, icons, text or a picture; 128 x 256 px."""
+    """A phone's screen: nothing, icons, text or a picture; 128 x 256 px."""
     width = 128
     kind = rng.choice(["off", "icons", "text", "picture"])
     if kind == "off":
@@ -220,7 +220,7 @@ def screen(rng: np.random.Generator) -> np.ndarray:
 def relief(rng: np.random.Generator, color: Rgb | np.ndarray, value: str = "") -> np.ndarray:
     """One face of a coin: beaded edge, a figure and a head, light and dark as if embossed.
 
-    `color` is one or (SIDE, SIDE, 3), 0..255; `value` the figure, a head if empty.
+    `color` is one colour or (SIDE, SIDE, 3), 0..255; `value` is the figure, a head if empty.
     """
     height = np.zeros((SIDE, SIDE), np.uint8)
     for angle in np.linspace(0, 2 * np.pi, 60, endpoint=False):

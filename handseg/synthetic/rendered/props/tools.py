@@ -1,4 +1,4 @@
-"""Hand tools, cutlery and other things with a handle; their working end is at -z."""
+"""Hand tools, cutlery and other objects with a handle; the working end is at -z."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def hammer(rng: np.random.Generator) -> Prop:
 
 
 def scissors(rng: np.random.Generator) -> Prop:
-    """Scissors, open by up to 40 degrees, blades downwards, thin axis y."""
+    """Scissors, open by up to 40 degrees, blades down, thin axis y."""
     length, opening = rng.uniform(0.06, 0.1), np.radians(rng.uniform(1, 20))
     wide, tall = rng.uniform(0.012, 0.016), rng.uniform(0.017, 0.024)
     blade = np.array(
@@ -240,7 +240,7 @@ def lipstick(rng: np.random.Generator) -> Prop:
 
 
 def squeeze_tube(rng: np.random.Generator) -> Prop:
-    """A tube of cream or tooth paste, its cap at -z."""
+    """A tube of cream or toothpaste, its cap at -z."""
     radius, length = rng.uniform(0.011, 0.02), rng.uniform(0.07, 0.15)
     t = np.linspace(0, 1, 24)
     path = np.stack([0 * t, 0 * t, length * t], -1)

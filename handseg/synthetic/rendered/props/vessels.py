@@ -30,7 +30,7 @@ def sleeve(radius: float, low: float, high: float, thickness: float = 0.0002) ->
 
 
 def shell(bottom: float, top: float, height: float, wall: float, belly: float = 0.0) -> Mesh:
-    """An open vessel of given radii, bulged by `belly`, metres; v runs from z = 0 to the rim."""
+    """An open vessel of given radii, bulging by `belly`, metres; v runs from z = 0 to the rim."""
     t = np.linspace(0, 1, 7)
     radius = bottom + (top - bottom) * t + belly * np.sin(np.pi * t)
     outer = [(0.0, 0.0), *zip(radius, t * height, strict=True)]
@@ -129,7 +129,7 @@ def cup(rng: np.random.Generator) -> Prop:
 
 
 def mug(rng: np.random.Generator) -> Prop:
-    """A mug with a handle on the side of +x, glazed, at times printed."""
+    """A mug with a handle on the +x side, glazed, at times printed."""
     radius, height = rng.uniform(0.036, 0.046), rng.uniform(0.08, 0.11)
     bottom = radius * rng.uniform(0.8, 1.0)
     glaze = materials.plastic(rng)
@@ -160,7 +160,7 @@ def drinking_glass(rng: np.random.Generator) -> Prop:
         rim = bottom + (top - bottom) * level / height
         cloudy = rng.random() < 0.6
         fluid = _drink(rng, 0.01, 0).material if cloudy else materials.glass(rng, True)
-        # Refraction makes a drink look as wide as its glass; noise is lower if it really is.
+        # Refraction makes a drink look as wide as its glass; making it so lowers the noise.
         gap = -0.0006 if cloudy else wall + 0.0002
         ends = [(0.0, 0.003), (bottom - gap, 0.003), (rim - gap, level), (0.0, level)]
         parts.append(Part(turned(ends, 0.001, 64), fluid))

@@ -1,4 +1,4 @@
-"""Coins and cards for scale, and jewellery, watches and spectacles to wear."""
+"""Coins and cards for scale, and jewellery, watches and glasses to wear."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COINS: dict[str, tuple[float, float, tuple[int, int, int], tuple[int, int, int] 
     "INR 10": (27.00, 1.77, _GOLD, _SILVER, "10"),
     "CNY 1": (25.00, 1.85, _SILVER, None, "1"),
 }
-"""Diameter and thickness in mm, colour of the rim and, if another, of the core, figure shown."""
+"""Diameter and thickness in mm, colours of rim and core (None if the same), figure shown."""
 
 
 def coin(rng: np.random.Generator) -> tuple[Part, float]:
@@ -176,7 +176,7 @@ def watch(radii: tuple[float, float], rng: np.random.Generator) -> tuple[Part, .
 
 
 def glasses(rng: np.random.Generator, width: float = 0.138) -> tuple[Part, ...]:
-    """Spectacles of a given width: bridge of the nose at the origin, metres.
+    """Glasses of a given width, metres; the bridge of the nose is at the origin.
 
     x runs to the wearer's left, y backwards to the ears, z up.
     """
