@@ -1,11 +1,11 @@
-"""How long `handseg annotate` takes for 1,000 photos, and how that falls with processes.
+"""How long `handseg annotate` takes for 1,000 photos, by number of processes.
 
     python benchmarks/bench_annotate.py [--photos 40] [--runs 3] [--processes 1 2] [--review]
 
 Photos are copies of those in tests/data (640 x 480 px, one hand each). Every process gets one
-thread and loads the model for itself; that is left out, as it does not grow with the photos. What
-is counted goes from the first photo to the last one of all processes. Numbers of processes take
-turns, so that whatever else the machine does meets all of them; the median of the runs is printed.
+thread and loads its own model; the loading time is excluded, as it does not grow with the photos.
+Times span from the first photo to the last of all processes. Runs with different numbers of
+processes alternate, so that other load on the machine affects all; prints the median of the runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos" / "images"
 
 
 def run_once(photos: Path, output: Path, processes: int, options: list[str]) -> float:
-    """Seconds a photo."""
+    """Seconds per photo."""
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
     done = subprocess.run(
         [sys.executable, *launcher, "-m", "handseg.annotate", str(photos), "--output", str(output),

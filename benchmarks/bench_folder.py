@@ -1,12 +1,12 @@
-"""Photos a second, CPU time and peak memory of `handseg segment` over a folder, by jobs and size.
+"""Photos per second, CPU time and peak memory of `handseg segment` on folders, by jobs and size.
 
     python benchmarks/bench_folder.py [--photos 100] [--jobs 1 2] [--runs 3] [OPTION ...]
 
-Photos are links to those of --source (by default the four of tests/data, 640 x 480 px, one hand
-each), over and over. Each run is a process of its own, and the kinds of runs take turns, so that
-whatever else the machine does meets all of them. Photos a second are the command's own, without the
-start; CPU time and memory are the process's, with it. Several numbers of photos (--photos 200 1000)
-show whether memory grows with them. What else is given goes to the command, such as --device cpu.
+Photos are repeated links to those of --source (by default the four of tests/data, 640 x 480 px, one
+hand each). Each run is a separate process, and the kinds of run alternate, so that other load on
+the machine affects all. Photos per second are as the command reports them, without startup; CPU
+time and memory are the process's, with startup. Several numbers of photos (--photos 200 1000) show
+whether memory grows with them. Other options, such as --device cpu, go to the command.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos" / "images"
 
 @dataclass(frozen=True)
 class Measured:
-    rate: float  # photos a second
-    cpu: float  # s a photo
+    rate: float  # photos per second
+    cpu: float  # s per photo
     peak: float  # MiB
 
 

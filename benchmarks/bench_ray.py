@@ -1,13 +1,13 @@
-"""Photos a second on Ray beside `handseg segment --jobs 2`, and what is left when an actor dies.
+"""Photos per second on Ray and by `handseg segment --jobs 2`, and results when an actor dies.
 
     python benchmarks/bench_ray.py [--photos 2000] [--cpus 1 2] [--json FILE]
 
-Small photos, about 200 px, made of the four of tests/data; one in fifty is no photo. This process
-reads Ray's rows; `handseg segment` writes a row and a cut-out for each photo. Seconds are those of
-the whole job, with actors or models that start; the start of Ray itself is apart. In the last run
-an actor at work is ended with SIGKILL after the first results. Each run on Ray is compared with the
-plain one: photos that are missing, there twice, different or failed; the broken ones must fail, and
-no other. Ray's usage statistics are off.
+Small photos, about 200 px, made from the four of tests/data; one in fifty is not a photo. This
+process reads Ray's rows; `handseg segment` writes a row and a cut-out for each photo. Seconds are
+those of the whole job, startup of actors or models included; Ray's own startup is separate. In the
+last run, a working actor is ended with SIGKILL after the first results. Each run on Ray is compared
+with the plain one: photos that are missing, duplicated, different or failed; only the broken ones
+may fail, and all must. Ray's usage statistics are off.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TITLES = {
 
 
 def plain(folder: Path, output: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row of the table for `handseg segment`, and its hands by photo."""
+    """Run `handseg segment`; return its table row and its hands by photo."""
     file = output / "rows.json"
     begin = time.perf_counter()
     done = subprocess.run(
@@ -83,7 +83,7 @@ def on_ray(
 def compare(
     rows: list[dict[str, Any]], expected: dict[str, Any], paths: list[Path]
 ) -> dict[str, int]:
-    """How many photos are missing, there twice, different from a plain run, and failed."""
+    """Count photos that are missing, duplicated, different from a plain run, and failed."""
     by_photo = {row["image"]: row for row in rows}
     broken = {str(path) for number, path in enumerate(paths) if number % 50 == BROKEN}
     failed = {photo for photo, row in by_photo.items() if row["error"] is not None}
@@ -104,7 +104,7 @@ def compare(
 
 
 def rounded(arrays: list[Any]) -> list[Any]:
-    """Lists of px as `handseg segment --json` writes them."""
+    """Round lists of px as `handseg segment --json` writes them."""
     return [None if one is None else np.round(one, 2).tolist() for one in arrays]
 
 

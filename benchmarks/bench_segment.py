@@ -1,13 +1,13 @@
-"""Where the time of a photo goes, from the file to the PNG, and of a command, from the shell on.
+"""Where the time goes for a photo, from file to PNG, and for a command, from the shell on.
 
     python benchmarks/bench_segment.py [--remover FILE] [--runs 9] [--backend torch] [--json FILE]
 
-Photos of 0.3, 0.7, 2 and 12 megapixels with one hand and with four, as JPEG, warm: the median ms of
-each stage by itself, of `segment(path)`, in which stages overlap, and of the way from the file to
-the PNG. Then the cold start, and the peak memory of each process. With `--remover`, an ONNX
-background remover of the U2-Net and ISNet kind does the same photos in turn (its prediction alone,
-without reading and writing files), with the IoU of both on the photos with one hand. `--json`
-writes the table as docs/benchmarks/speed.json has it.
+JPEG photos of 0.3, 0.7, 2 and 12 megapixels with one hand and with four, warm: the median ms of
+each stage alone, of `segment(path)`, in which stages overlap, and from file to PNG. Then cold
+starts, with the peak memory of each process. With `--remover`, an ONNX background remover like
+U2-Net or ISNet processes the same photos in turn (prediction only, without reading and writing
+files), with the IoU of both on the photos with one hand. `--json` writes the table in the form of
+docs/benchmarks/speed.json.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from handseg.segmenter import HandSegmenter
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 WIDTHS = (640, 960, 1632, 4000)
-"""px of photos with sides as 4 to 3: 0.3, 0.7, 2 and 12 megapixels."""
+"""Widths in px of 4:3 photos: 0.3, 0.7, 2 and 12 megapixels."""
 STAGES = ("decode", "landmarks", "warp", "encoder", "decoder", "refine", "cut-out", "PNG",
           "segment(path)", "file to PNG")  # fmt: skip
 TOLD = {
@@ -55,13 +55,13 @@ TOLD = {
     "ISNet alone": ("remover",),
     "ISNet / `segment(path)`": ("ratio to segment",),
 }
-"""The rows of the table in the docs, with the stages that each adds up."""
+"""Rows of the table in the docs, with the stages that each sums."""
 IDS = {"segment(path)": "segment", "remover": "isnet", "ratio to segment": "ratio"}
 """Names by which other tables refer to rows."""
 
 
 class Clock:
-    """Seconds by stage; those of a stage that is called several times in a run are added."""
+    """Seconds by stage, summed over a stage's calls in a run."""
 
     def __init__(self) -> None:
         self.spent: dict[str, list[float]] = defaultdict(list)
@@ -81,12 +81,12 @@ class Clock:
         return inner
 
     def median(self, stage: str) -> float:
-        """ms; the first two runs warm up."""
+        """Median ms; the first two runs are warm-up."""
         return 1000 * statistics.median(self.spent[stage][2:])
 
 
 def enlarged(image: np.ndarray, width: int) -> np.ndarray:
-    """The photo at `width` px, with a little grain where it is enlarged."""
+    """Resize the photo to `width` px, with a little grain if it is enlarged."""
     scale = width / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     if scale > 1:
@@ -96,7 +96,7 @@ def enlarged(image: np.ndarray, width: int) -> np.ndarray:
 
 
 def photos() -> tuple[np.ndarray, np.ndarray]:
-    """A photo of one hand, and one of four: it and its mirror images."""
+    """A photo of one hand, and one of four: the photo and its mirror images."""
     image = find_pairs(PHOTOS)[0].load()[0]
     row = np.hstack([image, image[:, ::-1]])
     return image, np.vstack([row, row[::-1]])
@@ -105,7 +105,7 @@ def photos() -> tuple[np.ndarray, np.ndarray]:
 def measure(
     segmenter: HandSegmenter, file: Path, runs: int, remover: OnnxRemover | None
 ) -> tuple[Clock, int, list[float]]:
-    """Times by stage, hands found, and seconds of the remover."""
+    """Return times by stage, hands found, and the remover's seconds."""
     clock, removing = Clock(), []
     model, landmarker = segmenter.model, segmenter.landmarker
     stages = {
@@ -141,7 +141,7 @@ def measure(
 
 
 def cold_start(command: list[str]) -> tuple[float, float]:
-    """Seconds from the start of a process to its end, the median of five, and its peak MB."""
+    """Median seconds of five runs of a process, start to end, and its peak MB."""
     seconds, peaks = [], []
     for _ in range(6):
         start = time.perf_counter()
@@ -175,7 +175,7 @@ def compare(segmenter: HandSegmenter, remover: OnnxRemover) -> None:
 
 
 def write_table(file: Path, columns: list[str], rows: dict[str, list[float]], runs: int) -> None:
-    """The medians in the form of docs/benchmarks/."""
+    """Write the medians in the form of docs/benchmarks/."""
     keys = [f"mp{column.replace(' MP, ', '_h').replace('.', '_')}" for column in columns]
     titles = [column.replace(" MP", "").replace(".0", "") for column in columns]
     table = []
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        # First: the memory that a process starts others with counts among theirs.
+        # First, because child processes' memory includes the parent's when they start.
         print_cold_starts(Path(temporary))
     remover = None
     if options.remover:

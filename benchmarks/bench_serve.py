@@ -1,11 +1,11 @@
-"""How `handseg serve` bears clients: errors, times of answers, memory.
+"""How `handseg serve` copes with clients: errors, response times, memory.
 
     python benchmarks/bench_serve.py [--clients 4] [--seconds 60] [--json FILE] [-- --jobs 2]
 
-Starts a server with the bundled model; each client posts one photo after the other, to /cutout,
-/mask and /hands in turn. What stands behind `--` are options of `handseg serve`. Memory is that of
-the server's process after a quarter of the time, when all that is kept is there, and at the end:
-medians of a quarter each (Linux). Ends with 1 if an answer was not 200.
+Starts a server with the bundled model; each client posts one photo after another, to /cutout,
+/mask and /hands in turn. Arguments after `--` are options of `handseg serve`. Memory is that of the
+server's process in the second quarter of the run, when caches are full, and in the last: medians
+(Linux). Exits with 1 if a response was not 200.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PATHS = ("/cutout", "/mask", "/hands")
 
 @dataclass
 class Load:
-    """What was seen of a server: ms by path, what was no good answer, MB of memory over time."""
+    """Observations of a server: ms by path, failed responses, MB of memory over time."""
 
     times: dict[str, list[float]] = field(default_factory=lambda: {path: [] for path in PATHS})
     errors: dict[str, list[str]] = field(default_factory=lambda: {path: [] for path in PATHS})
@@ -44,7 +44,7 @@ class Load:
         """Post photos until `end`."""
         photos = [path.read_bytes() for path in sorted(PHOTOS.iterdir())]
         requests = cycle(product(photos, PATHS))
-        for _ in range(number):  # No two clients in step.
+        for _ in range(number):  # Clients start at different paths.
             next(requests)
         with httpx.Client(base_url=url, timeout=120) as client:
             while time.monotonic() < end:
@@ -60,7 +60,7 @@ class Load:
                     self.errors[path].append(f"{answer.status_code}: {answer.text[:100]}")
 
     def watch(self, process: int, end: float) -> None:
-        """Note the memory of a process until `end`, where the system tells it."""
+        """Record the memory of a process until `end`, where /proc gives it."""
         status = Path(f"/proc/{process}/status")
         while time.monotonic() < end and status.exists():
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -83,7 +83,7 @@ class Load:
         ]
 
     def memory_mb(self) -> dict[str, int]:
-        """After a quarter and at the end."""
+        """Median memory in the second quarter and in the last."""
         quarter = len(self.memory) // 4
         if not quarter:
             return {}

@@ -1,12 +1,11 @@
-"""The model alone in torch: precision, compilation and batch size, against the device's limit.
+"""The model alone in torch by precision, compilation and batch size, against the device's limit.
 
     python benchmarks/bench_torch.py [--device cuda] [--model handseg-lite] [--compile]
 
-A row a way and batch: ms a region of the encoder and the decoder (medians), regions a second of
-both, and TFLOP/s of the encoder as a share of what a large matrix product of the same precision
-reaches on the device in the same run. Without --device it takes a GPU, and ends where there is
-none, as a CPU is better served by ONNX Runtime (`onnx_variants.py`); `--device cpu` measures it all
-the same.
+One row per variant and batch: ms per region of the encoder and the decoder (medians), regions per
+second of both, and TFLOP/s of the encoder as a share of those of a large matrix product of the same
+precision on the device in the same run. Without --device it uses a GPU and exits if there is none,
+as ONNX Runtime (`onnx_variants.py`) serves CPUs better; `--device cpu` measures anyway.
 """
 
 from __future__ import annotations

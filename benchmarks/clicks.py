@@ -1,14 +1,15 @@
-"""What clicks do to the mask, on folders of pairs; by default the four test photos.
+"""How clicks change the mask, on folders of pairs; by default the four test photos.
 
     python benchmarks/clicks.py [FOLDER ...] [--model MODEL] [--limit 60]
 
-Each row is the mean IoU after so many clicks. A click goes to the middle of the largest error:
+Each row gives the mean IoU after 0, 1, 2, ... clicks. A click goes to the middle of the largest
+error against the true mask:
 
-    correct  the true mask, with the hand's landmarks
-    alone    the true mask, with clicks alone; the first is in the middle of the hand
+    correct  prompted with the hand's landmarks and clicks
+    alone    prompted with clicks alone; the first is in the middle of the hand
 
-Below, what clicks off the hand cost: three at most, half-way between the joints of neighbouring
-fingers where no hand is, and the share of the hand that they take off.
+Below, the cost of clicks off the hand: at most three, halfway between joints of neighbouring
+fingers where there is no hand, and the share of the hand that they remove.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ NEIGHBOURS = ((6, 10), (10, 14), (14, 18), (7, 11), (11, 15), (15, 19), (3, 6))
 
 
 def middle(mask: np.ndarray) -> tuple[list[float], float]:
-    """The pixel of `mask` that is farthest from its rim, x, y, and how far that is, px."""
+    """The pixel (x, y) of `mask` farthest from its edge, and its distance from it, px."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     return [float(x), float(y)], float(depth.max())
@@ -42,7 +43,7 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def in_gaps(landmarks: np.ndarray, truth: np.ndarray) -> list[list[float]]:
-    """At most three places between fingers, x, y px, where `truth` (H, W) bool has no hand."""
+    """At most three points (x, y) px between fingers, where `truth` (H, W) bool has no hand."""
     places = [np.rint((landmarks[one] + landmarks[other]) / 2) for one, other in NEIGHBOURS]
     inside = [(x, y) for x, y in places if 0 <= x < truth.shape[1] and 0 <= y < truth.shape[0]]
     return [[x, y] for x, y in inside if not truth[int(y), int(x)]][:3]
@@ -54,7 +55,7 @@ def click_through(
     truth: np.ndarray,
     first: tuple[list[float], int] | None = None,
 ) -> list[float]:
-    """IoU of `mask` with `truth`, and after each click; `first` is a click of one's own choice."""
+    """IoU with `truth` of `mask` and after each click; `first` replaces the first click."""
     scores, points, labels = [iou(mask, truth)], [], []
     for _ in range(CLICKS):
         (missed, deep), (excess, deeper) = middle(truth & ~mask), middle(mask & ~truth)

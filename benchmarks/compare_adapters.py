@@ -1,9 +1,9 @@
-"""What LoRA gains on masks of one's own, by rank and placement, and what it forgets.
+"""What LoRA gains on your own masks, by rank and placement, and what it forgets.
 
     python benchmarks/compare_adapters.py DATA/eval/hgr178 --config finetune/forearm.yaml \
         --train 'train_.*_id0[1-5]_' --val val_ --groups '(id[0-9]+)' --other DATA/eval/arsl20
 
-tunes once for each row, prints a table, and keeps the runs in the output folder.
+tunes once per row, prints a table, and keeps the runs in the output folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROWS = (
     "cache=false lora.placement=decoder+neck epochs=4",
     "cache=false lora.placement=all epochs=8",
 )
-"""The first one encodes the photos for those that have a cache."""
+"""The first row encodes the photos for all rows with a cache."""
 
 
 def main() -> None:

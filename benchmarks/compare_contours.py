@@ -1,23 +1,23 @@
-"""Ways to a mask side by side, on photos with masks that are exact below a pixel, and on pairs.
+"""Ways to make a mask, compared on photos with subpixel-exact masks and on pairs.
 
     python benchmarks/compare_contours.py --data DATA [--photos 10] [--phone 4] [--seed 0]
         [--pairs FOLDER ...] [--ways WAY ...] [--cache DIR]
         [--onnx FILE --onnx-size 1024 --onnx-mean 0.5 0.5 0.5 --onnx-std 1 1 1]
 
-MediaPipe looks for hands once a photo and every way gets the same prompts. On exact and phone
-photos they come from the true landmarks, so that contours alone are compared; in how many photos
-MediaPipe finds no hand is printed. The time is that of the whole way from the decoded photo,
-MediaPipe's included, once warm. Where a way gives no mask its IoU and boundary F are 0, and the
-photo is left out of its distances. All ways but ONNX end at the wrist's line.
+MediaPipe looks for hands once per photo, and every way gets the same prompts. On exact and phone
+photos these come from the true landmarks, so that only contours are compared; the number of photos
+where MediaPipe finds no hand is printed. Times start at the decoded photo, include MediaPipe, and
+are warm. Where a way gives no mask, its IoU and boundary F are 0, and the photo is excluded from
+its distances. All ways but ONNX cut masks at the wrist line.
 
-    default             what `HandSegmenter.segment` does
+    default             as `HandSegmenter.segment` does it
     raw logits          the model's logits, upsampled by cubic interpolation
     smooth logits       the same, after `clean_logits` and `smooth_logits`
     one guided filter   one filter on those, instead of `follow_edges`
-    second pass         the default again, closely around its own first mask
+    second pass         the default again, on a region close around its first mask
     larger region       the default with more surroundings, so fewer pixels on the hand
     GrabCut             by colour, from the prompts, without a model
-    skin colour         colours like those along the bones, as light-weight trackers do
+    skin colour         colours like those along the bones, as lightweight trackers do
     closed-form matting in a band along the smooth logits (needs pymatting)
     ONNX                any background remover that takes NCHW (needs onnxruntime and --onnx)
 """
@@ -62,7 +62,7 @@ Photo: TypeAlias = "tuple[np.ndarray, np.ndarray, ExactPhoto | None]"
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Of one way on one photo; distances are NaN where there is no mask."""
+    """Scores of one way on one photo; distances are NaN where there is no mask."""
 
     boundary_1: float
     boundary_2: float
@@ -87,7 +87,7 @@ class Score:
 
 
 class Comparison:
-    """Scores of every way on the photos of one set, and what the default's hands measure."""
+    """Scores of every way on one set of photos, and measurements of the default's hands."""
 
     def __init__(
         self, segmenter: HandSegmenter, ways: Sequence[str], remover: OnnxRemover | None
@@ -121,7 +121,7 @@ class Comparison:
     def run(
         self, name: str, image: np.ndarray, requests: Sequence[Request]
     ) -> tuple[list[Hand], np.ndarray]:
-        """The hands and their common mask; nothing is kept from another way's run."""
+        """Return the hands and their union mask; nothing is cached from another way's run."""
         if name == ONNX and self._remover is not None:
             return [], self._remover(image)
         fresh = RegionEmbeddings(image)
@@ -154,7 +154,7 @@ class Comparison:
                 self.coins.append(100 * (found.diameter / exact.coin.diameter - 1))
 
     def print(self, title: str) -> None:
-        """The table, and below it what was measured."""
+        """Print the table, and below it the measurements."""
         count, ms = len(self.landmark_ms), np.median(self.landmark_ms)
         print(f"\n{title}: {count} photos, MediaPipe {ms:.0f} ms, no hand in {self.not_found}")
         print(
@@ -191,7 +191,7 @@ class Comparison:
 
 
 def exact_set(data: Path, cache: Path, count: int, seed: int) -> Iterator[Photo]:
-    """Upright ones and wide ones in turn, every other pair with cables."""
+    """Alternate upright and wide photos, every other pair with cables."""
     hands, backgrounds = load_hands(data, cache), load_backgrounds(data)
     for index in range(count):
         rng = np.random.default_rng([seed, index])

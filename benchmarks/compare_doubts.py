@@ -1,11 +1,11 @@
-"""Which number tells wrong masks: predicted IoU, or masks of other prompts that differ?
+"""Which number reveals wrong masks: predicted IoU, or disagreement with other prompts' masks?
 
     python benchmarks/compare_doubts.py DATA/eval/hgr178 [--every 2]
 
-For one hand a photo, each number's rank correlation with the IoU to the true mask, with the 95 %
-interval over photos, and how many of the worst fifth of masks are among its own lowest fifth. True
-masks are cut at the wrist as the predicted ones are, so that the arm, which some of them hold, does
-not count.
+For one hand per photo: each number's rank correlation with the IoU to the true mask, with the 95 %
+interval over photos, and how many of the worst fifth of masks are in the number's lowest fifth.
+True masks are cut at the wrist like the predicted ones, so that arms, which some of them include,
+do not count.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NUMBERS = (
 
 
 def measure(folder: Path, every: int) -> np.ndarray:
-    """(N, 4): the true IoU of each photo's surest hand, then the first three `NUMBERS`."""
+    """(N, 4): the true IoU of each photo's most certain hand, then the first three `NUMBERS`."""
     rows = []
     with HandSegmenter.from_pretrained() as segmenter:
         for pair in find_pairs(folder)[::every]:

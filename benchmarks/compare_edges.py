@@ -1,11 +1,11 @@
-"""Alpha and colours along the edge by what `edge` offers, on photos where both are exact.
+"""Alpha and colours along the edge for each `edge` option, on photos where both are exact.
 
     python benchmarks/compare_edges.py --data DATA [--photos 8] [--blur 0 2 4]
 
-In a band of 6 px on both sides of the true contour: the mean error of alpha, that of the hand laid
-on black (0..255), and the time of `cutout`. Beside it, with the soft alpha, the photo's own colours
-and, where pymatting is installed, its `estimate_foreground_ml`. With `--blur` the hand is
-out of focus by a Gaussian of so many px, and so is the truth.
+In a band of 6 px on both sides of the true contour: the mean errors of alpha and of the hand on
+black (0..255), and the time of `cutout`. For comparison, with the soft alpha, the photo's own
+colours and, if pymatting is installed, its `estimate_foreground_ml`. `--blur` blurs the hand and
+the truth by a Gaussian of that many px.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def out_of_focus(photo: ExactPhoto, blur: float) -> ExactPhoto:
-    """The photo with the hand blurred, over what is left of its background without it."""
+    """Blur the photo's hand, over its background without the hand."""
     solid = (photo.alpha > 0).astype(np.uint8)
     around = cv2.dilate(solid, np.ones((15, 15), np.uint8))
     rows = cv2.inpaint(

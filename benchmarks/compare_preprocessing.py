@@ -1,8 +1,8 @@
-"""What filters before the small residual network do: to a photo, and to what it learns.
+"""How filters before the small residual network change a photo, and what the network learns.
 
     python benchmarks/compare_preprocessing.py --data DATA --output runs/preprocessing
 
-draws every chain on a photo into OUTPUT/preprocessing.png, trains the network of
+draws every chain's effect on a photo into OUTPUT/preprocessing.png, trains the network of
 finetune/baselines/small_resnet.yaml with each on the photos of compare_systems.py, and prints a
 table of its IoU on the validation photos and on DATA/eval/arsl20.
 """
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def draw(path: Path) -> Image.Image:
-    """A photo after each chain, side by side, with names."""
+    """Draw a photo after each chain, side by side, with names."""
     image = load_image(path)[::2, ::2]
     height, width = image.shape[:2]
     sheet = Image.new("RGB", (3 * (width + 8) + 8, 2 * (height + 34) + 8), "white")

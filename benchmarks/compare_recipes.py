@@ -1,4 +1,4 @@
-"""What each prompt recipe scores on a folder of pairs, and a picture of each on one photo.
+"""Scores of each prompt recipe on a folder of pairs, and a picture of each on one photo.
 
 python benchmarks/compare_recipes.py DATA/eval/arsl20 --picture prompts/recipes.jpg
 """
@@ -27,7 +27,7 @@ GREEN, RED, BLUE, YELLOW = (60, 220, 60), (255, 60, 60), (60, 140, 255), (255, 2
 
 
 def draw_prompts(segmenter: HandSegmenter, photo: np.ndarray, name: str) -> np.ndarray:
-    """The first hand's region with its prompts, beside the cut-out that they give."""
+    """Draw the first hand's region with its prompts, next to the cut-out that they give."""
     side = 320
     hand = segmenter.landmarker.detect(photo)[0]
     prompts = segmenter.recipe.prompts(hand.points, *photo.shape[:2])

@@ -3,10 +3,10 @@
     python benchmarks/compare_rounds.py --config RUN.yaml --output runs/rounds \
         --rows prompts.second_pass=0 'prompts.second_pass=0.8 prompts.rounds=[2,4]'
 
-tunes once for each row, then corrects the hands of the validation part click by click. A click is
-in the middle of the largest error of at least `--depth` px of the logits' grid; it is applied if
-its pixel is right afterwards. "mask" gives the model its last mask with the clicks, "plain" the
-clicks alone, as the predictor does.
+tunes once per row, then corrects the hands of the validation part click by click. A click goes to
+the middle of the largest error of at least `--depth` px of the logits' grid; it counts as applied
+if its pixel is right afterwards. "mask" gives the model its last mask with the clicks, "plain" only
+the clicks, as the predictor does.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
 def _click(
     config: FinetuneConfig, adapter: Path | None, options: argparse.Namespace
 ) -> dict[str, tuple[list[list[float]], list[bool]]]:
-    """By how it is prompted: each hand's IoU before and after each click, and what was applied."""
+    """By prompting: each hand's IoU before and after each click, and which clicks were applied."""
     photos = load_photos(config.data, options.output / "split", config.seed)["val"]
     found = find_hands(photos, options.output / "cache" / "landmarks")
     model = load_mask_model(config.model, adapter=adapter, device="cpu", backend="torch")

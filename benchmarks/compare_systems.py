@@ -3,8 +3,8 @@
     python benchmarks/compare_systems.py --data DATA --output runs/systems
 
 trains each row on photos of DATA/train/rps_green (split by burst) and massey_asl (by person),
-unless it is in the output folder already, tests it on DATA/eval/arsl20 and hgr178, and prints a
-table in Markdown. Training takes an hour or so on two cores.
+unless it is already in the output folder, tests it on DATA/eval/arsl20 and hgr178, and prints a
+Markdown table. Training takes about an hour on two cores.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BASELINES = {
 ZERO_SHOT, FOREARM, TUNED = "handseg-lite", "handseg-lite, forearm=True", "handseg-lite + LoRA"
 TESTS = ("arsl20", "hgr178")
 ONE_BURST = 0.12
-"""Frames whose masks, 30 x 20 px, overlap by more than the rest of 1 are of one burst."""
+"""Frames belong to one burst if their masks, at 30 x 20 px, overlap by more than 1 minus this."""
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
     }
     for name, file in BASELINES.items():
         changes = {**common, "network.image_size": options.image_size, "patience": None}
-        # What the recipe does by epochs it does by shares of this shorter run.
+        # Schedules in epochs become shares of this shorter run.
         values = read_yaml(CONFIGS / "baselines" / f"{file}.yaml")
         if values.get("schedule") == "step":
             share = values["step_epochs"] / values["epochs"]
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def gather(source: Path, target: Path, count: int) -> Path:
-    """A folder of links to `count` photos of each set with their groups: bursts, persons."""
+    """Make a folder of links to `count` photos of each set, with their groups: bursts, persons."""
     rng = np.random.default_rng(0)
     green, letters = (find_pairs(source / name) for name in ("rps_green", "massey_asl"))
     burst = dict(zip(green, bursts(green), strict=True))
@@ -137,7 +137,7 @@ def person_of(pair: ImageMaskPair) -> str:
 
 
 def bursts(pairs: Sequence[ImageMaskPair]) -> np.ndarray:
-    """The number of the burst that each photo is of; file names do not tell."""
+    """Number of each photo's burst, which file names do not give."""
     small = np.stack(
         [
             cv2.resize(
@@ -164,7 +164,7 @@ def run(name: str, values: dict[str, Any], folder: Path) -> None:
 
 
 def parameters(segmenter: Any) -> int:
-    """Of the network alone: MediaPipe's are not counted."""
+    """Number of parameters of the network alone, without MediaPipe's."""
     model = segmenter.model
     if isinstance(model, OnnxMaskModel):
         model = load_mask_model(model.folder, backend="torch")

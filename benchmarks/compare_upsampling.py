@@ -1,4 +1,4 @@
-"""How the contour depends on the way logits are upsampled, on pasted hands with exact masks.
+"""How the contour depends on the upsampling of logits, on pasted hands with exact masks.
 
     python benchmarks/compare_upsampling.py --data DATA --run runs/lite_scenes [--seed 6]
 

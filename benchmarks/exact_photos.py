@@ -1,12 +1,12 @@
-"""Photos of hands at a phone's resolution whose masks are exact below a pixel.
+"""Photos of hands at a phone's resolution with subpixel-exact masks.
 
 A hand cut out of a small picture is enlarged: the blurred mask, enlarged by cubic interpolation,
-crosses one half along a smooth line, and what lies inside that line, counted at `SUPERSAMPLING`
-times the photo's resolution, is both what is pasted and the truth. Skin gets back the fine grain
-that enlarging took; lens, sensor and JPEG come last. The hands are of the person whom
-`finetune/lite_scenes.yaml` holds out.
+crosses one half along a smooth line, and the area inside that line, counted at `SUPERSAMPLING`
+times the photo's resolution, is both the pasted hand and the truth. Skin regains the fine grain
+lost in enlarging; lens, sensor and JPEG come last. The hands are those of the person held out by
+`finetune/lite_scenes.yaml`.
 
-    exact_photo   any pose and place, before a collage
+    exact_photo   any pose and place, in front of a collage
     phone_photo   an open palm with a coin on it, upright, on a desk
 """
 
@@ -35,36 +35,36 @@ PHONE_SIZE = (4032, 2160)
 
 HELD_OUT = "hand5_"
 BROKEN = "hand5_g_bot_seg_3_"
-"""Its mask takes in a rag below the hand."""
+"""Its mask includes a rag below the hand."""
 
 OPEN_HAND = "hand5_5_"
 BACKGROUNDS = "plasma*"
-"""Pictures that nothing was trained on."""
+"""Pictures that no model was trained on."""
 
 COIN_SHARE = (0.22, 0.28)
 """A coin's diameter in hand sizes: euro coins of 22 to 26 mm on palms of 9 to 10 cm."""
 
-_OUTLINE_BLUR = 1.3  # px of the small picture: takes the stairs out of its mask.
+_OUTLINE_BLUR = 1.3  # px of the small picture: smooths its mask's staircase edge.
 _GRAIN = ((1.5, 3.0), (3.0, 4.0), (7.0, 3.0), (20.0, 3.0))  # px and strength of skin's texture.
 _STRIP = 256  # Rows rendered at a time.
 _SHIFT = 4  # OpenCV draws to 1/16 px.
-_FARTHEST = 60000  # px: OpenCV's fixed point ends there.
+_FARTHEST = 60000  # px: the limit of OpenCV's fixed point.
 _SILVER, _GOLD = np.array([178.0, 178.0, 174.0]), np.array([196.0, 156.0, 84.0])
-_CORE = 0.72  # Of a euro coin's radius: where the two metals meet.
+_CORE = 0.72  # Where the two metals of a euro coin meet, in its radii.
 _DESKS = ((168, 122, 82), (205, 170, 128), (96, 66, 46), (225, 222, 216), (120, 122, 126))
 
 
 @dataclass(frozen=True, eq=False)
 class ExactPhoto:
-    """A photo and what is known of it.
+    """A photo with its ground truth.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         alpha: (H, W) float32 0..1, the share of each pixel that the hand covers.
         foreground: (H, W, 3) uint8 RGB, the hand's own colours, without background, lens or noise;
-            they mean something where `alpha` is above 0.
+            meaningful where `alpha` is above 0.
         landmarks: (21, 2) float32 x, y px.
-        coin: what lies on the palm and counts as hand, or None.
+        coin: the coin on the palm, which counts as hand, or None.
     """
 
     image: np.ndarray
@@ -87,7 +87,7 @@ def load_hands(data: Path, cache: Path) -> list[Example]:
 
 
 def open_hands(hands: Sequence[Example]) -> list[Example]:
-    """Those that show an open palm with spread fingers."""
+    """Keep those that show an open palm with spread fingers."""
     return [hand for hand in hands if hand.image_path.name.startswith(OPEN_HAND)]
 
 
@@ -106,18 +106,18 @@ def exact_photo(
     sleeve: bool = True,
     cables: int = 0,
 ) -> ExactPhoto:
-    """A hand in any pose and place before a collage.
+    """Make a photo of a hand in any pose and place in front of a collage.
 
     Args:
         example: the hand.
-        rng: draws all else.
-        height: of the photo, px.
-        width: of the photo, px.
+        rng: source of all other choices.
+        height: height of the photo, px.
+        width: width of the photo, px.
         backgrounds: pictures for the collage and the sleeve's cloth.
         hand_share: hand size as a share of the photo's shorter side (of a wide one: of 1.4 times
             its width); None draws one.
-        sleeve: whether one covers what lies beyond the wrist.
-        cables: how many lie behind the hand.
+        sleeve: whether a sleeve covers the arm beyond the wrist.
+        cables: number of cables behind the hand.
     """
     cutout = make_cutout(example)
     share = hand_share or rng.uniform(0.18, 0.30)
@@ -129,9 +129,9 @@ def exact_photo(
 
 
 def phone_photo(example: Example, rng: Generator, backgrounds: Sequence[Path]) -> ExactPhoto:
-    """An open palm that fills the width of an upright photo, a coin on it, on a desk with cables.
+    """Make an upright photo of an open palm with a coin on it, on a desk with cables.
 
-    `example` is one of `open_hands`.
+    The palm fills the photo's width. `example` is one of `open_hands`.
     """
     height, width = PHONE_SIZE
     cutout = make_cutout(example)
@@ -157,7 +157,7 @@ def _rotation(angle: float) -> np.ndarray:
 def _placed(
     cutout: Cutout, scale: float, angle: float, rng: Generator, height: int, width: int
 ) -> np.ndarray:
-    """(2, 3), from pixels of the cut-out to those of the photo; the hand is mirrored or not."""
+    """(2, 3) matrix from cut-out to photo pixels; mirrors the hand at random."""
     linear = scale * np.diag([rng.choice([-1.0, 1.0]), 1.0]) @ _rotation(angle)
     moved = cutout.landmarks @ linear.T
     low, high = moved.min(0), moved.max(0)
@@ -212,7 +212,7 @@ def _sleeve(landmarks: np.ndarray, rng: Generator, far: float) -> np.ndarray:
 def _coverage(
     cutout: Cutout, matrix: np.ndarray, outline: np.ndarray | None, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each pixel, the share of skin, of skin that no sleeve covers, and of sleeve; float32."""
+    """Shares of each pixel, float32: skin, skin not covered by a sleeve, and sleeve."""
     field = cv2.GaussianBlur((cutout.alpha > 0.5).astype(np.float32), (0, 0), _OUTLINE_BLUR)
     fine = SUPERSAMPLING * matrix
     fine[:, 2] += (SUPERSAMPLING - 1) / 2
@@ -253,14 +253,14 @@ def _skin_color(
 
 
 def _noise(rng: Generator, height: int, width: int, tall: float, wide: float) -> np.ndarray:
-    """(H, W) float32 smooth noise whose spots are so many px `tall` and `wide`."""
+    """(H, W) float32 smooth noise with spots `tall` and `wide` px in size."""
     shape = (max(2, int(height / tall)), max(2, int(width / wide)))
     values = rng.standard_normal(shape, np.float32)
     return cv2.resize(values, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _shaded(canvas: np.ndarray, skin: np.ndarray, rng: Generator) -> np.ndarray:
-    """`canvas` with the hand's shadow on it."""
+    """Cast the hand's shadow on `canvas`."""
     height, width = skin.shape
     small = _averaged(skin, (width // 8, height // 8))
     shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -272,7 +272,7 @@ def _shaded(canvas: np.ndarray, skin: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def _camera(image: np.ndarray, rng: Generator) -> np.ndarray:
-    """Lens, sensor and file."""
+    """Apply the effects of lens, sensor and file."""
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.3))
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1, 8))
     image = np.clip(image + cv2.GaussianBlur(noise, (0, 0), 0.6), 0, 255).astype(np.uint8)
@@ -282,7 +282,7 @@ def _camera(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def collage(rng: Generator, height: int, width: int, files: Sequence[Path]) -> np.ndarray:
-    """A picture repeated and mirrored, enlarged by 1.6 at most, with parts of others on it."""
+    """Repeat and mirror a picture, enlarged 1.6 times at most, and paste parts of others on it."""
     canvas = effects.vary_color(_tiled(rng, height, width, files), rng)
     for _ in range(rng.integers(0, 6)):
         tall, wide = (int(rng.uniform(0.1, 0.5) * side) for side in (height, width))
@@ -307,7 +307,7 @@ def _tiled(rng: Generator, height: int, width: int, files: Sequence[Path]) -> np
 
 
 def _cloth(rng: Generator, height: int, width: int, files: Sequence[Path]) -> np.ndarray:
-    """Of a sleeve, (H, W, 3) float32: a print or a dyed one."""
+    """Cloth of a sleeve, (H, W, 3) float32: printed or dyed."""
     cloth = collage(rng, height, width, files).astype(np.float32)
     if rng.random() < 0.6:
         dye = rng.integers(0, 256, 3) * rng.uniform(0.1, 1) / 128
@@ -316,7 +316,7 @@ def _cloth(rng: Generator, height: int, width: int, files: Sequence[Path]) -> np
 
 
 def draw_desk(rng: Generator, height: int, width: int, files: Sequence[Path]) -> np.ndarray:
-    """Wood or paint with grain, a faint picture in it, lit from one side."""
+    """Draw wood or paint with grain and a faint picture, lit from one side."""
     picture = cv2.cvtColor(_tiled(rng, height, width, files), cv2.COLOR_RGB2GRAY)
     pattern = rng.uniform(0.05, 0.3) / 128 * (picture.astype(np.float32) - picture.mean())
     grain = sum(_noise(rng, height, width, *spots) for spots in ((150, 3), (600, 12), (1500, 70)))
@@ -327,7 +327,7 @@ def draw_desk(rng: Generator, height: int, width: int, files: Sequence[Path]) ->
 
 
 def draw_cables(canvas: np.ndarray, rng: Generator, count: int) -> np.ndarray:
-    """`canvas` with `count` cables on it, in most cases grey ones, with shadows."""
+    """Draw `count` cables, mostly grey, with shadows on `canvas`."""
     height, width = canvas.shape[:2]
     t = np.linspace(0, 1, 200)[:, None]
     for _ in range(count):
@@ -381,7 +381,7 @@ def _metal(ratio: np.ndarray, angle: np.ndarray, rng: Generator) -> np.ndarray:
         for share, strength in ((0.01, 0.5), (0.03, 1.0), (0.08, 1.0))
     )
     relief = np.where(ratio < 0.9, relief, 0.0)
-    for place, width, step in ((0.97, 0.025, 2), (_CORE, 0.012, -1)):  # rim, and metals' seam
+    for place, width, step in ((0.97, 0.025, 2), (_CORE, 0.012, -1)):  # rim, and seam of the metals
         relief += step * np.exp(-(((ratio - place) / width) ** 2))
     relief = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.004 * side)
     light = rng.uniform(0, 2 * np.pi)

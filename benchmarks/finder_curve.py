@@ -1,10 +1,10 @@
-"""How often the hand finder is right, by its score, on the validation pictures of its run.
+"""How often the hand finder is right, by score, on the validation pictures of its run.
 
     python benchmarks/finder_curve.py runs/finder --count 400
 
-Prints recall, precision and false hands a picture from each score on, and how often boxes of a
-score are right (IoU of 0.4 with a hand). Other pictures than those that the scores were calibrated
-on are drawn, of the same held-out photos.
+Prints recall, precision and false hands per picture above each score, and how often boxes with a
+score are right (IoU of 0.4 with a hand). The pictures are made from the same held-out photos as
+those that calibrated the scores, but differ from them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
 def hands_in(samples: FinderSamples) -> int:
-    """How many hands the pictures show."""
+    """Count the hands in the pictures."""
     return sum(
         int((item["heat"] == 1).sum()) for item in map(samples.__getitem__, range(len(samples)))
     )

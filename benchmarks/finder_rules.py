@@ -2,9 +2,9 @@
 
     python benchmarks/finder_rules.py DATA/rendered_held_out DATA/backgrounds DATA/faces/interfaces
 
-Folders are those of `hand_recall.py`. Every box over `--least` that no close look of MediaPipe's
-confirms is given to the model as a prompt. Counted is how many true hands each rule adds, and how
-many false ones; a rule asks for a score, and for more of the mask where the score is lower.
+Folders are those of `hand_recall.py`. Every box over `--least` that MediaPipe does not confirm in a
+close look becomes a prompt for the model. Counts the true and false hands that each rule adds; a
+rule requires a score, and more of the mask where the score is lower.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from handseg.results import Hand
 
 @dataclass
 class Seen:
-    """A box that only the finder sees, and what the model makes of it."""
+    """A box that only the finder sees, and the model's mask of it."""
 
     folder: str
     photo: str
@@ -40,7 +40,7 @@ class Seen:
 
 
 def candidates(folder: Path, segmenter: HandSegmenter) -> Iterator[Seen]:
-    """All such boxes of a folder's photos."""
+    """Yield all such boxes in a folder's photos."""
     boxes: list[tuple[HandBox, Hand]] = []
 
     def noted(request: Request, hand: Hand) -> bool:

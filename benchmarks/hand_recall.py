@@ -1,12 +1,12 @@
-"""Which hands are found, which are none, and what that costs: with MediaPipe, tiles, the finder.
+"""Hands found, false hands and their cost: with MediaPipe, on tiles, with the finder.
 
     python benchmarks/hand_recall.py DATA/eval/unipd15 DATA/boxes/subhi_hands DATA/faces/interfaces
 
-A folder holds images/ and masks/ (a true hand is an island of over 2 % of the mask's area), or
+A folder has images/ and masks/ (a true hand is an island of over 2 % of the mask's area), or
 images/ and boxes.json (stem -> list of {"box": xyxy px}), or only pictures, which show no hand. A
-true hand is found where a hand's mask has an IoU of 0.3 and more with it, or of boxes 0.4. A found
-hand is false where it is none of these and less than half of it lies on true hands. IoU is that of
-all hands of a photo together, and 0 where none is found.
+true hand is found if a hand's mask has an IoU of at least 0.3 with it, or a box of at least 0.4. A
+found hand is false if it matches none and less than half of it lies on true hands. IoU is that of
+all hands of a photo together, and 0 if none is found.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PICTURES = (".jpg", ".jpeg", ".png")
 
 @dataclass
 class Tally:
-    """What came of a set of photos."""
+    """Counts over a set of photos."""
 
     photos: int = 0
     hands: int = 0
@@ -71,14 +71,14 @@ class Truth:
     boxes: np.ndarray
 
     def match(self, result: HandSegmentation) -> list[bool]:
-        """Of each true hand whether it is found."""
+        """Tell for each true hand whether it is found."""
         if self.mask is not None:
             masks = [hand.mask for hand in result]
             return [any(_iou(one, mask) >= MASKS for mask in masks) for one in self.islands]
         return (box_iou(self.boxes, _boxes(result)) >= BOXES).any(1).tolist()
 
     def false(self, result: HandSegmentation) -> int:
-        """How many found hands are none."""
+        """Count the false hands."""
         if self.mask is None:
             boxes = _boxes(result)
             inside = shared_area(boxes, self.boxes).max(1, initial=0) >= 0.5 * areas(boxes)
@@ -101,7 +101,7 @@ def _iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def photos_of(folder: Path) -> Iterator[tuple[str, np.ndarray, Truth]]:
-    """Name, photo and true hands of each photo."""
+    """Yield the name, image and true hands of each photo."""
     none = np.zeros((0, 4))
     if (folder / "boxes.json").is_file():
         boxes = json.loads((folder / "boxes.json").read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ def photos_of(folder: Path) -> Iterator[tuple[str, np.ndarray, Truth]]:
 
 
 def tiled(segmenter: HandSegmenter) -> Callable[[np.ndarray, np.ndarray | None], HandSegmentation]:
-    """Cuts out what MediaPipe finds on the whole photo and on six overlapping tiles of it."""
+    """Cut out the hands that MediaPipe finds on the whole photo and on six overlapping tiles."""
 
     def run(image: np.ndarray, mask: np.ndarray | None) -> HandSegmentation:
         hands = segmenter.landmarker.find(image, False)

@@ -1,13 +1,13 @@
-"""How well held objects are cut out: composites, real empty hands, things put into real hands.
+"""How well held objects are cut out: composites, real empty hands, objects put into real hands.
 
     python benchmarks/held_objects.py DATA --held data/held [--adapter runs/objects] \
         [--baseline runs/hand_object]
 
-`--held` is what `python -m handseg.synthetic.pasted.held_dataset DATA data/held ...` wrote; its
+`--held` is the output of `python -m handseg.synthetic.pasted.held_dataset DATA data/held ...`; its
 part "val" is measured. The real photos are DATA/boxes/subhi_hands, in which nobody holds anything.
-Things that training never showed are pasted before and behind the real hands; behind, the hand's
-mask is handseg's own, so that the edge between the two is not an exact one. A baseline with an
-output for objects is measured on the same pictures.
+Objects not seen in training are pasted in front of and behind the real hands; behind, the hand's
+mask is handseg's own, so the edge between the two is not exact. A baseline with an output for
+objects is measured on the same pictures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from handseg.synthetic.pasted.pasting import blend
 
 @dataclass
 class Photo:
-    """A real photo; `held` is what its hand holds, `mask` the hand as handseg sees it."""
+    """A real photo; `held` is the object in its hand, `mask` the hand as handseg sees it."""
 
     id: str
     image: np.ndarray
@@ -56,7 +56,7 @@ class Photo:
 def real_photos(
     segmenter: HandSegmenter, files: Sequence[Path], objects: Sequence[Path], seed: int
 ) -> list[Photo]:
-    """Each photo as it is, and with a thing before or behind its first hand."""
+    """Return each photo unchanged, and with an object in front of or behind its first hand."""
     made = []
     for index, file in enumerate(files):
         image = load_image(file)

@@ -1,12 +1,12 @@
-"""How many hands the landmark stage finds: with one view of each photo, all, or what it needs.
+"""How many hands the landmark stage finds: with one view of each photo, all, or those it needs.
 
     python benchmarks/landmark_recall.py DATA/eval/arsl20 DATA/boxes/subhi_hands [--every 3]
     python benchmarks/landmark_recall.py DATA/boxes/subhi_hands --row 2
 
-A folder holds images/ and either masks/ (one hand a photo) or boxes.json (stem -> list of
-{"box": xyxy px}). A hand is found when the palm's centre of a finding lies in its box, widened by
-15 %; findings that are left over count as false. In photos with masks they may be other hands.
-`--row` makes photos of several hands: that many photos side by side, each brought to 480 px height.
+A folder has images/ and either masks/ (one hand per photo) or boxes.json (stem -> list of
+{"box": xyxy px}). A hand is found if a detection's palm centre lies in its box, widened by 15 %;
+leftover detections count as false. In photos with masks, these may be other hands. `--row` makes
+photos of several hands: that many photos side by side, each scaled to a height of 480 px.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STAGES = {
 
 
 class CountingLandmarker(HandLandmarker):
-    """Counts the views that it looked at."""
+    """A landmarker that counts the views it looks at."""
 
     passes = 0
 
@@ -46,7 +46,7 @@ class CountingLandmarker(HandLandmarker):
 
 
 def load_boxes(folder: Path, every: int) -> list[tuple[Path, np.ndarray]]:
-    """Photos with the boxes of their hands, (K, 4) xyxy px."""
+    """Load photos with the boxes of their hands, (K, 4) xyxy px."""
     if (folder / "boxes.json").is_file():
         boxes = json.loads((folder / "boxes.json").read_text())
         return [
@@ -75,7 +75,7 @@ def load_row(photos: list[tuple[Path, np.ndarray]]) -> tuple[np.ndarray, np.ndar
 
 
 def match(hands: list[HandLandmarks], boxes: np.ndarray) -> tuple[int, int]:
-    """How many boxes have a hand of their own, and how many hands have no box."""
+    """Count boxes with a hand of their own, and hands without a box."""
     left = [hand.points[list(PALM)].mean(0) for hand in hands]
     found = 0
     for box in boxes:
@@ -100,7 +100,7 @@ def main() -> None:
     )
     for folder in options.folders:
         photos = load_boxes(folder, options.every)
-        # Neighbours in a folder are much alike: a row takes one from each part of it.
+        # Neighbours in a folder look alike: a row takes one photo from each part of it.
         count = len(photos) // options.row
         rows = [photos[index : count * options.row : count] for index in range(count)]
         for name, stage in STAGES.items():

@@ -1,13 +1,13 @@
-"""What is left of the background inside the hand, and how straight the wrist ends.
+"""Background left inside the hand, and how straight the mask ends at the wrist.
 
     python benchmarks/leftovers.py tests/data/photos DATA/eval/arsl20 [--model A --model B]
 
-Of the true background inside the convex hull of the true hand, and farther from the hand than
-0.4 % of the photo's diagonal, the share that is taken for hand: mostly gaps between fingers. A
-patch is a part of it larger than 0.2 % of the hand, which IoU hides and everybody sees. A photo
-whose hand is missed is counted apart, and left out.
+The share of true background taken for hand, inside the true hand's convex hull and farther from the
+hand than 0.4 % of the photo's diagonal: mostly gaps between fingers. A patch is a part of it larger
+than 0.2 % of the hand, which IoU hides but everybody sees. Photos whose hand is missed are counted
+separately and excluded.
 
-Where a mask ends at the line across the wrist, its end is compared with the straight line through
+Where a mask ends at the line across the wrist, its end is compared with a straight line fitted to
 it: the 95th percentile of the distances, in px and per mille of the diagonal.
 """
 
@@ -29,21 +29,21 @@ from handseg.runtime.connected import Components
 from handseg.runtime.files import write_atomic
 
 NEAR, PATCH = 0.004, 0.002
-"""In diagonals, and in areas of the hand."""
+"""As shares of the diagonal and of the hand's area."""
 END, SIDES = 0.06, 0.15
-"""How near to the line the end is looked for, in hand sizes, and the shares of its width that are
-left out at both sides, where it turns into the arm's."""
+"""Largest distance of the end from the line, in hand sizes, and the share of its width excluded at
+each side, where it turns into the arm's outline."""
 
 
 @dataclass
 class Tally:
-    """What came of a folder.
+    """Counts over a folder.
 
     Attributes:
-        photos: with a hand that was found; missed: without.
+        photos: number with a hand found; missed: number without.
         gaps, filled: px, true background between fingers and how much of it is taken for hand.
         patched: names of photos with a patch.
-        strays: of each wrist, px and per mille of the diagonal.
+        strays: each wrist's deviation from straight, px and per mille of the diagonal.
     """
 
     photos: int = 0
@@ -74,7 +74,7 @@ class Tally:
 def between_fingers(truth: np.ndarray, near: float) -> np.ndarray:
     """(H, W) bool: background in the convex hulls of the hands, farther than `near` px from any.
 
-    Each island of the true mask (H, W) bool has a hull of its own.
+    Each island of the true mask (H, W) bool has its own hull.
     """
     hulls = np.zeros(truth.shape, np.uint8)
     outlines, _ = cv2.findContours(truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -91,7 +91,7 @@ def largest_patch(mask: np.ndarray) -> int:
 
 
 def wrist_strays(hand: Hand) -> float | None:
-    """How far the end of a hand's mask is from straight, px; None where no line ends it."""
+    """Deviation of the end of a hand's mask from straight, px; None if no line cuts it."""
     if hand.landmarks is None:
         return None
     axis, size = palm_axis(hand.landmarks), hand_size(hand.landmarks)
@@ -106,7 +106,7 @@ def wrist_strays(hand: Hand) -> float | None:
     across = (points - end) @ np.array([-axis[1], axis[0]])
     at_end = inner & (np.abs(beyond) < END * size) & (np.abs(across) < size)
     if at_end.sum() < 0.2 * size:
-        return None  # The frame or a sleeve ends it.
+        return None  # The frame or a sleeve ends the mask.
     low, high = across[at_end].min(), across[at_end].max()
     margin = SIDES * (high - low)
     middle = at_end & (across > low + margin) & (across < high - margin)

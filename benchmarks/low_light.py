@@ -3,7 +3,8 @@
     python benchmarks/low_light.py DATA [--limit 40]
 
 DATA holds `boxes/subhi_hands`, `eval/unipd15`, `eval/cc0_face_hands`, `eval/faces_nohand`,
-`faces/interfaces` and `backgrounds`; the last three show no hand. Printed are photos with a hand.
+`faces/interfaces` and `backgrounds`; the last three show no hand. Prints counts of photos
+with a hand.
 """
 
 from __future__ import annotations

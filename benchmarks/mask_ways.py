@@ -1,4 +1,4 @@
-"""The ways from prompts to a mask that `compare_contours.py` puts side by side."""
+"""The ways from prompts to a mask that `compare_contours.py` compares."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from handseg.results.hand import Hand
 from handseg.runtime.connected import Components
 
 WORKING = 1024
-"""px of the region's side, at most, for the ways by colour."""
+"""Largest side of the region for the colour-based ways, px."""
 MATTING_SIDE = 600
-BAND = 8  # px of those on each side of the contour that matting decides on.
-THIN = 0.05  # Hand sizes: what is surely on the bones.
-NEAR = 0.15  # Hand sizes around bones and palm in which skin is looked for, and past the box.
-SKIN_LIMIT = 3.0  # Deviations from the skin's mean colour.
-LIGHTNESS_SLACK = 2.5  # How much less lightness counts than hue does.
+BAND = 8  # px at `MATTING_SIDE`: what matting decides on each side of the contour.
+THIN = 0.05  # Hand sizes: pixels this close to bones are surely hand.
+NEAR = 0.15  # Hand sizes around bones and palm, and past the box, to search for skin.
+SKIN_LIMIT = 3.0  # Standard deviations from the skin's mean colour.
+LIGHTNESS_SLACK = 2.5  # Factor by which lightness counts less than hue.
 
 Way: TypeAlias = Callable[[MaskModel, PromptRecipe, Sequence[Request]], list[Hand]]
 RegionWay: TypeAlias = Callable[[MaskModel, Region, Request], np.ndarray]
@@ -53,7 +53,7 @@ def larger_region(
 
 
 def by_region(way: RegionWay) -> Way:
-    """A way on the photo from one that gives the mask of a region, (side, side) bool."""
+    """Make a way on the photo from one that gives a region's mask, (side, side) bool."""
 
     def segment(model: MaskModel, recipe: PromptRecipe, requests: Sequence[Request]) -> list[Hand]:
         hands = []
@@ -85,7 +85,7 @@ def _landmarks(prompts: HandPrompts) -> np.ndarray:
 
 
 def model_logits(model: MaskModel, region: Region, request: Request) -> np.ndarray:
-    """(mask_size, mask_size) float32, as they leave the model."""
+    """(mask_size, mask_size) float32 logits as the model returns them."""
     batch = batch_prompts([request.prompts], [region], model.input_size, model.mask_size)
     crop = region.crop(request.photo.image, model.input_size)
     return model.decode(model.encode(crop[None]), batch)[0][0]
@@ -140,7 +140,7 @@ def grab_cut(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     side, prompts = min(WORKING, region.side), request.prompts
     trimap = np.full((side, side), cv2.GC_BGD, np.uint8)
     landmarks = region.to_crop(_landmarks(prompts), side)
-    # The palm's edge may lie outside the box, which is drawn around landmarks.
+    # The palm's edge may lie outside the box, which encloses only the landmarks.
     reach = NEAR * hand_size(landmarks) * np.array([[-1], [1]])
     corners = region.to_crop(prompts.roi_box.reshape(2, 2), side) + reach
     left, top, right, bottom = np.rint(corners).clip(0).astype(int).ravel()
@@ -153,7 +153,7 @@ def grab_cut(_: MaskModel, region: Region, request: Request) -> np.ndarray:
             kind = cv2.GC_FGD if label == POSITIVE else cv2.GC_BGD
             cv2.circle(trimap, np.rint(point).astype(int).tolist(), radius, kind, -1)
     colors = region.crop(request.photo.image, side)
-    # On flat colours GrabCut's clustering may not end: noise, always the same, keeps them apart.
+    # GrabCut's clustering may never end on flat colours: fixed noise keeps them apart.
     noisy = colors + np.random.default_rng(0).integers(-3, 4, colors.shape)
     cv2.setRNGSeed(0)
     cv2.grabCut(
@@ -177,7 +177,7 @@ def skin_color(_: MaskModel, region: Region, request: Request) -> np.ndarray:
     on_bones = lab[draw_body(landmarks, (side, side), THIN).view(bool)]
     scale = np.array([LIGHTNESS_SLACK, 1, 1], np.float32)
     difference = (lab - np.median(on_bones, axis=0)) / scale
-    spread = np.cov((on_bones / scale).T) + np.eye(3)  # not less than a level
+    spread = np.cov((on_bones / scale).T) + np.eye(3)  # at least one level
     squared = np.einsum("hwi,ij,hwj->hw", difference, np.linalg.inv(spread), difference)
     near = cv2.dilate(draw_body(landmarks, (side, side)), _disc(NEAR * hand_size(landmarks)))
     skin = ((squared < SKIN_LIMIT**2) & (near > 0)).astype(np.uint8)

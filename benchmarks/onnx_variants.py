@@ -2,10 +2,10 @@
 
     python benchmarks/onnx_variants.py --calibrate DATA/train/massey_asl PAIRS [PAIRS ...]
 
-The variants take turns on the same crops on one thread; times are medians, as ratios to the graphs
-as they are. IoU is by `segment()` on the photos of each folder of pairs, misses counted as 0.
+The variants alternate on the same crops on one thread; times are medians, as ratios to the original
+graphs. IoU is that of `segment()` on the photos of each folder of pairs, misses counted as 0.
 `int8` quantises convolutions of the encoder (static, per channel, calibrated on regions of photos
-that are not measured on) and the matrix products of the decoder (dynamic).
+that are not measured) and the matrix products of the decoder (dynamic).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CALIBRATION = 60  # photos
 
 
 class Crops(CalibrationDataReader):
-    """What the encoder sees of photos, one by one."""
+    """The encoder's inputs from photos, one by one."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._crops = self._read(folder, size)

@@ -1,8 +1,8 @@
-"""Draw the docs' picture of what belongs to the hand, and of its edge.
+"""Draw the docs' picture of the options for the hand's extent and its edge.
 
     python benchmarks/options_picture.py [OUTPUT]
 
-The coin and the ring are painted onto the photo: of handseg-lite's photos none has both.
+The coin and the ring are painted onto the photo: none of handseg-lite's photos has both.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def wear(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """`photo` with a coin on the palm and a ring on a finger of the hand with `landmarks`."""
+    """Paint a coin on the palm and a ring on a finger of the hand with `landmarks`."""
     picture = photo.copy()
     size = float(np.linalg.norm(landmarks[9] - landmarks[0]))
     centre = np.rint(landmarks[[0, 5, 9, 13, 17]].mean(0)).astype(int).tolist()
@@ -67,14 +67,14 @@ def wear(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def sheet(tiles: list[tuple[np.ndarray, str]], columns: int) -> Image.Image:
-    """`tiles` in rows, each a picture and what is written below it."""
+    """Lay out `tiles` in rows, each a picture with its caption below."""
     font = ImageFont.load_default(18)
     rows = -(-len(tiles) // columns)
     canvas = Image.new("RGB", (columns * (TILE + 8) - 8, rows * (TILE + 36)), "white")
     draw = ImageDraw.Draw(canvas)
     for index, (picture, text) in enumerate(tiles):
         x, y = index % columns * (TILE + 8), index // columns * (TILE + 36)
-        # Few pixels are to be seen as such.
+        # Pixels of small pictures should be visible.
         method = cv2.INTER_NEAREST if picture.shape[0] < 100 else cv2.INTER_AREA
         resized = cv2.resize(picture, (TILE, TILE), interpolation=method)
         canvas.paste(Image.fromarray(resized), (x, y))

@@ -1,4 +1,4 @@
-"""The page, served by a process of its own, and a browser to visit it with (Debian's chromium)."""
+"""The page, served by a separate process, and a browser to visit it with (Debian's chromium)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS = f"http://127.0.0.1:{PORT}"
 
 @contextmanager
 def browser_for_the_page() -> Iterator[Browser]:
-    """A browser, while the page is at `ADDRESS`."""
+    """Serve the page at `ADDRESS` and yield a browser."""
     command = [sys.executable, "-m", "handseg", "app", "--no-browser", "--port", str(PORT)]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:

@@ -1,10 +1,10 @@
-"""What the page's "check this hand" is worth: does it mark the wrong masks, and few others?
+"""How good the page's "check this hand" is: does it mark the wrong masks, and few others?
 
     python benchmarks/page_checks.py DATA/eval/arsl20 DATA/eval/wong_ceiling [--every 2]
 
-For the photos in which one hand is found: how many are marked and for what, the mean IoU to the
-true mask of those and of the others, and how many of the masks below 0.85 are marked. True masks
-are cut at the wrist as the predicted ones are.
+For photos in which one hand is found: how many are marked and why, the mean IoU to the true mask of
+these and of the others, and how many of the masks below 0.85 are marked. True masks are cut at the
+wrist like the predicted ones.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""How many actions and seconds a mask takes to be right on the page, in a real browser.
+"""How many actions and seconds it takes to correct a mask on the page, in a real browser.
 
     python benchmarks/page_corrections.py DATA/eval/cc0_face_hands DATA/eval/unipd15 --limit 5
 
-A visitor who knows the true mask clicks on the middle of the largest error, with the tool for what
-is missing or too much there; where no hand was found, a box comes first. Choosing another tool or
-showing the whole photo counts as an action, as a click and a box do. It ends at an IoU of --enough,
-after --most actions or more, or where no error is deeper than 0.5 % of the longer side. Seconds are
-the page's, from each action to its picture, without the time that people take to look. Needs
-Debian's chromium.
+A visitor who knows the true mask clicks on the middle of the largest error, with the tool to add or
+remove there; if no hand was found, a box comes first. Choosing another tool or showing the whole
+photo counts as an action, like a click and a box. It ends at an IoU of --enough, after at least
+--most actions, or when no error is deeper than 0.5 % of the longer side. Seconds are the page's,
+from each action to its picture, without the time that people take to look. Needs Debian's chromium.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ def correct(page: Page, pair: ImageMaskPair, enough: float, most: int) -> dict[s
             actions += 1
             canvas.click(*place)
             clicked.append(place)
-        page.wait_for_timeout(300)  # Until the script has begun.
+        page.wait_for_timeout(300)  # Until the script has started.
         rest(page)
         spent += time.perf_counter() - started - 0.3
         ious.append(overlap(mask_of(page), true))
@@ -99,7 +98,7 @@ def shows(canvas: Canvas, place: tuple[int, int]) -> bool:
 def worst_place(
     mask: np.ndarray, true: np.ndarray, clicked: list[tuple[int, int]]
 ) -> tuple[int, int] | None:
-    """x, y of the middle of the largest error, away from points: a click there removes them."""
+    """x, y of the middle of the largest error, away from points, which a click would remove."""
     longest = max(true.shape)
     depth = cv2.distanceTransform(np.pad(mask != true, 1).astype(np.uint8), cv2.DIST_L2, 5)
     depth = depth[1:-1, 1:-1].copy()

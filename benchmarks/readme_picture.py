@@ -1,4 +1,4 @@
-"""Draw the README's picture: what the model is told of the test photos, and the cut-outs.
+"""Draw the README's picture: the model's prompts on the test photos, and the cut-outs.
 
 python benchmarks/readme_picture.py tests/data/readme.jpg
 """

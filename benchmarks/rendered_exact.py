@@ -1,8 +1,8 @@
-"""How exact rendered masks are: against the same scenes rendered at four times the size.
+"""How exact rendered masks are, compared with the same scenes rendered at four times the size.
 
     python benchmarks/rendered_exact.py [--takes 14] [--size 448] [--seed 5]
 
-Prints by scene the mean distance in px between the contours of the hand masks: every contour point
+Prints by scene the mean distance between the contours of the hand masks: from every contour point
 of the small mask to the nearest of the large one, in px of the small one.
 """
 
@@ -61,14 +61,14 @@ def main() -> None:
 
 
 def between(small: np.ndarray, large: np.ndarray) -> np.ndarray:
-    """(N,) px of the small mask from its contour to that of the large one, both (S, S) bool."""
+    """(N,) distances from the small mask's contour to the large one's, in its px; (S, S) bool."""
     one = contour(small)
     other = (contour(large) + 0.5) / FACTOR - 0.5
     return cKDTree(other).query(one)[0]
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) x, y: middles between neighbours of which one is on the mask and one is not."""
+    """(N, 2) x, y: midpoints between neighbours with one on the mask and one off it."""
     grid = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE) > 0
     points = []
     y, x = np.nonzero(grid[:, 1:] != grid[:, :-1])

@@ -2,8 +2,8 @@
 
     python benchmarks/rendered_landmarks.py FOLDER [--scenes palm,sign] [--least 100]
 
-FOLDER is what `python -m handseg.synthetic.rendered` writes. A hand counts if the longer side of
-its box is `--least` px or more, all its landmarks are in the frame and two fifths of them are seen.
+FOLDER is written by `python -m handseg.synthetic.rendered`. A hand counts if the longer side of its
+box is at least `--least` px, all its landmarks are in the frame and two fifths of them are seen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from handseg.landmarks.anatomy import LANDMARK_NAMES
 from handseg.landmarks.landmarker import HandLandmarker
 
 FOUND_WITHIN = 0.5
-"""Hand sizes between the means of both sets of landmarks up to which they are of one hand."""
+"""Largest distance between two landmark sets' means if they are of one hand, in hand sizes."""
 
 
 def main() -> None:

@@ -1,14 +1,13 @@
-"""Finger widths in millimetres, on rendered palms whose widths and scale are known.
+"""Finger widths in millimetres, on rendered palms with known widths and scale.
 
     python -m handseg.synthetic.rendered FOLDER --scenes palm --size 1344 --count 60 --held-out
     python benchmarks/rendered_millimetres.py FOLDER [--tilt 10] [--json FILE]
 
-A finger's true width is that of the body's mesh across the ring's place. It is measured with
-`handseg.measure` on the default's contour and on the true one, in each case with the true scale of
-the palm, and with a coin's where one lies on the hand. What is left on the true contour is what
-one photo cannot know (a slanted hand, fingers nearer to the camera than the palm) and where along
-the finger its width is taken. Palms that the camera sees at more than `--tilt` degrees aslant are
-told apart.
+A finger's true width is that of the body's mesh where a ring sits. `handseg.measure` measures it on
+the default's contour and on the true one, each with the palm's true scale and, if a coin lies on
+the hand, with the coin's. The remaining error on the true contour is what one photo cannot show (a
+slanted hand, fingers nearer to the camera than the palm) and where along the finger the width is
+taken. Palms that the camera sees at a slant of more than `--tilt` degrees are reported separately.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from handseg.results import HandSegmentation
 from handseg.results.hand import Hand
 
 NAMES = {"index": "index", "middle": "middle", "ring": "ring", "little": "pinky"}
-"""What the truth calls the fingers."""
+"""The truth's names of the fingers."""
 
 NEAR = 0.3
-"""Hand sizes between the landmarks' means up to which two hands are the same."""
+"""Largest distance between the landmarks' means of the same hand, in hand sizes."""
 
 
 def slant(points: np.ndarray) -> float:
@@ -48,7 +47,7 @@ def slant(points: np.ndarray) -> float:
 
 
 def same_hand(result: HandSegmentation, truth: dict) -> int | None:
-    """Index of the segmented hand that is the one in the record, or None."""
+    """Index of the segmented hand that matches the record, or None."""
     middle = np.mean(truth["landmarks"], 0)
     away = [
         np.linalg.norm(hand.landmarks.mean(0) - middle) / truth["hand_size"]
@@ -59,7 +58,7 @@ def same_hand(result: HandSegmentation, truth: dict) -> int | None:
 
 
 def true_hand(folder: Path, record: dict, number: int) -> Hand:
-    """The hand as the renderer drew it, with its true landmarks."""
+    """Return the hand as rendered, with its true landmarks."""
     instances = load_image(folder / "instances" / f"{record['id']}.png")[..., 0]
     hand = record["hands"][number]
     return Hand.from_alpha(
@@ -133,7 +132,7 @@ def add(
     measured: HandMeasurement,
     truth: dict,
 ) -> None:
-    """Keep the errors in mm of the fingers that could be measured, NaN for the others."""
+    """Store the errors in mm of fingers that could be measured, NaN for the others."""
     for name, other in NAMES.items():
         width = measured[name].width_mm
         errors[way, scale, straight].append(width - truth["fingers_mm"][other]["width"])

@@ -1,12 +1,12 @@
-"""Finger widths by a coin or a card, on rendered palms whose true widths are known.
+"""Finger widths by a coin or a card, on rendered palms with known true widths.
 
     python benchmarks/rendered_sizes.py FOLDER [FOLDER ...] [--overlays DIR] [--json FILE]
 
-Each folder is what `python -m handseg.synthetic.rendered FOLDER --scenes palm` writes. Every
-picture with a coin or a card that shows a palm is measured as `handseg measure` does it, with the
-default model, and nothing of the truth but what the coin is. A scale is right if its middle lies on
-a thing in the truth's mask. Said for each folder: pictures with the scale found, fingers measured
-and refused, the error of their widths, and how many of the 95 % intervals hold the truth.
+Each folder is written by `python -m handseg.synthetic.rendered FOLDER --scenes palm`. Every picture
+of a palm with a coin or a card is measured as by `handseg measure`, with the default model and no
+truth but the kind of coin. A scale is right if its middle lies on an object in the true mask.
+Prints for each folder: pictures with the scale found, fingers measured and refused, the error of
+their widths, and how many of the 95 % intervals contain the truth.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from handseg.measure import HandMeasurement, measure_hand
 
 @dataclass
 class Rows:
-    """What came of the pictures of one kind."""
+    """Results of the pictures of one kind."""
 
     pictures: int = 0
     found: int = 0
@@ -45,10 +45,10 @@ class Rows:
 def measure(
     segmenter: HandSegmenter, folder: Path, record: dict, kind: str, overlays: Path | None
 ) -> tuple[HandMeasurement, bool]:
-    """The hand of a record, and whether its scale lies on a thing.
+    """Measure a record's hand, and tell whether its scale lies on an object.
 
     Raises:
-        MeasurementError: if it cannot be measured.
+        MeasurementError: if the hand cannot be measured.
     """
     image = load_image(folder / "images" / f"{record['id']}.jpg")
     result = segmenter.segment(image)

@@ -1,10 +1,10 @@
-"""How fast, and in how much memory, a large data set is listed, split and read.
+"""Time and memory to list, split and read a large data set.
 
     python benchmarks/stream_data.py [--photos 1000 10000 100000]
 
 Writes a folder of the layout "freihand" with that many photos (hard links to one small JPEG, each
-of four versions with one mask), and prints the time and the growth of the process' peak memory
-(peak RSS) up to each step. Every number of photos has a process of its own.
+of four versions with one mask), and prints the time and the growth of the process's peak memory
+(peak RSS) up to each step. Every number of photos runs in a separate process.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from PIL import Image
 
 VERSIONS = 4
 PICTURES = 10_000
-"""Photos and masks that are read at most, spread over all."""
+"""Largest number of photos and masks to read, evenly spread."""
 
 
 def write(root: Path, photos: int) -> None:
-    """`training/rgb` with `photos` files and `training/mask` with a quarter of them."""
+    """Write `training/rgb` with `photos` files and `training/mask` with a quarter as many."""
     picture = np.random.default_rng(0).integers(0, 255, (224, 224, 3), np.uint8)
     mask = np.zeros((224, 224), np.uint8)
     mask[60:160, 60:160] = 255
@@ -36,7 +36,7 @@ def write(root: Path, photos: int) -> None:
         first = folder / "00000000.jpg"
         Image.fromarray(pixels).save(first, quality=75)
         for number in range(1, count):
-            # A file takes 65,000 links on ext4.
+            # ext4 allows 65,000 links per file.
             if number % 50_000 == 0:
                 first = folder / f"{number:08d}.jpg"
                 Image.fromarray(pixels).save(first, quality=75)

@@ -61,7 +61,7 @@ class Wardrobe:
         self._garments: dict[str, dict[str, np.ndarray]] = {}
 
     def names(self, kind: Kind) -> list[str]:
-        """Names of all garments of a kind, sorted; prefixes female_ and male_ tell who wears them."""
+        """Names of all garments of a kind, sorted; female_* and male_* tell who wears them."""
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
         return sorted(path.stem for path in (self.assets / kind).glob("*.npz"))
