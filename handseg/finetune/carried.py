@@ -1,4 +1,4 @@
-"""What the commands share that train the networks which the package carries."""
+"""Shared by the commands that train the bundled networks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from handseg.runtime.terminal import FAILED, fail, say_stopped
 
 
 def train_carried(kind: type[RunSettings], config: Path, data: Path, output: Path) -> None:
-    """Train as the YAML file `config` says, with its paths below `data`.
+    """Train with the settings in the YAML file `config`, whose paths are below `data`.
 
     Args:
-        kind: of the settings.
-        config: file of settings.
-        data: folder.
+        kind: class of the settings.
+        config: settings file.
+        data: data folder.
         output: folder of the run.
 
     Raises:
-        typer.Exit: with what went wrong said.
+        typer.Exit: after the error has been printed.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run that are always whole, and hold no more of a model than what learns."""
+"""Checkpoints of a run: always complete, with only the trained part of the model."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LEARNT = "learnt.safetensors"
 
 
 def keep_only_what_learns(accelerator: Any) -> None:
-    """Let `accelerator` save and load what the run changes, and nothing else.
+    """Let `accelerator` save and load only what the run changes.
 
-    The frozen base is in its own files: a checkpoint of it would be hundreds of megabytes.
+    The frozen base has its own files; checkpointing it too would take hundreds of megabytes.
     """
 
     def save(models: list[torch.nn.Module], weights: list[Any], folder: str) -> None:
@@ -42,7 +42,7 @@ def keep_only_what_learns(accelerator: Any) -> None:
 
 
 def _learning(accelerator: Any, model: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
-    """What a run changes: parameters with gradients, and the statistics of their batch norms."""
+    """Return what training changes: parameters with gradients and their batch norm statistics."""
     model = accelerator.unwrap_model(model)
     learning: list[tuple[str, torch.Tensor]]
     learning = [(name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad]
@@ -54,15 +54,15 @@ def _learning(accelerator: Any, model: torch.nn.Module) -> list[tuple[str, torch
 
 
 def save_checkpoint(accelerator: Any, output: Path) -> None:
-    """Write the whole state beside the last one and put it in its place: one is always whole.
+    """Write the state next to the last checkpoint, then replace it: one is always complete.
 
     Raises:
-        TrainingError: if it cannot be written; the last one stays.
+        TrainingError: if it cannot be written; the last checkpoint stays.
     """
     new, current, old = (output / f"{NAME}{ending}" for ending in ("_new", "", "_old"))
     try:
         accelerator.save_state(str(new))
-    # torch and safetensors raise errors of their own when the disk is full.
+    # torch and safetensors raise their own errors when the disk is full.
     except Exception as error:
         shutil.rmtree(new, ignore_errors=True)
         kept = (
@@ -81,7 +81,7 @@ def save_checkpoint(accelerator: Any, output: Path) -> None:
 
 
 def load_checkpoint(accelerator: Any, output: Path) -> bool:
-    """Take up the last whole checkpoint in `output`; False if there is none."""
+    """Load the last complete checkpoint in `output`; return False if there is none."""
     for ending in ("", "_old"):
         if (output / f"{NAME}{ending}").is_dir():
             accelerator.load_state(str(output / f"{NAME}{ending}"))

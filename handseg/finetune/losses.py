@@ -1,4 +1,4 @@
-"""What masks and predicted IoUs are scored by while training."""
+"""Training loss of masks and predicted IoUs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from handseg.runtime.config import STRICT, NotNegative
 
 @dataclass(frozen=True, config=STRICT)
 class LossWeights:
-    """How much each term of the loss counts.
+    """Weights of the loss terms.
 
     Attributes:
-        focal: cross entropy of each pixel, weighted by how wrong it is (Lin et al., ICCV 2017).
-        focal_gamma: how much more a wrong pixel counts than a right one; 0 is plain cross entropy.
+        focal: per-pixel cross entropy, weighted by its error (Lin et al., ICCV 2017).
+        focal_gamma: how much more wrong pixels count than right ones; 0 is plain cross entropy.
         edge: extra weight of the pixels near the contour in that cross entropy.
-        dice: overlap as a whole.
+        dice: overlap of the whole masks.
         boundary: overlap of the contours (Bokhovkin and Burnaev, ISNN 2019).
         iou: error of the predicted IoU.
     """
@@ -37,15 +37,15 @@ def mask_loss(
     valid: torch.Tensor,
     weights: LossWeights,
 ) -> torch.Tensor:
-    """Focal, dice and boundary loss of the masks, and the regression of their predicted IoU.
+    """Compute focal, dice and boundary loss of the masks, and the error of their predicted IoU.
 
     Args:
         logits: (N, h, w).
         iou_scores: (N,) 0..1.
-        target: (N, H, W) 0..1, soft at the edge; logits are upsampled to it, so the loss asks for
+        target: (N, H, W) 0..1, soft at the edge; logits are upsampled to it, so the loss demands
             a contour finer than the logits' own grid.
         valid: (N, H, W) 1 where a pixel counts, 0 outside the photo.
-        weights: of the terms.
+        weights: weights of the terms.
     """
     logits = F.interpolate(
         logits[:, None].float(), size=target.shape[-2:], mode="bilinear", align_corners=False
@@ -68,7 +68,7 @@ def mask_loss(
 
 
 def batch_iou(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """(N,) IoU of `logits` > 0 with `target` > 0.5 on valid pixels; 1 where both are empty."""
+    """Return the IoU (N,) of `logits` > 0 and `target` > 0.5 on valid pixels; 1 if both empty."""
     predicted, true = (logits > 0) & (valid > 0), (target > 0.5) & (valid > 0)
     union = (predicted | true).sum((1, 2))
     return ((predicted & true).sum((1, 2)) / union.clamp(min=1)).where(union > 0, 1.0)
@@ -77,7 +77,7 @@ def batch_iou(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -
 def _boundary_overlap(
     predicted: torch.Tensor, true: torch.Tensor, valid: torch.Tensor, tolerance: int = 2
 ) -> torch.Tensor:
-    """(N,) F1 of soft contours one pixel wide, which match within `tolerance` px, 0..1."""
+    """Return the F1 (N,), 0..1, of soft contours one pixel wide, matched within `tolerance` px."""
 
     def rim(mask: torch.Tensor) -> torch.Tensor:
         return (mask + F.max_pool2d(-mask[:, None], 3, 1, 1)[:, 0]) * valid
@@ -92,7 +92,7 @@ def _boundary_overlap(
 
 
 def _edge_band(target: torch.Tensor, radius: int = 3) -> torch.Tensor:
-    """1 within `radius` px of the contour of `target` (N, H, W), 0 elsewhere."""
+    """Return 1 within `radius` px of the contour of `target` (N, H, W), 0 elsewhere."""
     size = 2 * radius + 1
     spread = F.max_pool2d(target[:, None], size, 1, radius)
     shrunk = -F.max_pool2d(-target[:, None], size, 1, radius)

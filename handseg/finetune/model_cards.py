@@ -1,4 +1,4 @@
-"""Model cards: what came of a run, with the metadata that the Hugging Face Hub reads."""
+"""Model cards: the results of a run, with metadata for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CARD = "README.md"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 Rows = Mapping[str, Mapping[str, Any]]
-"""Of the table of figures: values by column, by the name of the row."""
+"""Rows of a results table by name; values by column."""
 
 
 def write_card(card: str, folder: Path) -> None:
-    """Write a card into the folder of its model."""
+    """Write a card into its model's folder."""
     with write_atomic(folder / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
 
@@ -27,14 +27,14 @@ def write_card(card: str, folder: Path) -> None:
 def fill_card(
     template: str, metadata: Mapping[str, Any], data: str, figures: Rows, **values: Any
 ) -> str:
-    """The card that a template of `templates/` becomes, in Markdown.
+    """Fill a template of `templates/` and return the card in Markdown.
 
     Args:
-        template: its name.
-        metadata: for the hub, beside the figures.
-        data: name of the data set, as others should read it.
-        figures: a row each, such as "val, tuned"; what the run began with is "zero-shot".
-        values: what else the template shows; mappings become YAML.
+        template: name of the template.
+        metadata: metadata for the hub, besides the metrics.
+        data: name of the data set, for readers.
+        figures: rows of metrics such as "val, tuned"; the model before the run is "zero-shot".
+        values: other values in the template; mappings become YAML.
     """
     results = [
         EvalResult(

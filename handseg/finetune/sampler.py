@@ -1,4 +1,4 @@
-"""Which samples a run shows, and in what order."""
+"""Choose the samples of a run and their order."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Item = dict[str, Any]
 
 
 class WeightedEpochSampler:
-    """Passes over hands in which each set has its share, however many hands it has.
+    """Passes over hands in which each set has a fixed share, whatever its size.
 
-    A set's hands are gone through in an order of its own, all once before one comes again, and in
-    another order each time; a small set comes round several times in a pass, a large one in several
-    passes. A pass depends on the seed and its number alone.
+    Each set is shuffled independently and shown completely before it is reshuffled: a small set
+    repeats within a pass, a large one takes several passes. A pass depends only on the seed and its
+    number.
 
     Args:
-        sets: of each hand, the name of its set.
-        weights: by the name of a set, how often its hands are shown; only the proportions of those
-            that have hands count.
-        seed: of the orders.
+        sets: name of each hand's set.
+        weights: by set name, how often its hands are shown; only the proportions among sets with
+            hands matter.
+        seed: seed of the shuffling.
 
     Raises:
         ValueError: if a set has no weight, or one so small that a pass has none of its hands.
@@ -42,7 +42,7 @@ class WeightedEpochSampler:
         shares = np.array([weights[name] for name in names])
         exact = shares / shares.sum() * len(sets)
         self._counts = np.floor(exact).astype(int)
-        # What rounding down has left goes to the largest remainders.
+        # The places lost to rounding down go to the largest remainders.
         left = len(sets) - int(self._counts.sum())
         self._counts[np.argsort(self._counts - exact, kind="stable")[:left]] += 1
         for name, count in zip(names, self._counts, strict=True):
@@ -53,11 +53,10 @@ class WeightedEpochSampler:
                 )
 
     def draw(self, turn: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pass number `turn`, from 0.
+        """Draw pass number `turn`, from 0.
 
         Returns:
-            The hands in the order they are shown, and how often each has been shown before in the
-            run, both (hands,) int.
+            The hands in order, and how often each was shown earlier in the run, both (hands,) int.
         """
         drawn = []
         for place, (hands, count) in enumerate(zip(self._hands, self._counts, strict=True)):
@@ -73,10 +72,10 @@ class WeightedEpochSampler:
 
 
 class EpochSampler(Dataset[Item]):
-    """Everything that a run shows, in order: sample n depends on the seed and n alone.
+    """All samples of a run, in order; sample n depends only on the seed and n.
 
-    Each pass shows each hand once, in another order, each time in another of its views. With
-    `weighted`, it shows as many hands, but which ones and how often is told by that.
+    Each pass shows each hand once, reshuffled, in its next view. With `weighted`, passes have the
+    same length, but `weighted` decides which hands are shown and how often.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class EpochSampler(Dataset[Item]):
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
     def between(self, first: int, last: int) -> Subset[Item]:
-        """Samples `first` to `last` of the run, the last one not included."""
+        """Return samples `first` to `last` of the run, `last` excluded."""
         return Subset(self, range(first, last))
 
     def __getitem__(self, index: int) -> Item:
@@ -102,7 +101,7 @@ class EpochSampler(Dataset[Item]):
         return self.items[int(self._order[1][place])]
 
     def _pass(self, turn: int) -> np.ndarray:
-        """The items of a pass, (hands,) int."""
+        """Return the item indices of a pass, (hands,) int."""
         if self.weighted is not None:
             hands, before = self.weighted.draw(turn)
             return hands * self.views + before % self.views
@@ -111,9 +110,9 @@ class EpochSampler(Dataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> Item:
-    """A batch; hands with fewer points than others get more of them, labelled -10.
+    """Collate a batch; pad hands with fewer points with points labelled -10.
 
-    Items without prompts are put together as they are.
+    Items without prompts are collated unchanged.
     """
     if "labels" not in items[0]:
         return default_collate(list(items))

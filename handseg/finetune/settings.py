@@ -1,4 +1,4 @@
-"""What every training run is told, whatever it trains."""
+"""Settings that all training runs share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handseg.data.splits import TEST, TRAIN, VALIDATION
 from handseg.runtime.config import STRICT, Count, Fraction, NotNegative, Positive, Share
 
 CONFIG_FILE = "config.yaml"
-"""In the folder of a run, its settings."""
+"""Settings file in a run's folder."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -21,14 +21,13 @@ class DataSettings:
     """Photos and masks, and how they are split.
 
     Attributes:
-        source: a folder, or for layout "hub" also a data set's id.
+        source: a folder; for layout "hub", also a data set's id.
         layout: "folder", "aitaca", "coco", "hub", "freihand", "ho3d", "egohos", "egohands",
             "webdataset" or "mix".
         options: further arguments of the layout's loader, see `handseg.data.load_data`.
-        splits: file of a split made before, such as by `handseg prepare`; "official" takes that of
-            the data set's publisher, with "val" out of "train" where it has none; None splits by
-            group.
-        ratios: sizes of the parts "train", "val" and, if wanted, "test".
+        splits: file of an existing split, such as from `handseg prepare`; "official" takes the
+            publisher's split, with "val" taken from "train" if it has none; None splits by group.
+        ratios: sizes of the parts "train", "val" and, optionally, "test".
         target: which mask is learned, "hand" or "object": what a hand holds.
     """
 
@@ -44,28 +43,28 @@ class DataSettings:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class RunSettings:
-    """What every training run is told, whatever it trains.
+    """Settings that all training runs share.
 
     Attributes:
         epochs: passes over the data.
-        batch_size: samples a forward pass, on each device.
-        gradient_accumulation: forward passes a step.
+        batch_size: samples per forward pass, on each device.
+        gradient_accumulation: forward passes per step.
         optimizer: "adamw", "adam" (weight decay added to the gradient, which is L2
             regularisation) or "sgd" (likewise).
-        momentum: SGD's.
-        learning_rate: the optimiser's, at the schedule's peak.
+        momentum: momentum of SGD.
+        learning_rate: learning rate at the schedule's peak.
         schedule: "cosine" falls to `final_learning_rate` at the end, "step" is multiplied by
             `step_factor` every `step_epochs`, "constant" stays.
-        final_learning_rate: where the cosine ends, as a share of the peak.
+        final_learning_rate: end of the cosine, as a share of the peak.
         step_epochs, step_factor: see above.
         warmup: share of the steps in which the learning rate rises to its peak.
-        weight_decay: the optimiser's.
-        max_grad_norm: longer gradients are clipped to it; None clips none.
-        patience: epochs without a better validation IoU until the run stops; None: never.
-        mixed_precision: "no", "bf16" or "fp16"; None takes what `accelerate launch` was told.
-        workers: processes that read the samples, on each device.
-        seed: of the split, the variations, the order and the start of what learns.
-        report: whether the outcome is evaluated at the end.
+        weight_decay: weight decay of the optimiser.
+        max_grad_norm: clip longer gradients to this norm; None does not clip.
+        patience: epochs without a better validation IoU until the run stops; None never stops it.
+        mixed_precision: "no", "bf16" or "fp16"; None takes the setting of `accelerate launch`.
+        workers: processes that read samples, on each device.
+        seed: seed of the split, the augmentation, the order and the initial weights.
+        report: whether to evaluate the result at the end.
     """
 
     epochs: Count = 20
@@ -88,7 +87,7 @@ class RunSettings:
     report: bool = True
 
     def learning_rate_at(self, step: int, steps: int) -> float:
-        """The share of the peak learning rate at `step` of `steps`, 0..1."""
+        """Return the share of the peak learning rate at `step` of `steps`, 0..1."""
         warm = round(self.warmup * steps)
         if step < warm:
             return (step + 1) / warm

@@ -1,4 +1,4 @@
-"""One training step of a promptable model: its prompts, its rounds through the model, its loss."""
+"""One training step of a promptable model: prompts, rounds of correction, loss."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Rounds = Annotated[int, Field(ge=2, le=16)]
 
 @settings(frozen=True, config=STRICT)
 class PromptSampling:
-    """How often a training step uses which prompts, each 0..1.
+    """How often training steps use each kind of prompt, each 0..1.
 
     Attributes:
-        box_only: the box alone.
-        points_only: points alone; what is left are steps with both.
-        fewer_points: a random part of the points in place of all.
+        box_only: only the box.
+        points_only: only points; all other steps use both.
+        fewer_points: a random subset of the points.
         skeleton: the bones as a mask prompt.
         second_pass: further rounds, each with the last round's mask and a click on its largest
-            error: what a person does who corrects a mask.
-        rounds: the fewest and the most rounds of such a step, the first one included.
+            error, as when a person corrects a mask.
+        rounds: minimum and maximum rounds of such a step, including the first.
     """
 
     box_only: Share = 0.12
@@ -53,7 +53,7 @@ class PromptSampling:
 
 @dataclass(frozen=True)
 class SampledPrompts:
-    """Which prompts a training step uses; the same for all of its batch."""
+    """The prompts of a training step, the same for its whole batch."""
 
     box: bool
     points: bool
@@ -65,7 +65,7 @@ class SampledPrompts:
     def draw(
         cls, rng: np.random.Generator, chances: PromptSampling, recipe: PromptRecipe
     ) -> SampledPrompts:
-        """Prompts of the kinds that `recipe` makes."""
+        """Draw from the kinds of prompts that `recipe` makes."""
         usual = cls.of(recipe)
         only = chances.box_only, chances.points_only
         kind = rng.choice(["both", "box", "points"], p=[1 - sum(only), *only])
@@ -81,7 +81,7 @@ class SampledPrompts:
 
     @classmethod
     def of(cls, recipe: PromptRecipe) -> SampledPrompts:
-        """All that a recipe makes: what the predictor gives the model."""
+        """Take all prompts of a recipe, as the predictor does."""
         points = bool(recipe.positives or recipe.negatives)
         return cls(box=recipe.box, points=points, skeleton=recipe.skeleton)
 
@@ -94,10 +94,10 @@ def _draw_rounds(rng: np.random.Generator, chances: PromptSampling) -> int:
 def forward_loss(
     model: Any, batch: dict[str, Any], mix: SampledPrompts, weights: LossWeights, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of one step, the mean of its rounds', and the logits (N, h, w) of the last.
+    """Return the loss of a step, averaged over its rounds, and the last logits (N, h, w).
 
-    `batch` holds what `Sample.tensors` makes, and the pictures either as "pixel_values" or
-    encoded as "embeddings".
+    `batch` holds the values of `Sample.tensors`, and the images either as "pixel_values" or encoded
+    as "embeddings".
     """
     embeddings = batch.get("embeddings") or image_embeddings(model, batch["pixel_values"])
     generator = torch.Generator().manual_seed(seed)
@@ -131,10 +131,10 @@ def forward_loss(
 def choose_points(
     points: torch.Tensor, labels: torch.Tensor, keep: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random share `keep` of each row's points, (N, 1, K, 2) and labels (N, 1, K).
+    """Choose a random share `keep` of each row's points, (N, 1, K, 2), with labels (N, 1, K).
 
-    A point labelled -10 still takes its share of SAM's attention, so rows with fewer points than
-    the fullest are filled up with repetitions of their own, and none is -10.
+    Points labelled -10 still take a share of SAM's attention. So shorter rows are padded with
+    repetitions of their own points, and no label is -10.
     """
     order = torch.rand(labels.shape, generator=generator).to(labels.device)
     order = order.masked_fill(labels == IGNORED, 2.0).argsort(-1)
@@ -148,16 +148,16 @@ def choose_points(
 def correct(
     logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One click a sample, well inside its largest error; anywhere where there is none.
+    """Draw a click per sample, well inside its largest error, or anywhere if it has none.
 
     Args:
-        logits: (N, s, s) of the last round.
+        logits: (N, s, s), from the last round.
         target: (N, S, S) 0..1, half the side of the model's input.
         valid: (N, S, S) 1 where a pixel counts.
         generator: draws the clicks.
 
     Returns:
-        (N, 1, 1, 2) x, y px of the model's input, and what is true there, (N, 1, 1).
+        Clicks (N, 1, 1, 2) x, y px of the model's input, and the true labels there, (N, 1, 1).
     """
     size = logits.shape[-1]
     truth = torch.nn.functional.adaptive_avg_pool2d(target, (size, size)) > 0.5
@@ -173,7 +173,7 @@ def correct(
 
 
 def _inner_error(wrong: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The inner part of the largest island of missed or of superfluous pixels, (s, s) bool."""
+    """Return the core of the largest island of missed or superfluous pixels, (s, s) bool."""
     largest = np.zeros(wrong.shape, bool)
     for kind in (wrong & truth, wrong & ~truth):
         _, islands, stats, _ = cv2.connectedComponentsWithStats(kind.astype(np.uint8))
@@ -186,15 +186,15 @@ def _inner_error(wrong: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 class PromptedStep(torch.nn.Module):
-    """The loss of a batch, with prompts drawn for its number.
+    """Compute the loss of a batch, with prompts drawn from its number.
 
     Args:
-        model: of a SAM family, what learns.
-        pixel_values: makes its input of pictures (N, S, S, 3) uint8.
-        recipe: whose kinds of prompts are drawn.
-        sampling: how often which.
-        weights: of the loss.
-        seed: of the draws.
+        model: the SAM-family model to train.
+        pixel_values: converts images (N, S, S, 3) uint8 to the model's input.
+        recipe: decides which kinds of prompts are drawn.
+        sampling: how often each kind is drawn.
+        weights: weights of the loss.
+        seed: seed of the draws.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class PromptedStep(torch.nn.Module):
         return forward_loss(self.model, self._with_pixels(batch), mix, self._weights, turn)[0]
 
     def score(self, model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-        """The IoU (N,) of what `model` makes of a batch, prompted as the recipe says."""
+        """Return the IoU (N,) of the masks of `model` for a batch, with the recipe's prompts."""
         mix = SampledPrompts.of(self._recipe)
         _, logits = forward_loss(model, self._with_pixels(batch), mix, self._weights, 0)
         shape = batch["target"].shape[-2:]
@@ -225,7 +225,7 @@ class PromptedStep(torch.nn.Module):
         return batch_iou(logits[:, 0], batch["target"], batch["valid"])
 
     def _with_pixels(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A batch of pictures as the model takes them; one of cached features as it is."""
+        """Convert a batch of images to the model's input; leave cached features unchanged."""
         if "image" not in batch:
             return batch
         return {**batch, "pixel_values": self._pixel_values(batch["image"])}

@@ -1,4 +1,4 @@
-"""What a run trains, on what: all that the training loop does not know by itself."""
+"""Interface between the training loop and a run's model and data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from handseg.finetune.sampler import EpochSampler, Item
 
 
 class Task(ABC):
-    """One run's model, samples and outcome.
+    """The model, samples and results of a run.
 
     Attributes:
-        training: the order of the samples.
-        validation: each sample once.
-        step: a module that takes a batch and its number and returns the loss: distributed wrappers
-            want one forward call a step.
-        checkpointed: what has a state besides the weights that learn.
+        training: training samples in order.
+        validation: each validation sample once.
+        step: a module that takes a batch and its number and returns the loss; distributed wrappers
+            need a single forward call per step.
+        checkpointed: objects with state besides the trainable weights.
     """
 
     training: EpochSampler
@@ -29,23 +29,23 @@ class Task(ABC):
     checkpointed: tuple[Any, ...] = ()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The weights that learn, as an optimiser takes them; groups may have own rates."""
+        """Return the trainable weights for the optimiser; groups may set their own rates."""
         return [{"params": [one for one in self.step.parameters() if one.requires_grad]}]
 
     @abstractmethod
     def start_training(self) -> None:
-        """Put every part of the model into the mode in which it learns, or does not."""
+        """Put each part of the model into training or evaluation mode."""
 
     def after_step(self) -> None:  # noqa: B027
-        """Follow the weights, which the optimiser has changed."""
+        """Update state that follows the weights, after an optimiser step."""
 
     @abstractmethod
     def score(self, batch: Item) -> torch.Tensor:
-        """The IoU of each sample of a batch, (N,), without gradients; may leave training mode."""
+        """Return each sample's IoU, (N,), without gradients; may leave training mode."""
 
     @abstractmethod
     def save(self, output: Path) -> None:
-        """Write what has been learnt into `output`, in place of an earlier epoch's."""
+        """Write the trained weights into `output`, replacing those of an earlier epoch."""
 
     def finish(self, output: Path) -> None:  # noqa: B027
-        """Evaluate what the best epoch left in `output`, in words and figures."""
+        """Evaluate the best epoch, saved in `output`, and report the results."""

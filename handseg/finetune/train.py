@@ -1,8 +1,8 @@
-"""The training loop: optimiser, schedule, checkpoints, logs; a `Task` brings what it trains.
+"""The training loop: optimiser, schedule, checkpoints, logs; a `Task` supplies model and data.
 
     accelerate launch -m handseg.finetune --config finetune/aitaca.yaml --output runs/aitaca
 
-is `handseg finetune` on several devices or machines.
+runs `handseg finetune` on several devices or machines.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from handseg.runtime.threads import limit_worker, one_opencv_thread
 
 @dataclass
 class State:
-    """How far a run is and how well it does; saved with each checkpoint.
+    """Progress and results of a run; saved with each checkpoint.
 
     Attributes:
         step: optimiser steps taken.
-        best: the best validation IoU so far.
-        best_epoch: when that was.
+        best: best validation IoU so far.
+        best_epoch: epoch of the best validation IoU.
         waited: epochs since then.
         history: a row for each epoch.
     """
@@ -57,7 +57,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, row: dict[str, Any]) -> bool:
-        """Note an epoch; whether it is the best so far."""
+        """Record an epoch; return whether it is the best so far."""
         self.history.append(row)
         better = row["validation_iou"] > self.best
         self.waited += 1
@@ -73,12 +73,12 @@ class State:
 
 
 def train(config: RunSettings, output: Path) -> State:
-    """Run or go on with a run in the folder `output`, which becomes an adapter or a model.
+    """Start or resume a run in the folder `output`, which becomes an adapter or a model.
 
     Raises:
         RunMismatch: if `output` holds another run.
         TrainingError: if data or model do not fit, or the loss is not finite. The last checkpoint
-            stays, and what the best epoch has learnt.
+            and the weights of the best epoch stay.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
@@ -87,9 +87,9 @@ def train(config: RunSettings, output: Path) -> State:
         gradient_accumulation_steps=config.gradient_accumulation,
         log_with="tensorboard",
         project_dir=str(output),
-        # A process counts a run's steps as one alone does, which the schedule is made of.
+        # Each process counts steps like a single process, which is what the schedule is based on.
         step_scheduler_with_optimizer=False,
-        # What a step's prompts do not use gets no gradient in that step.
+        # Parameters that a step's prompts do not use get no gradient in that step.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     output.mkdir(parents=True, exist_ok=True)
@@ -117,16 +117,16 @@ def train(config: RunSettings, output: Path) -> State:
     validation = accelerator.prepare(_loader(task.validation, config))
     accelerator.init_trackers("logs")
     if config.patience is not None and state.waited >= config.patience:
-        loader = ()  # it was stopped early
+        loader = ()  # stopped early
 
     losses: list[float] = []
     started = time.perf_counter()
     for count, batch in enumerate(_shown(loader, state, plan, accelerator)):
         task.start_training()
-        # A batch gets the same prompts however many processes share the step's.
+        # A batch gets the same prompts, however many processes share the step.
         part = count % config.gradient_accumulation
         turn = plan.batch_number(state.step, part, accelerator.process_index)
-        # Dropout of a batch depends on nothing that came before: not on where a run went on.
+        # Make a batch's dropout independent of earlier draws, and so of where a run resumed.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, turn]).generate_state(1)[0]))
         with accelerator.accumulate(step_loss):
             loss = step_loss(batch, turn)
@@ -154,7 +154,7 @@ def train(config: RunSettings, output: Path) -> State:
             f"validation IoU {row['validation_iou']:.4f} {time.perf_counter() - started:.0f} s"
         )
         if state.add(row):
-            # Before the checkpoint: a run killed in between comes here again.
+            # Save before the checkpoint: a run killed in between gets here again.
             if accelerator.is_main_process:
                 task.save(output)
             accelerator.wait_for_everyone()
@@ -169,7 +169,7 @@ def train(config: RunSettings, output: Path) -> State:
 
 
 def _task(config: RunSettings, output: Path, accelerator: Any) -> Task:
-    # Each brings libraries that the others have no use for.
+    # Each imports libraries that the others do not need.
     if isinstance(config, BaselineConfig):
         from handseg.finetune.baselines.task import BaselineTask
 
@@ -200,7 +200,7 @@ def _optimizer(config: RunSettings, task: Task) -> torch.optim.Optimizer:
 def _shown(
     loader: Iterable[Item], state: State, plan: BatchSchedule, accelerator: Any
 ) -> Iterator[Item]:
-    """The batches, with a bar of the run's steps where somebody watches."""
+    """Yield the batches, with a progress bar of the run's steps if someone is watching."""
     with Progress(transient=True, disable=not watched(accelerator.is_main_process)) as progress:
         bar = progress.add_task("steps", total=plan.steps)
         for batch in _batches(loader):
@@ -216,13 +216,13 @@ def _learn(
     config: RunSettings,
     step: int,
 ) -> float:
-    """Learn from the loss of one batch; its mean over the processes."""
+    """Train on one batch; return its loss, averaged over the processes."""
     mean = _finite("loss", accelerator.reduce(loss.detach(), "mean"), step)
     accelerator.backward(loss)
     if accelerator.sync_gradients:
         longest = math.inf if config.max_grad_norm is None else config.max_grad_norm
         norm = accelerator.clip_grad_norm_(module.parameters(), longest)
-        # In half precision the scaler skips such a step and continues with less scale.
+        # In half precision, the scaler skips such a step and continues with a smaller scale.
         if accelerator.scaler is None:
             _finite("gradient", norm, step)
     optimizer.step()
@@ -232,20 +232,20 @@ def _learn(
 
 @torch.no_grad()
 def _validate(accelerator: Any, task: Task, loader: DataLoader) -> float:
-    """Mean IoU of the validation samples, each counted once."""
+    """Return the mean IoU of the validation samples, each counted once."""
     scores = []
     for batch in _batches(loader):
         with accelerator.autocast():
             score = task.score(batch)
-        # Drops what was repeated to give every process as many batches.
+        # Drops samples repeated to give every process the same number of batches.
         scores.append(accelerator.gather_for_metrics(score))
     return float(torch.cat(scores).mean())
 
 
 def _batches(loader: Iterable[Item]) -> Iterator[Item]:
-    """The batches of `loader`, whose workers are forked while OpenCV has no threads.
+    """Yield the batches of `loader`; its workers are forked while OpenCV has no threads.
 
-    A forked process waits forever for those of its parent when it is told to take fewer.
+    A forked process that sets a lower thread count waits forever for its parent's threads.
     """
     batches = iter(loader)
     with one_opencv_thread():
@@ -275,17 +275,17 @@ def _finite(name: str, value: torch.Tensor, step: int) -> float:
 
 
 def parse_settings(values: dict[str, Any], where: str) -> RunSettings:
-    """Settings from nested mappings: of a baseline where there is a `network`, else of tuning.
+    """Parse settings from nested mappings: of a baseline if there is a `network`, else of LoRA.
 
     Raises:
-        ValueError: if keys are unknown or values do not fit; `where` names their source.
+        ValueError: if keys are unknown or values are invalid; `where` names their source.
     """
     return from_mapping(BaselineConfig if "network" in values else FinetuneConfig, values, where)
 
 
 def _check_same_run(config: RunSettings, output: Path) -> None:
-    """Keep the settings in `output`, or refuse it if another run is there."""
-    # What there is before the first checkpoint.
+    """Save the settings in `output`, or raise if it holds another run."""
+    # Files that exist before the first checkpoint.
     preparations = (CONFIG_FILE, SPLITS_FILE, "logs")
     RunFolder(output, to_mapping(config), preparations).claim()
     save_yaml(config, output / CONFIG_FILE)

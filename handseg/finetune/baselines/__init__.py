@@ -1,1 +1,1 @@
-"""Training of the networks that earlier systems used, in the loop of `handseg finetune`."""
+"""Train the networks of earlier systems with the loop of `handseg finetune`."""

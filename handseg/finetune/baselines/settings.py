@@ -1,4 +1,4 @@
-"""What the run of a baseline is told: the YAML files in `finetune/baselines/` hold these fields."""
+"""Settings of a baseline run, as in the YAML files in `finetune/baselines/`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Factors = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_in_order)]
 
 @dataclass(frozen=True, config=STRICT)
 class PhotoAugmentation:
-    """How the photos that a network sees whole are varied; nothing is by default.
+    """Augmentation of whole photos; by default, none.
 
     Attributes:
         flip: share of photos that are mirrored.
-        rotation: the largest angle either way, degrees.
-        shift: the farthest move, as a share of the side.
-        zoom: the largest change of scale, as a share of it.
-        shear: the largest shear, as a share of the height (its tangent).
+        rotation: largest angle either way, degrees.
+        shift: largest translation, as a share of the side.
+        zoom: largest change of scale, as a share of it.
+        shear: largest shear, as a share of the height (its tangent).
         brightness: lowest and highest factor; 1 and 1 change nothing.
         contrast: likewise.
         saturation: likewise.
-        hue: the largest turn of the hue, 0..0.5 of the circle.
+        hue: largest shift of the hue, 0..0.5 of the circle.
     """
 
     flip: Share = 0.0
@@ -54,15 +54,15 @@ class BaselineConfig(RunSettings):
     """A run that trains a network on whole photos.
 
     Attributes:
-        data: what to learn from.
-        network: which one.
-        encoder_weights: what its encoder starts from: "imagenet", a file (safetensors, or a state
-            of tensors that torch saved), or None for random weights.
-        encoder_learns: "all" of it, its "last" stage alone, or "none".
-        start: folder of an earlier run with the same network, to go on from with other data; takes
-            the place of `encoder_weights`.
-        balance: weigh the pixels of hand and background by the median of the two classes'
-            frequencies over their own (Eigen and Fergus, ICCV 2015).
+        data: training data.
+        network: which network to train.
+        encoder_weights: initial weights of the encoder: "imagenet", a file (safetensors, or a
+            state dict saved by torch), or None for random weights.
+        encoder_learns: train "all" of the encoder, only its "last" stage, or "none".
+        start: folder of an earlier run with the same network, to continue from with other data;
+            replaces `encoder_weights`.
+        balance: weight hand and background pixels by the median of the two class frequencies
+            divided by their own (Eigen and Fergus, ICCV 2015).
         augmentation: how the photos are varied.
     """
 

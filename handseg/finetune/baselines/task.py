@@ -100,12 +100,12 @@ class BaselineTask(Task):
 class BaselineStep(torch.nn.Module):
     """Cross entropy of each pixel's sigmoids, over the masks that a photo has.
 
-    For hand and background alone it is what two channels with a softmax would give: only the
-    difference of these counts.
+    With only hand and background, this equals two channels with a softmax, where only their
+    difference counts.
 
     Args:
-        model: whose network learns.
-        weights: of a hand's pixel, and of one that is no hand.
+        model: the model whose network is trained.
+        weights: of hand pixels and of background pixels.
     """
 
     def __init__(self, model: SemanticModel, weights: tuple[float, float]) -> None:
@@ -126,7 +126,7 @@ class BaselineStep(torch.nn.Module):
 
 
 def _start(config: BaselineConfig) -> Any:
-    """The network as the run starts from it."""
+    """Return the network that the run starts from."""
     try:
         network = build_network(config.network)
         if config.start is not None:
