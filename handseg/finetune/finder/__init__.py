@@ -1,1 +1,1 @@
-"""Training the network that finds hands in whole photos, `handseg.landmarks.finder`."""
+"""Train the network that finds hands in whole photos, `handseg.landmarks.finder`."""

@@ -1,4 +1,4 @@
-"""Scores that say how often they are right."""
+"""Calibrate scores to probabilities."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from scipy.optimize import minimize
 from handseg.finetune.finder.network import FinderNetwork
 
 RIGHT = 0.4
-"""IoU with a true box from which on a found one is right."""
+"""Least IoU with a true box at which a found box counts as right."""
 
 
 def fit_logistic(logits: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Slope and offset that make `slope * logit + offset` the logit of being right.
+    """Fit slope and offset so that `slope * logit + offset` is the logit of being right.
 
     Platt's method ("Probabilistic Outputs for Support Vector Machines", 1999) with his targets,
-    which keep a few samples from making anything certain.
+    which prevent certainty from a few samples.
 
     Args:
         logits: (N,) of found boxes.
         right: (N,) bool.
 
     Returns:
-        (1, 0) where all are right or none is: there is nothing to learn from them.
+        Slope and offset; (1, 0) if all or none are right, which leaves nothing to fit.
     """
     hits = int(right.sum())
     if hits in (0, len(right)):
@@ -39,7 +39,7 @@ def fit_logistic(logits: np.ndarray, right: np.ndarray) -> tuple[float, float]:
 
 
 def rescale(network: FinderNetwork, slope: float, offset: float) -> None:
-    """Make the logits of `network`, of hands' middles, `slope` times as large plus `offset`."""
+    """Scale the logits of hand centres in `network` by `slope` and add `offset`."""
     assert network.out.bias is not None
     with torch.no_grad():
         network.out.weight[0] *= slope

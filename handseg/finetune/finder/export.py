@@ -1,4 +1,4 @@
-"""The hand finder as an ONNX graph, for photos as `handseg.landmarks.finder.fit` makes them."""
+"""Export the hand finder to ONNX, for photos prepared by `handseg.landmarks.finder.fit`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class _Photo(nn.Module):
         self.network = _with_fixed_padding(deepcopy(network))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(1, h, w, 3) uint8 to (1, 8, h / 8, w / 8) float32."""
+        """Map (1, h, w, 3) uint8 to (1, 8, h / 8, w / 8) float32."""
         found: torch.Tensor = self.network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
         return found
 
 
 def _with_fixed_padding(network: FinderNetwork) -> FinderNetwork:
-    """`network` with padding that does not depend on the picture's sides, multiples of 32.
+    """Return `network` with fixed padding, for image sides that are multiples of 32.
 
-    timm's convolutions of stride 2 work theirs out from the sides as TensorFlow does, which takes a
-    dozen nodes each in the graph, and minutes to export.
+    timm's convolutions of stride 2 compute their padding from the sides, as TensorFlow does. That
+    takes a dozen nodes each in the graph, and minutes to export.
     """
     for parent in list(network.modules()):
         for name, module in list(parent.named_children()):
@@ -45,7 +45,7 @@ def _with_fixed_padding(network: FinderNetwork) -> FinderNetwork:
 
 
 def export(network: FinderNetwork, file: Path) -> None:
-    """Write the graph of `network`, which is on the CPU."""
+    """Write the graph of `network`, which must be on the CPU."""
     sides = {axis: torch.export.Dim.AUTO for axis in (1, 2)}
     example = torch.zeros(1, 320, 256, 3, dtype=torch.uint8)
     inputs, shapes = {"pixels": example}, {"pixels": sides}
@@ -53,13 +53,13 @@ def export(network: FinderNetwork, file: Path) -> None:
 
 
 def read_weights(file: Path) -> dict[str, torch.Tensor]:
-    """The weights in a graph that `export` wrote, for `FinderNetwork.load_state_dict`."""
+    """Read the weights of a graph from `export`, for `FinderNetwork.load_state_dict`."""
     import onnx
 
     names, weights = FinderNetwork().state_dict(), {}
     for one in onnx.load(str(file)).graph.initializer:
         name = one.name.removeprefix("network.").removesuffix(".half")
-        if name not in names:  # A convolution behind its padding, see `_with_fixed_padding`.
+        if name not in names:  # A convolution after its padding, see `_with_fixed_padding`.
             name = name.replace(".1.weight", ".weight")
         if name in names:
             weights[name] = torch.from_numpy(onnx.numpy_helper.to_array(one).astype("float32"))

@@ -1,7 +1,7 @@
 """The hand finder's network: CenterNet's heads on EfficientNet-Lite0.
 
-"Objects as Points" (Zhou et al. 2019): every place of a coarse map says how surely it is the middle
-of a hand, how large that hand is and where exactly its middle lies.
+"Objects as Points" (Zhou et al. 2019): each cell of a coarse map predicts how likely it is the
+centre of a hand, the size of that hand and the exact position of its centre.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from handseg.finetune.backbones import fill_with_imagenet
 
 BACKBONE = "tf_efficientnet_lite0"
 CHANNELS = ("middle", "width", "height", "x", "y", "right", "wrist_x", "wrist_y")
-"""Of the map: logit of a hand's middle; logarithm of its box' sides, in strides (see `STRIDE` in
-`handseg.landmarks.finder`); the middle's offset from the place, in strides; logit of a right hand;
-direction from the middle to the wrist."""
+"""Channels of the map: logit of a hand's centre; logarithm of the box sides, in strides (see
+`STRIDE` in `handseg.landmarks.finder`); offset of the centre from the cell, in strides; logit of a
+right hand; direction from the centre to the wrist."""
 _DEPTH = 64
 
 
 class FinderNetwork(nn.Module):
-    """From (N, 3, H, W) in -1..1, sides multiples of 32, to (N, 8, H / 8, W / 8): `CHANNELS`."""
+    """Map (N, 3, H, W) in -1..1, sides multiples of 32, to `CHANNELS`, (N, 8, H / 8, W / 8)."""
 
     def __init__(self) -> None:
         import timm
@@ -31,14 +31,14 @@ class FinderNetwork(nn.Module):
         super().__init__()
         whole: Any = timm.create_model(BACKBONE, pretrained=False)
         self.stem = nn.Sequential(whole.conv_stem, whole.bn1)
-        # Three of the four blocks at stride 32, and none of what classifies.
+        # Three of the four blocks at stride 32, without the classifier.
         self.blocks = nn.ModuleList([*whole.blocks[:5], whole.blocks[5][:3]])
         self.lateral = nn.ModuleList(nn.Conv2d(depth, _DEPTH, 1) for depth in (40, 112, 192))
         self.smooth = nn.ModuleList(_separable(_DEPTH) for _ in range(3))
         self.head = nn.Sequential(_separable(_DEPTH), _separable(_DEPTH))
         self.out = nn.Conv2d(_DEPTH, len(CHANNELS), 1)
         assert self.out.bias is not None
-        with torch.no_grad():  # Hands are rare: a place has none until it is learnt.
+        with torch.no_grad():  # Hands are rare, so cells start with low scores.
             self.out.bias[0] = -4.0
 
     def load_imagenet_weights(self) -> None:
@@ -66,7 +66,7 @@ class FinderNetwork(nn.Module):
         return found
 
     def freeze_early(self) -> None:
-        """Keep ImageNet's edges and colours: the finest layers, half of a step's time."""
+        """Freeze the finest layers, ImageNet's edges and colours: half of a step's time."""
         for module in (self.stem, self.blocks[0], self.blocks[1]):
             module.requires_grad_(False)
 

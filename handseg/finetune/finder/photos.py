@@ -1,4 +1,4 @@
-"""Where training's pictures come from, and which hands are in them."""
+"""Load the photos for training the finder, and the hands in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handseg.landmarks.anatomy import WRIST, wrist_side
 from handseg.synthetic.pasted.cutouts import Cutout, make_cutout
 from handseg.synthetic.pasted.sources import Example, add_landmarks
 
-_FEWEST = 40  # Pixels in view from which on a rendered hand is asked for.
+_FEWEST = 40  # Least visible pixels for a rendered hand to count as a target.
 
 
 def _nowhere() -> np.ndarray:
@@ -30,9 +30,9 @@ class OutlinedHand:
     """A hand in a photo.
 
     Attributes:
-        hull: (M, 2) float32 x, y px: what its box is made of, however the photo is turned.
+        hull: (M, 2) float32 x, y px; gives the bounding box at any rotation of the photo.
         right: 1.0, 0.0 or NaN, as in `TrueHand`.
-        wrist: (2,) float32 px, where the wrist is; NaN where that is not known.
+        wrist: (2,) float32 px, the wrist; NaN if unknown.
         doubtful: as in `TrueHand`.
     """
 
@@ -44,13 +44,14 @@ class OutlinedHand:
 
 @dataclass(frozen=True, eq=False)
 class FinderPhoto:
-    """A photo whose hands are known.
+    """A photo with known hands.
 
     Attributes:
         id: <folder as given>/<stem>.
         set_name: the folder, as given.
-        load: the photo, (H, W, 3) uint8 RGB, and its hands.
-        turns: whether hulls are outlines: turned boxes say too much.
+        load: returns the photo, (H, W, 3) uint8 RGB, and its hands.
+        turns: whether hulls are outlines, so that the photo may be rotated; rotated boxes are too
+            large.
         is_empty: whether it shows no hand.
         example: a hand that can be cut out of it.
     """
@@ -64,13 +65,13 @@ class FinderPhoto:
 
 
 def rendered(root: Path, folder: str) -> Iterator[FinderPhoto]:
-    """The pictures of a folder that `handseg.synthetic.rendered` wrote."""
+    """Yield the images of a folder written by `handseg.synthetic.rendered`."""
     for path in sorted((root / folder / "truth").glob("*.json")):
         yield FinderPhoto(f"{folder}/{path.stem}", folder, partial(_load_rendered, path))
 
 
 def boxed(root: Path, folder: str) -> Iterator[FinderPhoto]:
-    """Photos in images/ and boxes.json: stem -> list of {"box": xyxy px}."""
+    """Yield photos from images/ with boxes.json: stem -> list of {"box": xyxy px}."""
     boxes = json.loads((root / folder / "boxes.json").read_text(encoding="utf-8"))
     for stem, hands in sorted(boxes.items()):
         path = root / folder / "images" / f"{stem}.jpg"
@@ -80,7 +81,7 @@ def boxed(root: Path, folder: str) -> Iterator[FinderPhoto]:
 
 
 def masked(root: Path, folder: str, cache: Path) -> Iterator[FinderPhoto]:
-    """Photos with a mask of one hand; those on which MediaPipe finds it."""
+    """Yield photos with a mask of one hand, if MediaPipe finds that hand."""
     for example in add_landmarks(find_pairs(root / folder), cache / Path(folder).name):
         if example.landmarks is not None:
             load = partial(_load_masked, example)
@@ -89,7 +90,7 @@ def masked(root: Path, folder: str, cache: Path) -> Iterator[FinderPhoto]:
 
 
 def empty(root: Path, folder: str) -> Iterator[FinderPhoto]:
-    """Pictures without hands, in the folder and its subfolders."""
+    """Yield images without hands from the folder and its subfolders."""
     for path in sorted((root / folder).rglob("*")):
         if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
             load = partial(_load_boxed, path, [])
@@ -97,7 +98,7 @@ def empty(root: Path, folder: str) -> Iterator[FinderPhoto]:
 
 
 def hand_of_cutout(example: Example) -> tuple[Cutout, OutlinedHand]:
-    """A hand to paste, and where in the cut-out it is."""
+    """Return a hand to paste and its outline in the cut-out."""
     cutout = make_cutout(example)
     return cutout, _outlined(cutout.hand > 0.5, cutout.landmarks)
 
@@ -138,6 +139,6 @@ def _outlined(hand: np.ndarray, landmarks: np.ndarray) -> OutlinedHand:
 
 
 def _hull(mask: np.ndarray) -> np.ndarray | None:
-    """(M, 2) float32 x, y px: the convex hull of `mask` (H, W) bool; None where it is empty."""
+    """Return the convex hull of `mask` (H, W) bool, (M, 2) float32 x, y px; None if empty."""
     places = cv2.findNonZero(mask.astype(np.uint8))
     return None if places is None else cv2.convexHull(places).reshape(-1, 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pictures for the hand finder: photos cropped, turned and recoloured, hands pasted onto others."""
+"""Training images of the hand finder: photos cropped, rotated and recoloured, hands pasted in."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from handseg.synthetic.pasted.pasting import blend, draw_band, draw_forearm, dra
 Generator = np.random.Generator
 PASTED = "pasted"
 ARM, BAND, SLEEVE = 0.7, 0.35, 0.4
-"""Share of pasted hands on an arm that reaches the picture's edge; of these, with something around
-the wrist; of the rest, in a sleeve."""
+"""Share of pasted hands on an arm that reaches the image border; share of these with something
+around the wrist; share of the rest in a sleeve."""
 SMALL = 0.3
-"""Share of pictures with a small picture without hands in them."""
+"""Share of images with a small hand-free picture pasted in."""
 IN_VIEW = 0.4
-"""Share of a hand's box in the picture from which on it is asked for."""
+"""Least share of a hand's box inside the image for the hand to be a target."""
 
 
 class FinderSamples(Dataset[Item]):
-    """As many pictures as are asked for: number i depends on the seed and i alone.
+    """Any number of training images; image i depends only on the seed and i.
 
     Args:
-        photos: to show.
-        weights: how often a set of them is shown, by its name, and `PASTED`.
-        size: side of the pictures, px.
+        photos: the source photos.
+        weights: how often each set is shown, by its name, and `PASTED`.
+        size: side of the images, px.
         rotation: standard deviation of the angle, degrees.
-        seed: of everything.
-        count: how many there are, for those who ask.
+        seed: seed of all random choices.
+        count: reported number of images.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FinderSamples(Dataset[Item]):
         return {"pixels": pixels, **target_maps(hands, self.size, self.size)}
 
     def picture(self, index: int) -> tuple[np.ndarray, list[TrueHand]]:
-        """Picture number `index`, (S, S, 3) uint8 RGB, and its hands."""
+        """Return image number `index`, (S, S, 3) uint8 RGB, and its hands."""
         rng = np.random.default_rng([self.seed, index])
         name = self._names[rng.choice(len(self._names), p=self._shares)]
         shown = self._under if name == PASTED else self._sets[name]
@@ -94,7 +94,7 @@ class FinderSamples(Dataset[Item]):
     def _shown(
         self, image: np.ndarray, hands: list[OutlinedHand], turns: bool, rng: Generator
     ) -> tuple[np.ndarray, list[OutlinedHand]]:
-        """A part of the photo, or all of it, in the picture."""
+        """Place all or part of the photo in the image."""
         size = self.size
         height, width = image.shape[:2]
         scale = size / max(height, width) * np.exp(rng.uniform(np.log(0.6), np.log(2.2)))
@@ -107,7 +107,7 @@ class FinderSamples(Dataset[Item]):
         linear = scale * effects.rotation(angle) @ np.diag([mirror, 1.0])
         stretch = np.exp(rng.normal(0, 0.06))
         linear = linear @ np.diag([stretch, 1 / stretch])
-        if hands and rng.random() < 0.85:  # One of the hands somewhere in the picture.
+        if hands and rng.random() < 0.85:  # Keep one of the hands somewhere in the image.
             about = hands[rng.integers(len(hands))].hull.mean(0)
             target = rng.uniform(0.08, 0.92, 2) * size
         else:
@@ -124,7 +124,7 @@ class FinderSamples(Dataset[Item]):
     def _paste_small(
         self, image: np.ndarray, hands: list[OutlinedHand], rng: Generator
     ) -> np.ndarray:
-        """A picture without hands, small as on a wall: no face or thing of any size is a hand."""
+        """Paste a small hand-free picture, as on a wall: small faces and objects are no hands."""
         photos = self._empty[rng.integers(len(self._empty))]
         small, _ = photos[rng.integers(len(photos))].load()
         longest = self.size * np.exp(rng.uniform(np.log(0.06), np.log(0.45)))
@@ -175,9 +175,9 @@ class FinderSamples(Dataset[Item]):
 def _shrunk(
     pictures: list[np.ndarray], scale: float, matrix: np.ndarray
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Pictures to warp, shrunk by area before where `scale` is small, and the matrix for that.
+    """Shrink images by area before warping if `scale` is small; adapt the matrix.
 
-    Warping takes single pixels.
+    Warping alone samples single pixels.
     """
     if scale >= 0.7:
         return pictures, matrix
@@ -203,7 +203,7 @@ def _box(hand: OutlinedHand) -> np.ndarray:
 
 
 def _hidden(hands: list[OutlinedHand], top: OutlinedHand) -> list[OutlinedHand]:
-    """`hands` without those that `top`, pasted over them, mostly hides: these become doubtful."""
+    """Drop `hands` hidden by the pasted hand `top`; those mostly hidden become doubtful."""
     cover, kept = _box(top), []
     for hand in hands:
         box = _box(hand)
@@ -217,7 +217,7 @@ def _hidden(hands: list[OutlinedHand], top: OutlinedHand) -> list[OutlinedHand]:
 
 
 def _seen(hand: OutlinedHand, size: int) -> TrueHand | None:
-    """What shows of a hand in the picture; None if nothing does."""
+    """Return the visible part of a hand in the image; None if nothing is visible."""
     box = _box(hand)
     inside = np.clip(box, 0, size - 1)
     sides = inside[2:] - inside[:2]

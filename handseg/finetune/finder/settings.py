@@ -1,4 +1,4 @@
-"""What a run that trains the hand finder is told: `finetune/finder.yaml` holds these fields."""
+"""Settings for training the hand finder, as in `finetune/finder.yaml`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from handseg.runtime.config import STRICT, Count, NotNegative, Positive, Share
 
 @dataclass(frozen=True, config=STRICT)
 class FinderData:
-    """Which pictures show hands where.
+    """Training images and their hands.
 
     Attributes:
-        rendered: folder of rendered people -> how often its pictures are shown.
+        rendered: folder of rendered people -> how often its images are shown.
         boxes: folder with images/ and boxes.json -> the same.
-        masked: folder of pairs with one hand each -> the same, as they are.
-        empty: folder of pictures without hands -> the same.
-        pasted: how often hands of `masked` are shown on pictures of `empty`.
-        root: folder that all these paths start at.
-        held_out: how the ids of validation's pictures begin; an id is <folder as given>/<stem>.
+        masked: folder of pairs with one hand each -> the same, without pasting.
+        empty: folder of images without hands -> the same.
+        pasted: how often hands of `masked` are shown on images of `empty`.
+        root: folder that all these paths are relative to.
+        held_out: prefixes of the validation images' ids; an id is <folder as given>/<stem>.
     """
 
     rendered: dict[str, NotNegative]
@@ -39,14 +39,15 @@ class FinderConfig(RunSettings):
     """A run that trains the hand finder.
 
     Attributes:
-        data: what the pictures are made of.
-        epoch_samples: pictures in an epoch; all are different.
-        validation_samples: pictures to validate on.
-        init: folder of a run to start from, or "hand-finder" for the package's own; None takes
-            ImageNet's backbone.
-        image_size: side of the square pictures, px; a multiple of 32.
-        rotation: standard deviation of the angle, degrees; one in eight is turned anyhow.
-        ema_decay: share of the averaged weights that a step keeps; these are the finder.
+        data: sources of the images.
+        epoch_samples: images per epoch, all different.
+        validation_samples: images to validate on.
+        init: folder of a run to start from, or "hand-finder" for the bundled one; None starts from
+            an ImageNet backbone.
+        image_size: side of the square images, px; a multiple of 32.
+        rotation: standard deviation of the angle, degrees; one image in eight is turned by any
+            angle.
+        ema_decay: share of the averaged weights that a step keeps; they become the finder.
     """
 
     data: FinderData

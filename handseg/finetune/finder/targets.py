@@ -1,4 +1,4 @@
-"""What the finder's map should say of a picture, and how far off it is."""
+"""The finder's target maps and loss."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from handseg.finetune.sampler import Item
 from handseg.landmarks.finder import STRIDE
 
 LEAST = 6.0
-"""px of the input: a hand whose box' longer side is shorter is not asked for."""
-_OVERLAP = 0.7  # IoU with the true box that a box has at which the middle counts as nearly right.
+"""Least longer side of a box, px of the input, for its hand to be a target."""
+_OVERLAP = 0.7  # IoU with the true box at which a centre still counts as nearly right.
 
 
 @dataclass(frozen=True, eq=False)
 class TrueHand:
-    """A hand of a picture.
+    """A hand in an image.
 
     Attributes:
         box: (4,) xyxy px.
-        right: 1.0 for a right hand, 0.0 for a left one, NaN where that is not known.
-        wrist: (2,) unit vector from the box' middle to the wrist; NaN where that is not known.
-        doubtful: neither asked for nor held against the finder: mostly hidden, gloved, cut off.
+        right: 1.0 for a right hand, 0.0 for a left one, NaN if unknown.
+        wrist: (2,) unit vector from the box centre to the wrist; NaN if unknown.
+        doubtful: ignored by the loss, found or not: mostly hidden, gloved, cut off.
     """
 
     box: np.ndarray
@@ -35,12 +35,12 @@ class TrueHand:
 
 
 def target_maps(hands: list[TrueHand], height: int, width: int) -> dict[str, torch.Tensor]:
-    """The maps for a picture of `height` x `width` px.
+    """Make the maps for an image of `height` x `width` px.
 
     Returns:
-        `heat`, (h, w) float32: 1 at middles, falling off around them; `weight`, (h, w) float32: 0
-        where nothing is asked; `values`, (7, h, w) float32: the other `CHANNELS` at middles, NaN
-        where nothing is known.
+        `heat`, (h, w) float32: 1 at centres, falling off around them; `weight`, (h, w) float32: 0
+        where the loss ignores the map; `values`, (7, h, w) float32: the other `CHANNELS` at
+        centres, NaN where unknown.
     """
     rows, columns = height // STRIDE, width // STRIDE
     heat = np.zeros((rows, columns), np.float32)
@@ -56,7 +56,7 @@ def target_maps(hands: list[TrueHand], height: int, width: int) -> dict[str, tor
             continue
         middle = ((hand.box[:2] + hand.box[2:]) / 2 + 0.5) / STRIDE - 0.5
         column, row = np.clip(np.round(middle).astype(int), 0, [columns - 1, rows - 1])
-        # So far off along both axes, a box of the true size has `_OVERLAP` with the true one.
+        # At this offset along both axes, a box of the true size has IoU `_OVERLAP` with the truth.
         spread = np.maximum((1 - np.sqrt(2 * _OVERLAP / (1 + _OVERLAP))) * sides / STRIDE, 0.5)
         peak = np.exp(-(((x - column) / spread[0]) ** 2 + ((y - row) / spread[1]) ** 2) / 2)
         heat = np.maximum(heat, peak)
@@ -72,9 +72,9 @@ def target_maps(hands: list[TrueHand], height: int, width: int) -> dict[str, tor
 
 
 def finder_loss(found: torch.Tensor, batch: Item) -> torch.Tensor:
-    """The loss of a batch of maps: CenterNet's focal loss for middles, L1 for sizes and offsets.
+    """Compute the loss of a batch: CenterNet's focal loss for centres, L1 for sizes and offsets.
 
-    `found` is (N, 8, h, w), `batch` holds `target_maps` of each picture.
+    `found` is (N, 8, h, w); `batch` holds the `target_maps` of each image.
     """
     found = found.float()
     heat, weight, values = batch["heat"], batch["weight"], batch["values"]

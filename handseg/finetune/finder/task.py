@@ -1,4 +1,4 @@
-"""Training the hand finder: the task of `python -m handseg.finetune.finder`."""
+"""Train the hand finder: the task of `python -m handseg.finetune.finder`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from handseg.runtime.run_folder import CACHE
 WEIGHTS, GRAPH = "model.safetensors", "finder.onnx"
 CARRIED = BUNDLED_FINDER.parent.name
 SHOWN = 0.3
-"""Score from which on a box counts in validation."""
+"""Least score of a box that counts in validation."""
 
 
 class FinderTask(Task):
-    """See `handseg.finetune.task.Task`; what is validated and saved are averaged weights.
+    """See `handseg.finetune.task.Task`. Validates and saves averaged weights.
 
     Raises:
-        TrainingError: if the run to start from is none.
+        TrainingError: if the folder to start from is not a run.
     """
 
     step: _Step
@@ -67,7 +67,7 @@ class FinderTask(Task):
         self._averaged.update_parameters(self.step.network)
 
     def score(self, batch: Item) -> torch.Tensor:
-        """IoU summed over the hands that are found, over hands and false ones; 1 where none are."""
+        """IoU summed over found hands / (hands + false positives); 1 if there are neither."""
         self._averaged.eval()
         maps = self._averaged(normalise(batch["pixels"])).float().cpu().numpy()
         scores = []
@@ -104,13 +104,13 @@ class _Step(torch.nn.Module):
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """(N, 3, H, W) uint8 as float32 in -1..1, as EfficientNet-Lite takes it."""
+    """Scale (N, 3, H, W) uint8 to float32 in -1..1, the input of EfficientNet-Lite."""
     return pixels.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
 
 @torch.no_grad()
 def found_boxes(network: FinderNetwork, samples: FinderSamples) -> tuple[np.ndarray, np.ndarray]:
-    """The logit of each box found in `samples`, and whether it is right, both (N,)."""
+    """Return the logit of each box found in `samples` and whether it is right, both (N,)."""
     logits, right = [], []
     for index in range(len(samples)):
         item = samples[index]
@@ -130,12 +130,12 @@ def found_boxes(network: FinderNetwork, samples: FinderSamples) -> tuple[np.ndar
 
 
 def load_samples(config: FinderConfig, cache: Path) -> tuple[FinderSamples, FinderSamples]:
-    """The pictures of training and validation, which share no photo.
+    """Return the training and the validation images, which share no photo.
 
-    Landmarks found on masked ones are kept in the folder `cache`.
+    Landmarks found on masked photos are kept in the folder `cache`.
 
     Raises:
-        TrainingError: if one of them has none, or a folder has none.
+        TrainingError: if either has no images, or a folder has none.
     """
     data = config.data
     root, photos = Path(data.root), list[FinderPhoto]()
@@ -179,7 +179,7 @@ def _start(config: FinderConfig) -> FinderNetwork:
 
 
 def _boxes(values: np.ndarray) -> np.ndarray:
-    """(K, 4) xyxy px: the true boxes that maps of `target_maps` hold."""
+    """Return the true boxes in maps of `target_maps`, (K, 4) xyxy px."""
     rows, columns = np.nonzero(~np.isnan(values[0]))
     width, height, x, y = values[:4, rows, columns]
     middle = (np.stack([x + columns, y + rows], 1) + 0.5) * STRIDE - 0.5

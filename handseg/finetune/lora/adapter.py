@@ -1,4 +1,4 @@
-"""The folder of a tuned adapter: weights, settings, prompt recipe and model card."""
+"""Save a fine-tuned adapter: weights, settings, prompt recipe and model card."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _LITE_LICENCE = "cc-by-sa-4.0"
 def save_adapter(
     model: Any, folder: str | Path, *, base: str, recipe: PromptRecipe, card: str
 ) -> None:
-    """Write what `HandSegmenter.from_pretrained(folder)` and `handseg segment --adapter` take.
+    """Write an adapter for `HandSegmenter.from_pretrained(folder)` and `handseg segment --adapter`.
 
-    Other files in `folder` stay. A crash leaves the old adapter, the new one, or no adapter that
-    loads, never the weights of one with the settings of another.
+    Other files in `folder` stay. A crash leaves the old adapter, the new one, or none that loads,
+    but never the weights of one with the settings of the other.
 
     Args:
         model: from `add_lora`, without the wrappers of distributed training.
-        folder: is made where it is missing.
-        base: the hub id or path from which the base model was loaded, or "handseg-lite".
+        folder: created if missing.
+        base: the hub id or path of the base model, or "handseg-lite".
         recipe: the prompts the adapter was trained with.
         card: Markdown, see `model_card`.
     """
@@ -53,7 +53,7 @@ def save_adapter(
         (fresh / CARD).write_text(card, encoding="utf-8")
         settings = (ADAPTER_CONFIG, RECIPE_FILE)
         if not all(_same(fresh / name, folder / name) for name in settings):
-            # Without its configuration the folder does not load; the new one is moved last.
+            # The folder does not load without its configuration, so the new one is moved last.
             (folder / ADAPTER_CONFIG).unlink(missing_ok=True)
         move_all(fresh, folder, (WEIGHTS, RECIPE_FILE, CARD, ADAPTER_CONFIG))
 
@@ -74,24 +74,25 @@ def model_card(
     versions: Mapping[str, str],
     target: str = HAND,
 ) -> str:
-    """The adapter's README in Markdown, with the metadata that the Hugging Face Hub reads.
+    """Return the adapter's README in Markdown, with metadata for the Hugging Face Hub.
 
     Args:
         base: as for `save_adapter`.
         recipe: the prompts the adapter was trained with.
-        settings: of the LoRA.
-        data: name of the data set, as others should read it.
-        photos: how many of them were trained on.
-        command: that trains the adapter again.
-        metrics: a row of the table of results each, such as "val, zero-shot", and its columns.
-        versions: of the software, see `handseg.runtime.versions.versions`.
-        target: which masks it was tuned to, "hand" or "object".
+        settings: LoRA settings.
+        data: name of the data set, for readers.
+        photos: number of training photos.
+        command: command that trains the adapter again.
+        metrics: rows of the results table by name, such as "val, zero-shot", each with its
+            columns.
+        versions: software versions, see `handseg.runtime.versions.versions`.
+        target: which masks it was tuned on, "hand" or "object".
     """
     licence = _LITE_LICENCE if base == LITE else None
     metadata = {
         "library_name": "peft",
         "pipeline_tag": "mask-generation",
-        # The hub refuses a card whose base is a path.
+        # The hub rejects a card whose base is a path.
         "base_model": base if _is_hub_id(base) and not Path(base).exists() else None,
         "license": licence,
         "tags": ["handseg", "hand-segmentation", "segment-anything", "lora"],
@@ -123,19 +124,18 @@ def _is_hub_id(name: str) -> bool:
 
 
 def push_to_hub(folder: str | Path, repo_id: str, private: bool = False) -> str:
-    """Upload the adapter in `folder`, and nothing else of it, to the Hugging Face Hub.
+    """Upload the adapter in `folder`, and no other files there, to the Hugging Face Hub.
 
     Args:
         folder: written by `save_adapter`.
-        repo_id: "user/name"; the repository is made where it is missing.
-        private: whether only its owner sees a repository that is made; one that exists stays as
-            public as it is.
+        repo_id: "user/name"; the repository is created if missing.
+        private: make a new repository private; an existing one keeps its visibility.
 
     Returns:
-        The repository's address.
+        URL of the repository.
 
     Raises:
-        ModelError: `folder` holds no adapter, `repo_id` is none, there is no token, or the hub
+        ModelError: `folder` holds no adapter, `repo_id` is invalid, there is no token, or the hub
             cannot be reached or refuses.
     """
     folder = Path(folder)
@@ -157,7 +157,7 @@ def push_to_hub(folder: str | Path, repo_id: str, private: bool = False) -> str:
             allow_patterns=[WEIGHTS, ADAPTER_CONFIG, RECIPE_FILE, CARD],
             commit_message="Upload a handseg adapter",
         )
-    # A ValueError is the hub's word for a card whose metadata it does not take.
+    # The hub raises ValueError for a card with metadata that it does not accept.
     except (HTTPError, OSError, ValueError) as error:
         raise ModelError(
             f"cannot upload {folder} to {repo_id} on {constants.ENDPOINT}: {error}"

@@ -1,4 +1,4 @@
-"""Views of a hand to train on: its region of interest as the predictor would see it, or varied."""
+"""Training views of a hand: its region of interest, as in prediction or augmented."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handseg.synthetic.pasted import effects
 from handseg.synthetic.sample import Sample
 
 FROM_MASK_POINTS = 5
-"""Points that a hand without landmarks is prompted with."""
+"""Number of prompt points for a hand without landmarks."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -26,13 +26,13 @@ class Augmentation:
     """How much the views of a hand differ from the photo.
 
     Attributes:
-        views: how many views each hand has; the first is the photo as it is.
+        views: views per hand; the first is the unchanged photo.
         mirror: share of views that are mirrored.
         rotation: standard deviation of the angle, degrees.
         zoom: standard deviation of the logarithm of the region's size.
         stretch: standard deviation of the logarithm of each axis' scale.
-        color: strength of changes to gamma, contrast, saturation and white balance; 1 is a lot.
-        camera: share of views with blur, noise, JPEG or loss of resolution added.
+        color: strength of changes to gamma, contrast, saturation and white balance; 1 is strong.
+        camera: share of views with added blur, noise, JPEG artefacts or loss of resolution.
         jitter: share of views whose landmarks get errors like MediaPipe's.
     """
 
@@ -47,11 +47,11 @@ class Augmentation:
 
 
 def plain_view(hand: TrainingHand, recipe: PromptRecipe, size: int) -> Sample:
-    """The hand's region of interest and prompts, just as the predictor makes them.
+    """Return the hand's region of interest and prompts, exactly as the predictor makes them.
 
     Args:
-        hand: to show.
-        recipe: makes prompts and region.
+        hand: the hand.
+        recipe: makes the prompts and the region.
         size: side of the region, px.
     """
     photo, mask = hand.load()
@@ -59,7 +59,7 @@ def plain_view(hand: TrainingHand, recipe: PromptRecipe, size: int) -> Sample:
     prompts = _prompts(hand.landmarks, mask, np.eye(3), height, width, recipe)
     region = Region.around(prompts.roi_box, recipe.region_margin)
     image = region.crop(photo, size)
-    # Cut out as the photo is, in one picture: the mask, and where the photo is, which lacks FILL.
+    # Crop these like the photo, as one image: the mask, and where the photo is (FILL is outside).
     labels = np.zeros((height, width, 3), np.uint8)
     labels[mask, 0] = 255
     labels = region.crop(labels, size)
@@ -74,7 +74,7 @@ def varied_view(
     augmentation: Augmentation,
     rng: np.random.Generator,
 ) -> Sample:
-    """The hand as another photo might show it; the same generator state gives the same view."""
+    """Return a random view of the hand; the same generator state gives the same view."""
     photo, mask = hand.load()
     to_view, height, width = _place(mask.shape, augmentation, rng)
     landmarks = hand.landmarks
@@ -98,7 +98,7 @@ def varied_view(
 def _place(
     shape: Sequence[int], augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[np.ndarray, int, int]:
-    """A 3 x 3 matrix that turns, mirrors and stretches a photo, and the result's height, width."""
+    """Return a 3 x 3 matrix that rotates, mirrors and stretches, and the new height and width."""
     height, width = shape
     angle = np.radians(rng.normal(0, augmentation.rotation))
     mirror = -1.0 if rng.random() < augmentation.mirror else 1.0
@@ -121,13 +121,13 @@ def _prompts(
     width: int,
     recipe: PromptRecipe,
 ) -> HandPrompts:
-    """The prompts of a hand in a photo moved by `matrix`: of its landmarks, or else its mask."""
+    """Return a hand's prompts in a photo moved by `matrix`: from its landmarks, else its mask."""
     if landmarks is not None:
         return recipe.prompts(_move(landmarks, matrix), height, width)
     boxes, points = prompts_from_mask(mask, FROM_MASK_POINTS)
     x0, y0, x1, y1 = boxes[0].astype(int)
     part = mask[y0 : y1 + 1, x0 : x1 + 1].astype(np.uint8)
-    # The box of a turned hand is that of its hull, which is smaller than its turned box.
+    # Take the rotated hand's box from its hull: it is smaller than the box of the rotated box.
     hull = _move(cv2.convexHull(cv2.findNonZero(part))[:, 0] + [x0, y0], matrix)
     box = np.concatenate([hull.min(0), hull.max(0)])
     inside = np.clip(_move(points[0], matrix), 0, [width - 1, height - 1])
@@ -141,9 +141,9 @@ def _move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 def _warp(
     photo: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Photo, mask as alpha, and where the photo is, in a region of `size` px.
+    """Return photo, mask as alpha, and where the photo is, in a region of `size` px.
 
-    Warping takes single pixels: what is to shrink is cut out and shrunk by area before.
+    Warping samples single pixels, so regions that shrink are cropped and area-averaged first.
     """
     height, width = mask.shape
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5

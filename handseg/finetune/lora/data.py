@@ -1,4 +1,4 @@
-"""From a run's settings to its samples: photos, split, hands, views, features."""
+"""Prepare a run's samples from its settings: photos, split, hands, views, features."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SPLITS_FILE = "splits.json"
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """What a run shows.
+    """The data of a run.
 
     Attributes:
-        training: the order of its samples.
-        validation: an unvaried view of each hand of the validation part.
-        photos: of each part of the split.
-        hands: that are trained on.
+        training: training samples in order.
+        validation: an unaugmented view of each hand of the validation part.
+        photos: photos of each part of the split.
+        hands: hands to train on.
     """
 
     training: EpochSampler
@@ -46,10 +46,10 @@ class RunData:
 
 
 def load_photos(settings: DataSettings, output: Path, seed: int) -> dict[str, LabelledPhotos]:
-    """The photos of each part of the split, which is kept in `output`.
+    """Load the photos of each part of the split, which is kept in `output`.
 
     Raises:
-        TrainingError: if a part that a run needs has no photo.
+        TrainingError: if a required part has no photo.
     """
     dataset = load_data(settings.source, settings.layout, **settings.options)
     official = settings.splits == OFFICIAL
@@ -81,17 +81,17 @@ def prepare_data(
     output: Path,
     accelerator: Any,
 ) -> RunData:
-    """Find the hands and, with a cache, encode their views; processes share the encoding."""
+    """Find the hands and, with a cache, encode their views, shared among processes."""
     kept = Path(config.cache_dir) if config.cache_dir else output / "cache"
     with accelerator.main_process_first():
-        # One process looks at the photos; the others read what it wrote.
+        # One process examines the photos; the others read its results.
         photos = load_photos(config.data, output, config.seed)
         found = {
             part: _find(photos[part], part, kept, config.data.target, accelerator.is_main_process)
             for part in (TRAIN, VALIDATION)
         }
     sets = {}
-    # Features that a run in this folder made which failed before its first epoch.
+    # Features of a run in this folder that failed before its first epoch.
     new = not config.cache_dir and not (output / CHECKPOINT).exists()
     for part, views in ((TRAIN, config.views), (VALIDATION, 1)):
         accelerator.print(f"{part}: {len(photos[part])} photos, {found[part].summary()}")
@@ -112,7 +112,7 @@ def prepare_data(
 def weighted_epochs(
     data: DataSettings, ids: Sequence[str], seed: int
 ) -> WeightedEpochSampler | None:
-    """What the weights of a mix make of each pass over photos of these ids; None for other data."""
+    """Return a sampler with the weights of a mix, for photos with these ids; None if no mix."""
     if data.layout != "mix":
         return None
     sets = [name.partition("/")[0] for name in ids]

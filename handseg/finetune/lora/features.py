@@ -1,4 +1,4 @@
-"""The views of a run, and what the frozen encoder makes of them, computed once and kept on disk."""
+"""The views of a run, and the frozen encoder's features of them, cached on disk."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from handseg.runtime.files import give_usual_rights, write_atomic
 from handseg.runtime.run_folder import RunFolder
 
 SHARD = 64
-"""Views in a file: some 100 MB of them for handseg-lite and SAM alike."""
+"""Views per file: about 100 MB for handseg-lite and SAM alike."""
 _SOFTWARE = ("handseg", "torch", "transformers", "mediapipe", "opencv")
-"""What views and features are made with."""
+"""Software that views and features depend on."""
 _HALF = ("target", "skeleton")
-"""Besides the features, what is stored in half precision."""
+"""Tensors stored in half precision, besides the features."""
 
 
 class AugmentedHands(Dataset[Item]):
-    """Each hand's views, one after the other: the hand's view v is item `hand * views + v`.
+    """The views of each hand in turn: view v of a hand is item `hand * views + v`.
 
-    An item is what `Sample.tensors` makes. It depends on the hand, the view and the seed alone.
+    An item is from `Sample.tensors`. It depends only on the hand, the view and the seed.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class FeatureCache(Dataset[Item]):
     """The items of `AugmentedHands` with "embeddings" in place of "image", in safetensors files.
 
     Args:
-        folder: of the cache.
-        count: of the views.
-        signature: what the features depend on, fit for JSON.
-        replace: delete the features of something else.
+        folder: cache folder.
+        count: number of views.
+        signature: all that the features depend on, JSON-serialisable.
+        replace: delete features with another signature.
 
     Raises:
-        TrainingError: if the folder holds the features of something else.
+        TrainingError: if the folder holds features with another signature.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class FeatureCache(Dataset[Item]):
         shards: Iterable[int],
         batch: int = 8,
     ) -> None:
-        """Write those of `shards` that are missing.
+        """Write the missing ones of `shards`.
 
-        `encode` takes (N, S, S, 3) uint8 and gives what the decoder takes, by argument name.
+        `encode` takes (N, S, S, 3) uint8 and returns the decoder's inputs by argument name.
         """
         self._run.claim()
         for shard in shards:
@@ -123,7 +123,7 @@ class FeatureCache(Dataset[Item]):
 
     @property
     def shards(self) -> range:
-        """The numbers of the files."""
+        """Indices of the files."""
         return range(-(-self.count // SHARD))
 
     def __len__(self) -> int:
@@ -142,7 +142,7 @@ class FeatureCache(Dataset[Item]):
         return self.folder / f"features-{shard:05d}.safetensors"
 
     def _file(self, shard: int) -> tuple[Any, list[str]]:
-        """An open file, and the names of an item's tensors, the same for all of a run."""
+        """Return an open file and the names of an item's tensors, the same for the whole run."""
         if shard not in self._open:
             try:
                 file = safe_open(self._path(shard), framework="pt")
@@ -156,12 +156,12 @@ class FeatureCache(Dataset[Item]):
         return self._open[shard]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open files do not go to a worker process.
+        # Open files cannot be sent to a worker process.
         return {**self.__dict__, "_open": {}}
 
 
 def _flatten(encoded: Mapping[str, Any], place: int) -> dict[str, torch.Tensor]:
-    """Row `place` of each tensor: "name/-1", or "name/i" where there is a list of them."""
+    """Take row `place` of each tensor, named "name/-1", or "name/i" in a list of tensors."""
     flat: dict[str, torch.Tensor] = {}
     for name, value in encoded.items():
         if isinstance(value, list):
@@ -172,7 +172,7 @@ def _flatten(encoded: Mapping[str, Any], place: int) -> dict[str, torch.Tensor]:
 
 
 def _unflatten(stored: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """The inverse of `_flatten`, in full precision."""
+    """Invert `_flatten`, in full precision."""
     encoded: dict[str, Any] = {}
     places = sorted((name.split("/") for name in stored if "/" in name), key=lambda n: int(n[1]))
     for name, place in places:
@@ -185,7 +185,7 @@ def _unflatten(stored: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def signature(views: AugmentedHands, model: torch.nn.Module) -> dict[str, Any]:
-    """All that the features of `views` depend on, each part by name."""
+    """Return all that the features of `views` depend on, by name."""
     from handseg.runtime.versions import versions
 
     data = hashlib.sha256()

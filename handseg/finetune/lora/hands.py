@@ -1,4 +1,4 @@
-"""The hands to train on: found once in every photo, each with its own part of the photo's mask."""
+"""Find the hands to train on, once per photo, each with its own part of the photo's mask."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from handseg.runtime.journal import Journal
 logger = logging.getLogger(__name__)
 
 ON_MASK = 0.7
-"""Share of a found hand's landmarks that must lie on the mask: others are hands beside it."""
+"""Least share of a found hand's landmarks on the mask; below it, the hand is another one."""
 SMALLEST = 100
-"""Pixels of one of several hands that are told apart, from which on it is shown."""
+"""Least pixels of a labelled instance for it to be used."""
 SHARED = 5
-"""Landmarks of a second hand on an island of the mask from which on the island is of both."""
+"""Landmarks of a second hand on an island of the mask at which the island belongs to both."""
 
 
 class TrainingPhoto(PhotoWithObjects, Protocol):
-    """What is asked of a photo: `handseg.data.LabelledPhotos` holds such."""
+    """Interface of a photo, as held by `handseg.data.LabelledPhotos`."""
 
     def load_instances(self) -> np.ndarray | None:
-        """Which hand each pixel is of, (H, W) uint8 from 1; None where that is not labelled."""
+        """Return the hand number of each pixel, (H, W) uint8 from 1; None if not labelled."""
         ...
 
     def digest(self) -> str:
-        """A hash of the files' contents."""
+        """Return a hash of the files' contents."""
         ...
 
 
@@ -48,11 +48,11 @@ class TrainingHand:
     """One hand of a photo.
 
     Attributes:
-        photo: that it is in.
-        landmarks: (21, 2) float32 x, y px; None where MediaPipe finds no hand on the mask and the
-            prompts have to be drawn from the mask.
-        others: landmarks of the other hands on the mask, where labels do not tell hands apart.
-        instance: the hand's number in the photo's instances; 0 where there are none.
+        photo: its photo.
+        landmarks: (21, 2) float32 x, y px; None if MediaPipe finds no hand on the mask, so that
+            prompts come from the mask.
+        others: landmarks of the other hands on the mask, if instances are not labelled.
+        instance: the hand's number in the photo's instances; 0 without instances.
         target: which mask is learned, "hand" or "object".
     """
 
@@ -63,10 +63,10 @@ class TrainingHand:
     instance: int = 0
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """The photo, (H, W, 3) uint8 RGB, and the mask of this hand or what it holds, (H, W) bool.
+        """Load the photo, (H, W, 3) uint8 RGB, and the hand's or its object's mask, (H, W) bool.
 
         Raises:
-            ValueError: if one of them cannot be read, or what is held is to be learned and not
+            ValueError: if one of them cannot be read, or the target is the object and it is not
                 labelled.
         """
         image, mask = self.photo.load()
@@ -82,7 +82,7 @@ class TrainingHand:
         return image, np.isin(islands, np.flatnonzero(owners == 0) + 1)
 
     def digest(self) -> str:
-        """A hash of the photo and the masks that `load` reads."""
+        """Return a hash of the photo and the masks that `load` reads."""
         if self.target == HAND:
             return (
                 f"{self.photo.digest()} {self.instance}" if self.instance else self.photo.digest()
@@ -93,15 +93,15 @@ class TrainingHand:
 
 @dataclass(frozen=True, eq=False)
 class FoundHands:
-    """What the photos of a data set hold.
+    """The hands found in a data set's photos.
 
     Attributes:
-        hands: to train on.
+        hands: hands to train on.
         missed: ids of photos in which MediaPipe finds no hand of the mask; they are in `hands`
             without landmarks.
-        unfound: the same, where what they hold is to be learned; these are left out.
-        entangled: ids of photos with hands that share an island of the mask, which cannot be told
-            apart; these are left out.
+        unfound: the same, if the target is the object; left out.
+        entangled: ids of photos with hands that share an island of the mask and cannot be
+            separated; left out.
         empty: ids of photos whose mask shows nothing to prompt for; left out.
         unreadable: by id, why a photo cannot be used; left out.
     """
@@ -114,7 +114,7 @@ class FoundHands:
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """One line for a person."""
+        """Return one line for the user."""
         parts = [f"{len(self.hands)} hands"]
         for ids, what in (
             (
@@ -137,12 +137,12 @@ def find_hands(
     landmarker: HandLandmarker | None = None,
     target: str = HAND,
 ) -> FoundHands:
-    """Find the hands that the photos' masks show.
+    """Find the hands in the photos' masks.
 
-    What MediaPipe finds is kept in the folder `cache`, a `Journal`, by the hash of photo and mask,
-    so a changed photo is looked at anew. A photo that cannot be read is left out and the rest goes
-    on. So is, where `target` is the object, one without its mask, and a hand without landmarks:
-    nothing else says where it holds something.
+    MediaPipe's findings are kept in the folder `cache`, a `Journal`, by the hash of photo and mask,
+    so changed photos are processed again. Photos that cannot be read are left out. If `target` is
+    the object, so are photos without its mask and hands without landmarks, as nothing else says
+    where they hold something.
 
     Raises:
         OSError: if `cache` cannot be written.
@@ -187,7 +187,7 @@ def find_hands(
 
 
 class _Found(NamedTuple):
-    """A hand of a photo: `TrainingHand.landmarks` and `TrainingHand.instance`."""
+    """A hand in a photo: `TrainingHand.landmarks` and `TrainingHand.instance`."""
 
     landmarks: np.ndarray | None
     instance: int = 0
@@ -222,7 +222,7 @@ def _look(landmarker: HandLandmarker, photo: TrainingPhoto) -> tuple[str, list[_
 
 
 def _by_instance(numbers: np.ndarray, found: list[np.ndarray]) -> tuple[str, list[_Found]]:
-    """Each hand that is told apart, with the landmarks that lie on it best, if any do."""
+    """Return each labelled instance with the landmarks that fit it best, if any."""
     hands, left = [], list(found)
     for number in np.flatnonzero(np.bincount(numbers.ravel())[1:] >= SMALLEST) + 1:
         own = numbers == number
@@ -239,7 +239,7 @@ def _by_instance(numbers: np.ndarray, found: list[np.ndarray]) -> tuple[str, lis
 
 
 def _instances(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Which hand each pixel of a photo of `shape` (H, W) is of; None where that is not told."""
+    """Return the hand number of each pixel in a photo of `shape` (H, W); None if not labelled."""
     numbers = photo.load_instances()
     if numbers is not None and numbers.shape != shape:
         raise ValueError(
@@ -249,7 +249,7 @@ def _instances(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray | Non
 
 
 def _object_mask(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray:
-    """What the hands of a photo of `shape` (H, W) hold; ValueError where that is not told."""
+    """Return the object mask of a photo of `shape` (H, W); ValueError if not labelled."""
     held = photo.load_object_mask()
     if held is None:
         raise ValueError(f"{photo.id} has no object mask")
@@ -259,14 +259,14 @@ def _object_mask(photo: TrainingPhoto, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """`mask` by 2 px larger: landmarks lie on bones, but a few jitter off a thin finger."""
+    """Dilate `mask` by 2 px: landmarks lie on bones, but a few jitter off a thin finger."""
     return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
 
 
 def _owners(mask: np.ndarray, hands: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The islands of `mask`, numbered from 1, and for each the index of the hand that it is of.
+    """Return the islands of `mask`, numbered from 1, and the index of each island's hand.
 
-    An island is of the hand that has most landmarks on it, or else of the hand nearest to it.
+    An island belongs to the hand with most landmarks on it, else to the nearest hand.
     """
     islands = Components.of(mask, 8).labels
     on_island = np.stack([_landmarks_on_islands(islands, points) for points in hands])
@@ -279,5 +279,5 @@ def _owners(mask: np.ndarray, hands: Sequence[np.ndarray]) -> tuple[np.ndarray, 
 
 
 def _landmarks_on_islands(islands: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """How many of `points` (N, 2) lie on each island."""
+    """Count the `points` (N, 2) on each island."""
     return np.bincount(values_at(islands, points), minlength=int(islands.max()) + 1)[1:]

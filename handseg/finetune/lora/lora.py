@@ -1,4 +1,4 @@
-"""LoRA on a SAM-family model: what learns."""
+"""LoRA on a SAM-family model: which parts are trained."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Placement = Literal["decoder", "decoder+neck", "all"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 MODULES_TO_SAVE = {
     "upscaling": r"mask_decoder\.((upscale|compress_vit|encoder|mask)_(conv\d|norm|layer_norm))",
-    # Only the first of SAM's mask tokens is read where one mask is asked for.
+    # SAM reads only its first mask token when a single mask is requested.
     "hypernetworks": r"mask_decoder\.(output_hypernetworks_mlps\.0|hq_mask_mlp)",
     "iou_head": r"mask_decoder\.iou_prediction_head",
 }
-"""The parts of a mask decoder that can be trained in full: what their modules are called."""
+"""Patterns for the modules of the mask decoder's parts that can be trained in full."""
 
-# The skip projections belong to the decoder by name, but run in the encoder's pass.
+# The skip projections are named as part of the decoder, but run in the encoder's pass.
 _SKIPS = r"mask_decoder\.conv_s\d"
 _SCOPES = {
     "decoder": rf"(?!{_SKIPS})mask_decoder\..+",
@@ -46,22 +46,23 @@ _TARGETS = {
 
 @dataclass(frozen=True, config=STRICT)
 class LoraSettings:
-    """What of a model learns, and how.
+    """Which parts of a model are trained, and how.
 
     Attributes:
-        rank: of the updates; an adapter's size is proportional to it.
+        rank: rank of the updates; the adapter's size is proportional to it.
         alpha: updates are scaled by `alpha / rank`. None is twice the rank, which keeps the scale,
-            and with it the fitting learning rate, the same at every rank.
+            and so the best learning rate, the same at every rank.
         dropout: share of a LoRA branch's inputs that are zeroed in training.
-        placement: "decoder" tunes the mask decoder, and leaves the image's embeddings as they are;
-            "decoder+neck" also the projections between encoder and decoder; "all" the encoder too.
-        targets: regular expressions for the full names of linear layers and convolutions, or the
-            last parts of them, such as "q_proj", within the placement. None takes the attention
-            projections and MLPs of the placement's transformers, and its convolutions where it
-            takes in a neck or a convolutional encoder. Grouped and transposed convolutions take no
-            LoRA.
+        placement: "decoder" tunes the mask decoder and leaves the image embeddings unchanged;
+            "decoder+neck" also tunes the projections between encoder and decoder; "all" also the
+            encoder.
+        targets: regular expressions for the full names of linear layers and convolutions, or for
+            the last parts of their names, such as "q_proj", within the placement. None takes the
+            attention projections and MLPs of the placement's transformers, and its convolutions if
+            it includes a neck or a convolutional encoder. Grouped and transposed convolutions take
+            no LoRA.
         modules_to_save: parts of the decoder that are trained in full: "upscaling",
-            "hypernetworks", "iou_head". They make the adapter larger by 0.3 to 0.6 MB each.
+            "hypernetworks", "iou_head". Each adds 0.3 to 0.6 MB to the adapter.
     """
 
     rank: Count = 8
@@ -82,21 +83,21 @@ class LoraSettings:
 
     @property
     def encoder_is_frozen(self) -> bool:
-        """Whether training leaves `get_image_embeddings` as it is, so that it can be cached."""
+        """Whether training leaves `get_image_embeddings` unchanged, so that it can be cached."""
         return self.placement == "decoder"
 
 
 def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
-    """Put LoRA on `model`, in place, and freeze everything else.
+    """Add LoRA to `model`, in place, and freeze everything else.
 
-    The start is drawn from torch's global generator, and changes no output.
+    Initial weights are drawn from torch's global generator and change no output.
 
     Args:
         model: a transformers Sam, SamHQ, Sam2, EdgeTam or Sam3Tracker model.
-        settings: what learns.
+        settings: which parts are trained.
 
     Raises:
-        ModelError: one of the targets matches no module that can learn under these settings.
+        ModelError: one of the targets matches no module that can be trained with these settings.
     """
     targets = _find_targets(model, settings)
     names = [name for name, _ in model.named_modules()]
@@ -116,7 +117,7 @@ def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
         r=settings.rank,
         lora_alpha=alpha,
         lora_dropout=settings.dropout,
-        # An expression, since peft saves lists of names in an order that differs from run to run.
+        # A single expression: peft saves lists of names in an order that differs between runs.
         target_modules="|".join(map(re.escape, targets)),
         modules_to_save=whole or None,
     )
@@ -125,7 +126,7 @@ def add_lora(model: Any, settings: LoraSettings) -> peft.PeftModel:
 
 
 def _find_targets(model: Any, settings: LoraSettings) -> list[str]:
-    """Names of the modules that get LoRA, in the model's order."""
+    """Return the names of the modules that get LoRA, in the model's order."""
     layers = [name for name, module in model.named_modules() if _takes_lora(module)]
     scope = [name for name in layers if re.fullmatch(_SCOPES[settings.placement], name)]
     found: set[str] = set()
@@ -160,14 +161,14 @@ def _matching(pattern: str, names: Iterable[str]) -> list[str]:
 
 
 def _suggestions(pattern: str, names: list[str]) -> list[str]:
-    """Up to four of `names` that look most like `pattern`; of numbered ones, the first."""
+    """Return up to four `names` most similar to `pattern`, only the first of numbered ones."""
     kinds: dict[str, str] = {}
     for name in names:
         kinds.setdefault(re.sub(r"\d+", "N", name), name)
     wanted = re.sub(r"[^\w.]", "", pattern)
 
     def likeness(name: str) -> float:
-        # Many patterns are the last part of a name.
+        # Patterns are often just the last part of a name.
         ends = (name, name.rpartition(".")[2])
         return max(difflib.SequenceMatcher(None, wanted, end).ratio() for end in ends)
 

@@ -1,4 +1,4 @@
-"""Where the masks of a data set end, measured against the edges that are seen and the wrist."""
+"""Measure where a data set's masks end, relative to visible edges and the wrist."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_HANDS = 48
-"""Hands that are measured, spread evenly over the data: the median of so many hardly moves."""
+"""Hands to measure, spread evenly over the data; the median hardly changes with more."""
 
 _PAST = 0.05
-"""Share of a mask's area past the wrist from which on it shows more than the hand: in sets whose
-masks end at the wrist nine in ten have less."""
-_NEAR = 0.05  # Hand sizes: contours that are further apart are another thing's.
+"""Share of a mask's area past the wrist at which it shows more than the hand. In data sets whose
+masks end at the wrist, nine masks in ten have less."""
+_NEAR = 0.05  # Hand sizes: contours further apart belong to something else.
 
 
 def measure_outline(
@@ -31,11 +31,11 @@ def measure_outline(
     hands: Sequence[TrainingHand],
     progress: Callable[[Iterable[TrainingHand]], Iterable[TrainingHand]] = iter,
 ) -> float:
-    """How far outside the photo's edges the masks of `hands` are drawn, in hand sizes.
+    """Measure how far outside the photo's edges the masks of `hands` are drawn, in hand sizes.
 
     The value for `PromptRecipe.outline`: the median over hands of the mean distance between the
-    true contour and one that follows the edges. Hands without landmarks are passed over; 0 where
-    none is left.
+    ground-truth contour and one that follows the edges. Skips hands without landmarks; 0 if none
+    is left.
     """
     plain = HandSegmenter(segmenter.model, replace(segmenter.recipe, outline=0.0))
     offsets = []
@@ -58,7 +58,7 @@ def count_past_wrist(
     hands: Sequence[TrainingHand],
     progress: Callable[[Iterable[TrainingHand]], Iterable[TrainingHand]] = iter,
 ) -> tuple[int, int]:
-    """How many masks show more than the hand to its wrist, and how many were looked at."""
+    """Count the masks that extend past the wrist, and the masks examined."""
     chosen = _spread(hands)
     past = 0
     for hand in progress(chosen):
@@ -70,7 +70,7 @@ def count_past_wrist(
 
 
 def _spread(hands: Sequence[TrainingHand]) -> list[TrainingHand]:
-    """At most `MOST_HANDS` of those with landmarks."""
+    """Return at most `MOST_HANDS` hands with landmarks, evenly spread."""
     seen = [hand for hand in hands if hand.landmarks is not None]
     count = min(len(seen), MOST_HANDS)
     return [seen[place] for place in np.linspace(0, len(seen) - 1, count).astype(int)]

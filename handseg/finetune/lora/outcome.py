@@ -1,4 +1,4 @@
-"""What a person reads at the end of a run: base against adapter, where it lies, what to type."""
+"""Closing message of a run: base against adapter, where the adapter is, which command to type."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from handseg.prompts import PromptRecipe
 from handseg.runtime.progress import tracked
 
 REPORT = "report"
-"""The folder of the reports in that of the run."""
+"""Folder of the reports in the run's folder."""
 BASE, ADAPTER = "zero-shot", "tuned"
-"""What the reports call the model before and after the run."""
+"""Names of the model before and after the run in the reports."""
 
 Figures = Mapping[str, Mapping[str, Any]]
-"""By the name of the row, see `handseg.finetune.lora.report.report_run`."""
+"""Metrics by row name, see `handseg.finetune.lora.report.report_run`."""
 
 _MANY = 0.25
-"""Share of masks past the wrist from which on that is how they are drawn. In eleven sets, it
-is 0 to 0.23 where masks or photos end at the wrist, 0.3 to 0.83 where they show more of the arm."""
+"""Share of masks past the wrist at which the data set counts as drawn that way. In eleven sets, it
+is 0 to 0.23 if masks or photos end at the wrist, and 0.3 to 0.83 if they show more of the arm."""
 
 
 def warn_of_wrist(hands: Sequence[TrainingHand], recipe: PromptRecipe) -> str:
-    """What to say if masks hold a forearm that `recipe` cuts off, else ""."""
+    """Return a warning if masks include a forearm that `recipe` cuts off, else ""."""
     if recipe.forearm > 0:
         return ""
     past, measured = count_past_wrist(hands, lambda items: tracked(items, "wrists"))
@@ -42,7 +42,7 @@ def warn_of_wrist(hands: Sequence[TrainingHand], recipe: PromptRecipe) -> str:
 
 
 def say_outcome(figures: Figures, output: Path, base: str, target: str) -> list[str]:
-    """The lines, to be read from the first to the last."""
+    """Return the lines of the message, in reading order."""
     lines: list[str] = []
     worse: list[str] = []
     for part in (VALIDATION, TEST):

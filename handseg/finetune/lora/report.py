@@ -1,4 +1,4 @@
-"""What came of a run: base and adapter side by side on its photos, and the adapter's card."""
+"""Results of a run: base and adapter compared on its photos, and the adapter's model card."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def report_run(
     output: Path,
     device: Any,
 ) -> Figures:
-    """Evaluate base and adapter on validation and test part; write reports and the card's figures.
+    """Evaluate base and adapter on the validation and test parts; write reports and metrics.
 
-    Both see the photos through the whole pipeline, the base with its own recipe.
+    Both run in the whole pipeline, the base with its own recipe.
 
     Returns:
-        What the card shows: a row for each part and model, such as "val, tuned"; of held objects
-        a row for each part.
+        The metrics for the card: a row for each part and model, such as "val, tuned"; for held
+        objects, a row for each part.
     """
     command = f"handseg finetune --config {CONFIG_FILE} --output {output.name}"
     rows: dict[str, dict[str, Any]] = {}
@@ -80,10 +80,10 @@ def find_outline(
     output: Path,
     device: Any,
 ) -> PromptRecipe:
-    """`recipe` with the outline that the tuned model's masks need, as written into `output`.
+    """Return `recipe` with the outline that the tuned model's masks need, as saved in `output`.
 
-    The decoder learns which things belong to the hand, but its contour is moved to the photo's
-    edges, so how generously masks are drawn has to be learnt beside it.
+    The decoder learns what belongs to the hand, but its contour is moved to the photo's edges, so
+    how generously masks are drawn must be learned separately.
     """
     with HandSegmenter.from_pretrained(config.model, adapter=output, device=device) as segmenter:
         outline = measure_outline(segmenter, hands, lambda items: tracked(items, "outline"))
@@ -111,7 +111,7 @@ def _evaluate(
 def _report_objects(
     config: FinetuneConfig, output: Path, part: str, photos: LabelledPhotos, device: Any
 ) -> dict[str, Any]:
-    """Write what the adapter in `output` makes of held objects; returns the figures."""
+    """Report the adapter in `output` on held objects; return the metrics."""
     with HandSegmenter.from_pretrained(
         config.model, object_adapter=output, device=device
     ) as segmenter:

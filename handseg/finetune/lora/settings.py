@@ -1,4 +1,4 @@
-"""What a LoRA run is told: the YAML files in `finetune/` hold these fields."""
+"""Settings of a LoRA run, as in the YAML files in `finetune/`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from handseg.runtime.config import STRICT
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class FinetuneConfig(RunSettings):
-    """A run that tunes a SAM-family model; a pass shows each hand in the next of its views.
+    """A run that fine-tunes a SAM-family model; each pass shows each hand in its next view.
 
     Attributes:
-        data: what to learn from.
+        data: training data.
         model: the base: "handseg-lite", a hub id or a folder of a SAM-family model.
-        recipe: makes the prompts and goes with the adapter; None takes the model's own.
-        lora: what of the model learns.
-        loss: how its masks are scored.
+        recipe: makes the prompts and is saved with the adapter; None takes the model's own.
+        lora: which parts of the model are trained.
+        loss: weights of the loss terms.
         prompts: which prompts it is trained with.
         augmentation: how the photos are varied.
-        cache: keep what a frozen encoder makes of the views on disk.
-        cache_dir: where to keep it, and the landmarks; None is `cache` in the run's folder. Runs
-            that differ in what follows the encoder can share one.
+        cache: keep a frozen encoder's features of the views on disk.
+        cache_dir: where to keep them, and the landmarks; None is `cache` in the run's folder. Runs
+            that differ only after the encoder can share it.
     """
 
     data: DataSettings
@@ -51,5 +51,5 @@ class FinetuneConfig(RunSettings):
 
     @property
     def views(self) -> int:
-        """Views of a hand that the run shows."""
+        """Number of views of each hand in the run."""
         return min(self.augmentation.views, self.epochs)

@@ -29,7 +29,7 @@ class LoraTask(Task):
     """See `handseg.finetune.task.Task`.
 
     Raises:
-        TrainingError: if data or base do not fit.
+        TrainingError: if the data or the base do not fit.
     """
 
     step: PromptedStep
