@@ -1,1 +1,1 @@
-"""Pretraining the bundled model."""
+"""Pretrain the bundled model."""

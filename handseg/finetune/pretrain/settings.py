@@ -1,4 +1,4 @@
-"""What a pretraining run is told: `finetune/lite*.yaml` hold these fields."""
+"""Settings of a pretraining run, as in `finetune/lite*.yaml`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from handseg.runtime.config import STRICT, Count, Fraction, NotNegative, Positiv
 
 @dataclass(frozen=True, config=STRICT)
 class ComposedData:
-    """What is pasted where.
+    """Sources of pasted hands, scenes and backgrounds.
 
     Attributes:
         cutouts: folder of pairs -> how often hands are cut from it.
-        scenes: folder of pairs -> how often its photos are shown as they are.
-        backgrounds, objects: folders of pictures.
-        root: folder that all these paths start at.
-        scene_share: share of samples that are scenes, of those that are not rendered.
-        held_out: how the ids of validation's examples and backgrounds begin; an example's id is
+        scenes: folder of pairs -> how often its photos are shown unchanged.
+        backgrounds, objects: folders of images.
+        root: folder that all these paths are relative to.
+        scene_share: share of scenes among the samples that are not rendered.
+        held_out: prefixes of the ids of validation's examples and backgrounds; an example's id is
             <set>/<stem>, a background's <folder as given>/<stem>.
         rendered: folder of rendered people -> how often its hands are shown.
         rendered_share: share of samples that are rendered.
@@ -47,17 +47,17 @@ class PretrainConfig(RunSettings):
     """A run that trains handseg-lite on pasted hands.
 
     Attributes:
-        data: what the pictures are made of.
-        epoch_samples: pictures in an epoch; all are different.
-        validation_samples: pictures to validate on.
-        recipe: makes the prompts and goes with the model.
-        loss: how its masks are scored.
+        data: sources of the images.
+        epoch_samples: images per epoch, all different.
+        validation_samples: images to validate on.
+        recipe: makes the prompts and is saved with the model.
+        loss: weights of the loss terms.
         prompts: which prompts it is trained with.
         init: folder of a model to start from; None takes ImageNet's backbone and a random decoder.
         image_size: side of the model's input, px; a multiple of 32.
-        backbone_learning_rate: of the backbone, at the schedule's peak.
-        ema_decay: share of the averaged weights that a step keeps; these are the model.
-        compile: the encoder, which makes steps faster and the first one slow.
+        backbone_learning_rate: the backbone's learning rate at the schedule's peak.
+        ema_decay: share of the averaged weights that a step keeps; they become the model.
+        compile: compile the encoder; steps are faster, but the first is slow.
     """
 
     data: ComposedData

@@ -1,4 +1,4 @@
-"""Training `handseg-lite` on pasted hands: the task of `python -m handseg.finetune.pretrain`."""
+"""Train `handseg-lite` on pasted hands: the task of `python -m handseg.finetune.pretrain`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from handseg.runtime.run_folder import CACHE
 
 
 class PretrainTask(Task):
-    """See `handseg.finetune.task.Task`; what is validated and saved are averaged weights.
+    """See `handseg.finetune.task.Task`. Validates and saves averaged weights.
 
     Raises:
         TrainingError: if the model to start from does not fit.
@@ -108,7 +108,7 @@ class PretrainTask(Task):
 
 
 def _start(config: PretrainConfig) -> Any:
-    """The folder `config.init`, else ImageNet's backbone and a random decoder."""
+    """Load the folder `config.init`, else build ImageNet's backbone and a random decoder."""
     if config.init is None:
         model = build_lite(config.image_size)
         load_imagenet_weights(model)
