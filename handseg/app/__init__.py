@@ -1,4 +1,4 @@
-"""The page of `handseg app`: a Streamlit script and what it is made of.
+"""The page of `handseg app`: a Streamlit script and its parts.
 
-`page` is the script; `workspace` holds what a visitor has brought, without Streamlit.
+`page` is the script; `workspace` holds a visitor's photos and does not use Streamlit.
 """

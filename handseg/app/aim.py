@@ -1,4 +1,4 @@
-"""Which hand a visitor's click, box or stroke is about, and what it changes."""
+"""Decide which hand a visitor's click, box or stroke is for, and apply it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from handseg.results import Hand
 from handseg.results.hand import window
 
 NEW, CLICKED = -1, -2
-"""In place of a hand's number: what is clicked starts another hand, or says which hand it is."""
+"""In place of a hand's number: a click starts a new hand, or its position chooses the hand."""
 STALE = "the picture has changed meanwhile: once more, please"
 SURROUNDINGS = 0.2
-"""How far beyond its box a hand is still meant, in the box' longer sides."""
+"""How far outside its box a click still counts for a hand, as a share of the longer side."""
 SAME_BOX = 0.3
-"""IoU with a hand's box from which on a drawn box is about it."""
+"""Least IoU of a drawn box with a hand's box to be for that hand."""
 
 
 def clicked_hand(hands: Sequence[Hand], x: float, y: float, anywhere: bool = False) -> int | None:
-    """The number of the hand at x, y px: its mask holds it, else its surroundings, else None.
+    """Return the number of the hand at x, y px: in its mask, else near its box, else None.
 
-    With `anywhere`, the nearest hand however far away.
+    With `anywhere`, the nearest hand at any distance.
     """
     distances = []
     for number, hand in enumerate(hands):
@@ -44,7 +44,7 @@ def clicked_hand(hands: Sequence[Hand], x: float, y: float, anywhere: bool = Fal
 
 
 def boxed_hand(hands: Sequence[Hand], box: np.ndarray) -> int | None:
-    """The number of the hand that `box`, (4,) xyxy px, is drawn around; None for another one."""
+    """Return the number of the hand that `box`, (4,) xyxy px, is drawn around; None if new."""
     if not hands:
         return None
     overlaps = box_iou(box[None], np.array([hand.box for hand in hands]))[0]
@@ -52,7 +52,7 @@ def boxed_hand(hands: Sequence[Hand], box: np.ndarray) -> int | None:
 
 
 def painted_hand(hands: Sequence[Hand], stroke: Stroke) -> int | None:
-    """The number of the hand that most of `stroke` lies on, else of the nearest to its start."""
+    """Return the number of the hand under most of `stroke`, else of the nearest to its start."""
     if not hands:
         return None
     covered, offset = cover(stroke, hands[0].image_shape)
@@ -66,14 +66,14 @@ def painted_hand(hands: Sequence[Hand], stroke: Stroke) -> int | None:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What the visitor points with, and at what.
+    """The visitor's current tool and its target.
 
     Attributes:
-        photo: that is changed.
+        photo: the photo to change.
         entries: its hands that are shown.
-        hands: of each of them, what was cut out.
-        number: of the hand that a click is about, NEW or CLICKED.
-        label: of a click: 1 on the hand, 0 off it.
+        hands: the cut-out of each of them.
+        number: number of the hand that a click is for, NEW or CLICKED.
+        label: label of a click: 1 on the hand, 0 off it.
     """
 
     photo: Photo
@@ -83,15 +83,15 @@ class Pointer:
     label: int
 
     def act(self, action: dict[str, Any], frame: Frame) -> None:
-        """Change the photo by what was done to the picture of `frame`.
+        """Apply an action on the picture of `frame` to the photo.
 
         Args:
             action: a click, a box, a stroke, or a point that was moved or removed, as
                 `handseg.app.pointing` reports it.
-            frame: that was shown.
+            frame: the frame that was shown.
 
         Raises:
-            ValueError: if it means nothing, in words for the visitor.
+            ValueError: if the action makes no sense, with a message for the visitor.
         """
         if len(self.entries) != len(self.hands):
             raise ValueError(STALE)
@@ -109,7 +109,7 @@ class Pointer:
             self._click(*frame.to_photo(action["x"], action["y"]))
 
     def _point(self, action: dict[str, Any]) -> tuple[HandEntry, int]:
-        """The hand and the number of its point; a double click finds it gone."""
+        """Return the hand and the number of its point; after a double click, it is gone."""
         hand, number = action["hand"], action["number"]
         entry = self.entries[hand] if hand < len(self.entries) else HandEntry()
         if list(entry.points[number : number + 1]) != [tuple(action["at"])]:
@@ -126,7 +126,7 @@ class Pointer:
 
     def _click(self, x: float, y: float) -> None:
         number: int | None = self.number
-        if number == CLICKED:  # A point off the hand starts no hand.
+        if number == CLICKED:  # A point off the hand does not start a new one.
             number = clicked_hand(self.hands, x, y, anywhere=not self.label)
         self.photo.click(self._entry(number), x, y, self.label)
 

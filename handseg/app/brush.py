@@ -1,4 +1,4 @@
-"""Strokes of a brush, and a hand's alpha under them."""
+"""Brush strokes, and their effect on a hand's alpha."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from handseg.results.hand import paint, window
 
 @dataclass(frozen=True, eq=False)
 class Stroke:
-    """One stroke: a disc that was dragged along a line.
+    """A stroke: a disc dragged along a line.
 
     Attributes:
         points: (N, 2) float32 x, y px of the photo, with N >= 1; they may lie outside the photo.
-        radius: of the disc, px of the photo.
-        erase: take away what it covers instead of adding it.
+        radius: radius of the disc, px of the photo.
+        erase: remove the covered area instead of adding it.
 
     Raises:
-        ValueError: if there is no point, or a point or the radius is no finite number.
+        ValueError: if there is no point, or a point or the radius is not finite.
     """
 
     points: np.ndarray
@@ -85,14 +85,14 @@ def apply(hand: Hand, strokes: Sequence[Stroke]) -> Hand:
 
 
 def _drop_lost_edges(part: np.ndarray, covered: np.ndarray) -> None:
-    """Clear soft edges under an eraser that are left without a mask beside them."""
+    """Clear soft edges under an eraser that no longer have a mask next to them."""
     if part.size:
         beside = cv2.dilate((part >= 128).view(np.uint8), np.ones((3, 3), np.uint8))
         part[(covered > 0) & (beside == 0)] = 0
 
 
 def _around(line: np.ndarray, radius: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom, the last two exclusive, of what a brush on `line` can reach."""
+    """Return left, top, right, bottom of a brush's reach along `line`, the last two exclusive."""
     room = np.array(shape[1::-1])
     low = np.clip(np.floor(line.min(0) - radius - 1), 0, room).astype(int)
     high = np.clip(np.ceil(line.max(0) + radius + 1) + 1, 0, room).astype(int)
@@ -102,7 +102,7 @@ def _around(line: np.ndarray, radius: float, shape: tuple[int, ...]) -> tuple[in
 def _squares(
     x: int, y: int, shape: tuple[int, ...], start: np.ndarray, end: np.ndarray
 ) -> np.ndarray:
-    """Squared distances, px, of pixels to the line from start to end; the first is at `x`, `y`."""
+    """Return squared distances, px, of pixels to a line; the first pixel is at `x`, `y`."""
     along = end - start
     across = np.arange(shape[1], dtype=np.float32) + (x - start[0])
     down = np.arange(shape[0], dtype=np.float32)[:, None] + (y - start[1])

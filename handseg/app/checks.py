@@ -1,4 +1,4 @@
-"""What to tell a visitor of a hand's mask: that it looks right, or why to check it."""
+"""Advice on a hand's mask: that it looks right, or why to check it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from handseg.landmarks.second_look import SURE
 from handseg.results import Hand
 
 SURE_MASK, SURE_HAND = SURE_IOU, SURE
-"""Predicted IoU and finder's score below which a hand is to be checked: where annotation calls a
-mask doubtful, and where the finder calls a hand sure. Neither ranks masks well, and "looks right"
-is no promise: `benchmarks/page_checks.py`, whose figures are in the page's guide."""
+"""Predicted IoU and finder score below which to check a hand: annotation's limit for doubtful
+masks, and the finder's for sure hands. Neither ranks masks well, and "looks right" is no promise:
+see `benchmarks/page_checks.py`, whose results are in the page's guide."""
 OVERLAP = 0.01
-"""IoU of two hands' masks from which on they overlap. Chosen, not measured: at the edge where hands
-touch, both may have a pixel."""
+"""IoU at which two hands' masks count as overlapping. Chosen, not measured: touching hands may
+share pixels along their edge."""
 
 
 def in_words(hand: Hand, hands: Sequence[Hand], prompted: bool) -> str:
-    """What to say of one of `hands`; `prompted`: by a model that is told where each hand is."""
+    """Return the advice on one of `hands`; `prompted`: from a model that is prompted per hand."""
     doubts = find_doubts(hand, hands, prompted)
     return f"**check this hand**: {'; '.join(doubts)}" if doubts else "looks right"
 
 
 def find_doubts(hand: Hand, hands: Sequence[Hand], prompted: bool) -> list[str]:
-    """Why to check a hand's mask; see `in_words`."""
+    """Return reasons to check a hand's mask; see `in_words`."""
     if not hand.area:
         return ["nothing of it was cut out"]
     doubts = []
@@ -34,7 +34,7 @@ def find_doubts(hand: Hand, hands: Sequence[Hand], prompted: bool) -> list[str]:
         doubts.append("found without landmarks, look at the wrist")
     if hand.detection_score is not None and hand.detection_score < SURE_HAND:
         doubts.append("it hardly looks like a hand")
-    # The estimates of a model that labels whole photos are of another kind.
+    # Models that label whole photos estimate something else.
     if prompted and hand.predicted_iou < SURE_MASK:
         doubts.append("the outline is unsure")
     if _is_cut(hand):

@@ -1,7 +1,8 @@
-"""A button that copies a picture to the visitor's clipboard, as a component of Streamlit's.
+"""A Streamlit component: a button that copies a picture to the visitor's clipboard.
 
-Browsers take a picture only while a click is fresh, but also the promise of one: the button makes
-it at once, asks for the file by the event `wanted`, and keeps it when the file is there.
+Browsers accept a picture only right after a click, but also accept a promise of one. The button
+makes the promise at once, requests the file with the event `wanted`, and resolves the promise when
+the file arrives.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import streamlit as st
 
 
 def copy_button(label: str, make: Callable[[], bytes], key: str) -> None:
-    """Show the button; `make` gives the PNG file once it is asked for."""
+    """Show the button; `make` returns the PNG file when it is requested."""
     name = f"wanted-{key}"
 
     def note() -> None:

@@ -1,4 +1,4 @@
-"""The part of the page that corrects masks: points, boxes, a brush, and hands nobody found."""
+"""The part of the page that corrects masks: points, boxes, a brush, and missed hands."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TOOLS: dict[str, Tool] = {
     MOVE: "move",
 }
 RADII = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
-"""px of the photo that a brush may have."""
+"""Radii of the brush, px of the photo."""
 LETTERS = "ABC"
-"""Of hands that the finder suspects; no more are shown."""
+"""Names of hands that the finder suspects; no more are shown."""
 HINTS = {
     ON: "Click on what is missing. Drag a point to move it, click on it to remove it.",
     OFF: "Click on what is too much. Drag a point to move it, click on it to remove it.",
@@ -42,7 +42,7 @@ HINTS = {
 def show_correction(
     workspace: Workspace, key: str, photo: Photo, model: PromptedModel, max_hands: int
 ) -> None:
-    """Click points or a box; a region of the photo is encoded once, however often it is clicked."""
+    """Show the tools; a region of the photo is encoded once, however many clicks it gets."""
     entries = photo.active(max_hands)
     opened = _stays_open(key, not entries or bool(photo.history))
     with st.expander("Correct the mask", expanded=opened, icon=":material/ads_click:"):
@@ -85,15 +85,15 @@ def show_correction(
 
 
 def _stays_open(key: str, wanted: bool) -> bool:
-    """Whether this part is open: once it was wanted, it does not close under the visitor."""
+    """Return whether this part is open; once opened, it does not close by itself."""
     name = f"correcting-{key}"
     st.session_state[name] = opened = wanted or st.session_state.get(name, False)
     return opened
 
 
 def _choose_radius(key: str, frame: Frame) -> int:
-    """px of the photo; at first, what suits the part of it that is shown."""
-    name = f"chosen-radius-{key}"  # A widget's own state goes when another tool is taken.
+    """Choose the radius, px of the photo; it starts at a value that suits the shown part."""
+    name = f"chosen-radius-{key}"  # A widget's own state is lost when another tool is chosen.
     radii = [radius for radius in RADII if radius <= max(RADII[2], max(frame.photo) / 8)]
     fitting = min(radii, key=lambda radius: abs(radius - frame.width / 50))
     radius = st.select_slider(
@@ -108,7 +108,7 @@ def _choose_radius(key: str, frame: Frame) -> int:
 
 
 def _choose_hand(key: str, count: int) -> int:
-    """The number of the hand that a click is about, NEW or CLICKED."""
+    """Choose the hand that a click is for: its number, NEW or CLICKED."""
     if not count:
         return NEW
     names = {CLICKED: "the one clicked", NEW: "a new one"}
@@ -125,9 +125,9 @@ def _choose_hand(key: str, count: int) -> int:
 
 
 def _frame(key: str, photo: Photo, result: HandSegmentation, number: int) -> Frame:
-    """What is looked at: the hand, until the visitor looks elsewhere.
+    """Return the visible frame: around the hand, until the visitor moves it.
 
-    It does not follow the mask: the picture would move under every click.
+    It does not follow the mask, as the picture would move with every click.
     """
     name = _frame_key(key)
     if name not in st.session_state:
@@ -150,7 +150,7 @@ def _look(key: str, frame: Frame) -> None:
 
 
 def _look_anew(key: str) -> None:
-    """Look at the hand that is meant, as when the photo was opened."""
+    """Go back to the chosen hand, as when the photo was opened."""
     st.session_state.pop(_frame_key(key), None)
 
 
@@ -182,7 +182,7 @@ def _points(entries: Sequence[HandEntry]) -> list[dict[str, Any]]:
 def _boxes_and_names(
     result: HandSegmentation, entries: Sequence[HandEntry], suspected: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The visitor's own boxes, numbers of hands where there are several, and suspected hands."""
+    """Return the visitor's own boxes, the numbers of several hands, and suspected hands."""
     own = [{"box": entry.box, "color": "#ffd200"} for entry in entries if entry.box is not None]
     unsure = [{"box": box.tolist(), "color": "white"} for box in suspected[: len(LETTERS)]]
     hands = [(str(number), hand.box) for number, hand in enumerate(result, start=1)]
@@ -228,7 +228,7 @@ def _suspicions(key: str, photo: Photo, entries: list[HandEntry], suspected: np.
 
 
 def _take(key: str, aim: Callable[[], Pointer], action: dict[str, Any]) -> None:
-    """Do what was done to the picture; `aim` gives what it is done to, as it is now."""
+    """Apply an action on the picture; `aim` returns its current target."""
     pointer = aim()
     assert pointer.photo.size is not None
     frame = Frame(pointer.photo.size, *map(int, action["frame"]))
@@ -244,13 +244,13 @@ def _take(key: str, aim: Callable[[], Pointer], action: dict[str, Any]) -> None:
     except ValueError as error:
         st.toast(f"{error}".capitalize(), icon=":material/info:")
         return
-    if pointer.number == NEW and action["do"] in ("click", "box"):  # What comes next is about it.
+    if pointer.number == NEW and action["do"] in ("click", "box"):  # Further actions are for it.
         count = len(pointer.entries)
         st.session_state[_hand_key(key, count + 1)] = count
 
 
 def _new_strokes(key: str, strokes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that have not arrived before; from here on, they have."""
+    """Return the strokes that have not arrived before, and mark them as arrived."""
     name = _painted_key(key)
     last = st.session_state.get(name, 0)
     st.session_state[name] = max(stroke["id"] for stroke in strokes)

@@ -1,4 +1,4 @@
-"""The files that the page offers."""
+"""The files that the page offers for download."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from handseg.measure.report import write_csv
 from handseg.results import Edge, HandSegmentation
 
 Background = str | np.ndarray | None
-"""A colour, a picture (H, W, 3) uint8 RGB, or None for transparency."""
+"""A colour, an image (H, W, 3) uint8 RGB, or None for transparency."""
 
 
 def picture(
     result: HandSegmentation, background: Background, edge: Edge, crop: bool = False
 ) -> Image.Image:
-    """The hands as the visitor wants them: cut out, or laid on a background.
+    """Return the hands cut out, or on a background.
 
-    With `crop`, it is cut down to the hands.
+    With `crop`, the image is cropped to the hands.
     """
     if background is None:
         return result.cutout(crop, edge)
@@ -33,7 +33,7 @@ def picture(
 
 
 def numbers(name: str, result: HandSegmentation) -> dict[str, Any]:
-    """The entry of a photo, as `handseg segment --json` writes it."""
+    """Return a photo's entry, as `handseg segment --json` writes it."""
     return {"file": name, **result.to_dict()}
 
 
@@ -43,7 +43,7 @@ def to_json(rows: Iterable[dict[str, Any]]) -> bytes:
 
 
 def sizes(name: str, rows: Iterable[dict[str, Any]]) -> bytes:
-    """A table of a photo's fingers, as `handseg measure --csv` writes it."""
+    """Return a table of a photo's fingers, as `handseg measure --csv` writes it."""
     out = io.StringIO(newline="")
     write_csv(({"file": name, **row} for row in rows), out)
     return out.getvalue().encode()
@@ -52,10 +52,10 @@ def sizes(name: str, rows: Iterable[dict[str, Any]]) -> bytes:
 def to_zip(
     results: Iterable[tuple[str, HandSegmentation]], background: Background, edge: Edge
 ) -> bytes:
-    """Cut-outs, masks, overlays and numbers, under the names that `handseg segment` gives them.
+    """Zip cut-outs, masks, overlays and numbers, named as by `handseg segment`.
 
     Args:
-        results: names of the photos and what was cut out of them, one at a time.
+        results: names of the photos and their results, one at a time.
         background: see `picture`.
         edge: "soft", "hard" or "matte".
     """
@@ -78,12 +78,12 @@ def to_zip(
 
 
 def stem_of(name: str) -> str:
-    """The name of an uploaded file without suffix and without folders."""
+    """Return the name of an uploaded file without suffix and folders."""
     return PurePath(name.replace("\\", "/")).stem or "photo"
 
 
 def _free_name(name: str, taken: set[str]) -> str:
-    """A stem none of whose files replaces another photo's; cameras use names again."""
+    """Return a stem whose files replace no other photo's; cameras reuse names."""
     stem = stem_of(name)
     number, free = 1, stem
     while {free.casefold(), f"{free}_mask".casefold()} & taken:

@@ -1,4 +1,4 @@
-"""One hand of a photo, as a visitor has told where it is and what belongs to it."""
+"""A hand of a photo, with the visitor's prompts and corrections."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from handseg.prompts.user import UserPrompts
 
 @dataclass(frozen=True)
 class HandEntry:
-    """What a hand is prompted with, and what is painted over the model's mask.
+    """A hand's prompts, and the strokes painted over the model's mask.
 
-    Entries of one photo are equal if they give the same mask: landmarks go with the rank.
+    Entries of a photo are equal if they give the same mask: the rank determines the landmarks.
 
     Attributes:
-        landmarks: what MediaPipe found; None for a hand that only the hand finder saw, or that the
-            visitor has pointed at.
-        rank: its place among the findings, the surest is 0; None where the visitor pointed at it.
-        box: (4,) xyxy px, drawn by the visitor or the finder's; it takes the place of the
-            landmarks.
+        landmarks: MediaPipe's landmarks; None for a hand that only the hand finder saw, or that the
+            visitor added.
+        rank: its rank among the findings, the surest is 0; None if the visitor added it.
+        box: (4,) xyxy px, drawn by the visitor or from the finder; it replaces the landmarks.
         points: x, y px, clicked by the visitor.
         labels: 1 for a point on the hand, 0 for one off it.
-        strokes: of the brush, in the order in which they were painted.
+        strokes: brush strokes, in painting order.
     """
 
     landmarks: HandLandmarks | None = field(default=None, compare=False)
@@ -34,7 +33,7 @@ class HandEntry:
     strokes: tuple[Stroke, ...] = ()
 
     def prompts(self) -> UserPrompts:
-        """As `segment` takes them."""
+        """Return the prompts as `segment` takes them."""
         values: UserPrompts = {}
         if self.box is not None:
             values["boxes"] = [self.box]
@@ -45,5 +44,5 @@ class HandEntry:
         return values
 
     def with_strokes(self, count: int) -> HandEntry:
-        """The same hand with only the first `count` strokes."""
+        """Return the same hand with only the first `count` strokes."""
         return replace(self, strokes=self.strokes[:count])

@@ -1,4 +1,4 @@
-"""The part of a photo that the correcting view shows."""
+"""The part of a photo that the correction view shows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 MARGIN = 0.12
-"""Room around a hand, in its box's longer sides."""
+"""Margin around a hand, as a share of its box's longer side."""
 WIDEST = 4 / 3
-"""Width by height of a view of a hand, at most; it is never higher than wide but where the photo
-is: a hand then fills the width of a phone and the height of a screen alike."""
+"""Largest width / height of a view of a hand. A view is never taller than wide unless the photo is,
+so a hand fills both the width of a phone and the height of a screen."""
 NARROWEST = 16
-"""px of the photo: nobody needs to see less of it at once."""
+"""Smallest side of a view, px of the photo."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Frame:
         photo: width and height of the photo, px.
         left: the first column.
         top: the first row.
-        width: in columns.
-        height: in rows.
+        width: number of columns.
+        height: number of rows.
     """
 
     photo: tuple[int, int]
@@ -35,12 +35,12 @@ class Frame:
 
     @classmethod
     def whole(cls, photo: tuple[int, int]) -> Frame:
-        """All of a photo of that width and height."""
+        """Return the whole photo, given its width and height."""
         return cls(photo, 0, 0, *photo)
 
     @classmethod
     def around(cls, box: np.ndarray, photo: tuple[int, int]) -> Frame:
-        """The surroundings of `box`, (4,) xyxy px, as far as the photo goes."""
+        """Return the surroundings of `box`, (4,) xyxy px, within the photo."""
         low, high = np.asarray(box, np.float64).reshape(2, 2)
         sides = high - low + 1 + 2 * MARGIN * (high - low + 1).max()
         sides[1] = max(sides[1], sides[0] / WIDEST)
@@ -49,19 +49,19 @@ class Frame:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all of the photo."""
+        """Whether it is the whole photo."""
         return (self.width, self.height) == self.photo
 
     def closer(self) -> Frame:
-        """The middle half of it."""
+        """Return the middle half of the frame."""
         return self._scaled(0.5)
 
     def wider(self) -> Frame:
-        """Twice as much of the photo, as far as it goes."""
+        """Return a frame twice as large, within the photo."""
         return self._scaled(2)
 
     def moved(self, across: float, down: float) -> Frame:
-        """A frame of this size that starts that much further, in shares of its sides."""
+        """Return this frame shifted by shares of its sides."""
         middle = np.array([self.left, self.top]) + np.array([0.5 + across, 0.5 + down]) * self.sides
         return self._at(middle, self.sides, self.photo)
 
@@ -71,7 +71,7 @@ class Frame:
         return np.array([self.width, self.height], np.float64)
 
     def to_photo(self, across: float, down: float) -> tuple[float, float]:
-        """x, y px of a place that is given in shares of the frame's sides; never outside it."""
+        """Convert shares of the frame's sides to x, y px, clipped to the frame."""
         x = self.left + across * self.width - 0.5
         y = self.top + down * self.height - 0.5
         return (
@@ -85,7 +85,7 @@ class Frame:
 
     @classmethod
     def _at(cls, middle: np.ndarray, sides: np.ndarray, photo: tuple[int, int]) -> Frame:
-        """The frame of those sides about `middle`, moved and shrunk into the photo."""
+        """Return a frame of these sides around `middle`, moved and shrunk to fit the photo."""
         room = np.array(photo)
         whole = np.clip(np.rint(sides).astype(int), np.minimum(NARROWEST, room), room)
         first = np.clip(np.rint(middle - whole / 2).astype(int), 0, room - whole)

@@ -1,4 +1,4 @@
-"""What `handseg app` tells the page, by way of one environment variable."""
+"""Settings that `handseg app` passes to the page in an environment variable."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ VARIABLE = "HANDSEG_APP"
 
 @dataclass(frozen=True)
 class PageSettings:
-    """How the page was started.
+    """Settings of the page.
 
     Attributes:
-        models: hub ids or folders to choose from, the first one at the start.
+        models: hub ids or folders to choose from; the first is the default.
         adapter: folder or hub id of an adapter for `models`, "" for none.
         recipe: file of a prompt recipe, "" for the models' own.
-        device: torch's name of it, "" for the model's default.
-        own_models: visitors may name other models, adapters and so folders of this machine.
-        max_photos: a visitor may have at once.
-        max_megabytes: of one uploaded file.
-        max_megapixels: of one photo.
+        device: torch's name of the device, "" for the model's default.
+        own_models: visitors may name other models and adapters, and so folders of this machine.
+        max_photos: most photos that a visitor may have at once.
+        max_megabytes: largest size of an uploaded file.
+        max_megapixels: largest size of a photo.
     """
 
     models: tuple[str, ...] = (LITE,)

@@ -22,7 +22,7 @@ COIN, DIAMETER, BANK_CARD, KNOWN = "Coin", "Diameter", "Bank card", "mm a pixel"
 
 
 def show_measuring(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
-    """Widths, lengths and ring sizes by a coin, a card or a known scale, with a picture of them."""
+    """Show widths, lengths and ring sizes, by a coin, a card or a known scale, with a picture."""
     with st.expander("Measure fingers", icon=":material/straighten:"):
         result = workspace.segment(photo, options.model, options.max_hands)
         left, middle, right = st.columns([2, 1, 1])
@@ -58,7 +58,7 @@ def show_measuring(workspace: Workspace, key: str, photo: Photo, options: Option
 
 
 def _choose_scale(kind: str) -> tuple[Scale | None, float | None]:
-    """Scale and mm a pixel, one of them or, until it is chosen, none."""
+    """Return the scale and the mm per pixel; one is None, and both until one is chosen."""
     if kind == COIN:
         return st.selectbox("Coin", list(coins()), None, key="coin", placeholder="Which one"), None
     if kind == DIAMETER:

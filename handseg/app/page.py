@@ -1,6 +1,6 @@
 """The page of `handseg app`: drop photos, get the hands, correct what is wrong.
 
-Streamlit runs this script anew at every touch; what lasts is in the session's `Workspace`.
+Streamlit reruns this script at every interaction; lasting state is in the session's `Workspace`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 class ExampleFile:
-    """A photo of the package, as `Workspace.update` takes files."""
+    """A bundled photo, in the form that `Workspace.update` takes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ def _workspace(settings: PageSettings) -> Workspace:
 
 
 def _files(settings: PageSettings) -> dict[str, Any]:
-    """What the visitor has brought, by an id that stays the same between runs of the script."""
+    """Return the visitor's files, by an id that stays the same between runs of the script."""
     uploads = st.file_uploader(
         "Photos",
         type=_suffixes(),
@@ -94,15 +94,15 @@ def _files(settings: PageSettings) -> dict[str, Any]:
 
 
 def _suffixes() -> list[str]:
-    """Phones turn HEIC into JPEG for pages that do not ask for it."""
+    """Return accepted suffixes; phones convert HEIC to JPEG for pages that do not accept HEIC."""
     known = {suffix[1:] for suffix in IMAGE_SUFFIXES}
     return sorted(known if find_spec("pillow_heif") else known - {"heic", "heif"})
 
 
 def _segment_all(workspace: Workspace, options: Options) -> None:
-    """Cut out what is new or was told otherwise; a bad file does not stop the others."""
+    """Segment new and changed photos; a bad file does not stop the others."""
     for photo in workspace.photos.values():
-        if photo.size is not None:  # It was read: what failed was the model, or a correction.
+        if photo.size is not None:  # It could be read: only the model or a correction failed.
             photo.error = ""
     todo = [photo for photo in workspace.photos.values() if not options.is_done(photo)]
     if not todo:
@@ -114,7 +114,7 @@ def _segment_all(workspace: Workspace, options: Options) -> None:
         try:
             with st.spinner(f"Looking for hands in {photo.name}"):
                 workspace.segment(photo, options.model, options.max_hands)
-        except Exception as error:  # Also what nobody planned for: the next photo may do.
+        except Exception as error:  # Unexpected errors too: the next photo may work.
             photo.error = reason(error)
     if bar is not None:
         bar.empty()

@@ -23,7 +23,7 @@ ONE_CLASS = "a true mask shows the hand alone, white on black"
 
 
 def show_result(workspace: Workspace, key: str, photo: Photo, options: Options) -> None:
-    """Landmarks and prompts, mask, cut-out, before and after, and the files."""
+    """Show landmarks and prompts, mask, cut-out, before and after, and the files."""
     result = workspace.segment(photo, options.model, options.max_hands)
     model = options.model
     prompted = isinstance(model, PromptedModel)
@@ -65,7 +65,7 @@ def _describe(number: int, hands: Sequence[Hand], prompted: bool) -> str:
 
 
 def _numbers(number: int, hand: Hand) -> dict[str, str]:
-    """A row of the table, all of it text: a score that nobody asked for is empty."""
+    """Return a table row, all text; missing scores are empty."""
     scores = {
         "Predicted IoU": hand.predicted_iou,
         "Score of the hand finder": hand.detection_score,
@@ -75,9 +75,9 @@ def _numbers(number: int, hand: Hand) -> dict[str, str]:
     return {"Hand": str(number + 1), "Area": f"{hand.area:,} px", **shown}
 
 
-@st.fragment  # A picture that is copied asks for this part of the page alone.
+@st.fragment  # Copying a picture reruns only this part of the page.
 def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -> None:
-    """Files are made when they are asked for."""
+    """Offer the files; each is made when it is requested."""
     stem = downloads.stem_of(photo.name)
     background, edge = options.background, options.edge
 
@@ -117,7 +117,7 @@ def _offer(key: str, photo: Photo, result: HandSegmentation, options: Options) -
 
 
 def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> DeltaGenerator:
-    """Buttons for files of a photo: label, name of the file, and what makes it; returns the row."""
+    """Show buttons for files (label, file name, function that makes it); return the row."""
     row = st.container(horizontal=True)
     with row:
         for label, name, make in files:
@@ -133,7 +133,7 @@ def offer(key: str, files: list[tuple[str, str, Callable[[], bytes]]]) -> DeltaG
 
 
 def offer_all(workspace: Workspace, photos: list[Photo], options: Options) -> None:
-    """One archive with the files of all photos."""
+    """Offer a zip archive with the files of all photos."""
 
     def results() -> Iterator[tuple[str, HandSegmentation]]:
         for photo in photos:
@@ -154,7 +154,7 @@ def offer_all(workspace: Workspace, photos: list[Photo], options: Options) -> No
 def show_truth(
     workspace: Workspace, key: str, photo: Photo, options: Options, settings: PageSettings
 ) -> None:
-    """IoU and boundary F against a mask that the visitor has."""
+    """Show IoU and boundary F against a mask from the visitor."""
     with st.expander("Compare with a true mask", icon=":material/rule:"):
         file = st.file_uploader(
             "True mask, white on the hand, as large as the photo",

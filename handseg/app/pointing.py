@@ -1,18 +1,18 @@
-"""The picture that a visitor points at, as a component of Streamlit's.
+"""A Streamlit component: the picture on which a visitor clicks and draws.
 
-It shows a part of the photo under the hands' outlines, the visitor's points and the strokes that
+It shows a part of the photo with the hands' outlines, the visitor's points and the strokes that
 are not in the mask yet, and reports:
 
-- `click`: `x`, `y`, where no point is.
+- `click`: `x`, `y`, away from existing points.
 - `box`: `x1`, `y1`, `x2`, `y2`, any two opposite corners.
-- `move` and `remove`: point `number` of `hand`, which was `at` x, y px; to `x`, `y`.
+- `move` and `remove`: point `number` of `hand`, which was `at` x, y px; `move` to `x`, `y`.
 - `pan`: how far the view was dragged, `across` and `down`.
-- `paint`: `strokes` of the brush, each with its `id`, `points`, `radius` and `erase`. All that are
-  not known to have arrived are sent again: of two reports in quick succession, Streamlit may drop
-  the first. Numbers of later strokes are higher.
+- `paint`: `strokes` of the brush, each with its `id`, `points`, `radius` and `erase`. Strokes not
+  known to have arrived are sent again, as Streamlit may drop the first of two quick reports. Later
+  strokes have higher ids.
 
-Places are shares of the sides of the `frame` that was shown, which comes with them; only the places
-of strokes are px of the photo.
+Coordinates are shares of the sides of the shown `frame`, which is sent along; only those of strokes
+are px of the photo.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from handseg.results import HandSegmentation, formats, overlay
 Tool: TypeAlias = Literal["point", "box", "move", "add", "erase"]
 
 _HERE = Path(__file__).parent
-_SMOOTH = 0.1  # px of the photo that outlines may be off, for fewer bytes.
+_SMOOTH = 0.1  # Tolerance of outlines, px of the photo, to save bytes.
 
 
 def point_at(
@@ -49,19 +49,19 @@ def point_at(
     key: str,
     on_action: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Show the photo's part in `frame`, and call `on_action` with what is done to it.
+    """Show the part of the photo in `frame`, and call `on_action` for each action on it.
 
     Args:
         result: the photo and its hands.
         frame: what to show.
-        tool: what a click or a drag on the picture does; "add" and "erase" are brushes.
-        radius: of the brush, px of the photo.
+        tool: effect of a click or drag on the picture; "add" and "erase" are brushes.
+        radius: radius of the brush, px of the photo.
         painted: number of the last stroke that has arrived, 0 if none has.
         points: `hand`, `number`, `x`, `y` px and `label` of each.
         boxes: `box` xyxy px and `color` of each.
         names: `text` at `x`, `y` px.
-        key: of the widget.
-        on_action: takes a dict with what was done as `do`; see this module.
+        key: key of the widget.
+        on_action: takes a dict with the action as `do`; see the module's docstring.
     """
     first, last = (frame.left, frame.top), (frame.left + frame.width, frame.top + frame.height)
     part = Image.fromarray(result.image[first[1] : last[1], first[0] : last[0]])
@@ -92,7 +92,7 @@ def _outline(polygons: Sequence[np.ndarray]) -> str:
 
 
 def _css(number: int) -> str:
-    """The colour of a hand in overlays, too."""
+    """Return the colour of a hand, the same as in overlays."""
     return "rgb({}, {}, {})".format(*overlay.PALETTE[number % len(overlay.PALETTE)])
 
 

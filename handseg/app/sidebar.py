@@ -1,4 +1,4 @@
-"""The settings beside the page."""
+"""The settings in the page's sidebar."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OTHER = "Other"
 
 @dataclass(frozen=True)
 class Options:
-    """What the visitor has set; only `model` and `max_hands` take the model to work.
+    """The visitor's settings; only changes of `model` and `max_hands` need the model.
 
     Attributes:
-        model: that cuts out.
-        max_hands: of those found in a photo.
-        background: None for transparency.
+        model: the model that cuts out hands.
+        max_hands: most found hands per photo.
+        background: background of the cut-outs, None for transparency.
         edge: "soft", "hard" or "matte".
     """
 
@@ -69,7 +69,7 @@ def show_sidebar(settings: PageSettings) -> Options:
 
 
 def _choose_model(settings: PageSettings) -> tuple[str, str]:
-    """Name or folder of the model, and of its adapter, "" for none."""
+    """Choose the name or folder of the model and of its adapter, "" for none."""
     names = [*settings.models, OTHER] if settings.own_models else list(settings.models)
     name = names[0]
     if len(names) > 1:
@@ -133,5 +133,5 @@ def _load_model(name: str, adapter: str, recipe: str, device: str) -> Model:
 
 
 def _close(model: Model) -> None:
-    with model.lock:  # Whoever uses it just now goes on; the next use starts MediaPipe again.
+    with model.lock:  # Current users finish first; the next use restarts MediaPipe.
         model.segmenter.close()

@@ -1,4 +1,4 @@
-"""Pictures for the page: small enough to send, and a before and after to drag across."""
+"""Pictures for the page: small enough to send, and a before-after slider."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import streamlit as st
 from PIL import Image
 
 SIDE = 1280
-"""px: the longer side of what the page shows; downloads have the photo's own size."""
+"""Longer side of pictures on the page, px; downloads have the photo's size."""
 
 GLANCE = (1000, 720)
-"""px: width and height that a picture which is to be seen at once may have."""
+"""Largest width and height, px, of a picture that should be visible without scrolling."""
 
-_SQUARE = 16  # px, of the checkerboard.
+_SQUARE = 16  # Square of the checkerboard, px.
 
 
 def small(picture: Image.Image | np.ndarray) -> Image.Image:
-    """`picture`, RGB or grey, shrunk to fit the page."""
+    """Shrink `picture`, RGB or grey, to fit the page."""
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     scale = min(1.0, SIDE / max(image.size))
     if scale == 1:
@@ -30,14 +30,14 @@ def small(picture: Image.Image | np.ndarray) -> Image.Image:
 
 
 def glance_width(size: tuple[int, int]) -> int:
-    """px: how wide a picture of that width and height may be shown to be seen at once."""
+    """Return the display width, px, at which a picture is visible without scrolling."""
     return max(
         1, round(size[0] * min(most / side for most, side in zip(GLANCE, size, strict=True)))
     )
 
 
 def on_checkerboard(cutout: Image.Image) -> Image.Image:
-    """A picture with alpha as image editors show it, RGB."""
+    """Draw a picture with alpha on a checkerboard, as image editors do, RGB."""
     rows, columns = np.indices((cutout.height, cutout.width)) // _SQUARE
     board = np.where((rows + columns) % 2, 205, 245).astype(np.uint8)
     under = Image.fromarray(board).convert("RGB")
@@ -46,13 +46,13 @@ def on_checkerboard(cutout: Image.Image) -> Image.Image:
 
 
 def compare(before: Image.Image, after: Image.Image, key: str) -> None:
-    """Two pictures of one size, one over the other; a handle moves the line between them."""
+    """Show two pictures of the same size, overlaid, with a handle to move the line between them."""
     pictures = {"before": data_uri(before), "after": data_uri(after)}
     _compare(data=pictures | {"ratio": before.width / before.height}, key=key, height="content")
 
 
 def data_uri(picture: Image.Image) -> str:
-    """`picture`, RGB, as the source of an <img>."""
+    """Encode `picture`, RGB, as the source of an <img>."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

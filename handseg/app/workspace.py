@@ -1,4 +1,4 @@
-"""What a visitor of the page has brought, found and corrected. Knows nothing of Streamlit."""
+"""A visitor's photos, their hands and corrections. Does not use Streamlit."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from handseg.results import Hand, HandSegmentation
 from handseg.segmenter import HandSegmenter
 
 SUSPECTED = 0.3
-"""The finder's score from which on a hand that was not taken is offered. By its card, five in six
-boxes of this score and more are hands."""
+"""Least finder score of a rejected hand that is offered to the visitor. According to its model
+card, five in six boxes with at least this score are hands."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A segmenter that all visitors use, one at a time: it shows what it takes for hands."""
+    """A segmenter that all visitors share, one at a time; it decides what is a hand."""
 
     segmenter: Segmenter
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -38,19 +38,19 @@ class Model:
         return self in photo.labelled
 
     def hands(self, photo: Photo, prepared: PreparedPhoto, max_hands: int) -> tuple[Hand, ...]:
-        """Those to show; what is not cut out yet is."""
+        """Return the hands to show; segment those not yet cut out."""
         if self not in photo.labelled:
             photo.labelled[self] = prepared.segment().hands
         return photo.labelled[self]
 
     def count(self, photo: Photo, max_hands: int) -> int:
-        """How many hands it shows."""
+        """Return the number of hands it shows."""
         return len(photo.labelled.get(self, ()))
 
 
 @dataclass(frozen=True, eq=False)
 class PromptedModel(Model):
-    """One whose hands the visitor corrects by prompts."""
+    """A model whose hands the visitor corrects with prompts."""
 
     segmenter: HandSegmenter
 
@@ -73,7 +73,7 @@ class PromptedModel(Model):
         return tuple(photo.painted[self, entry] for entry in entries)
 
     def _painted(self, photo: Photo, entry: HandEntry) -> Hand:
-        """The hand with its strokes, of which mostly all but the last are painted already."""
+        """Return the hand with its strokes; usually all but the last are already painted."""
         known = photo.hands | photo.painted
         counts = range(len(entry.strokes), -1, -1)
         done = next(n for n in counts if (self, entry.with_strokes(n)) in known)
@@ -85,20 +85,19 @@ class PromptedModel(Model):
 
 @dataclass(eq=False)
 class Photo:
-    """A photo of the visitor's and what is to be cut out of it.
+    """A photo of the visitor and its hands.
 
     Attributes:
-        name: of the file.
-        data: the file itself.
-        size: width and height, px; None until it was read.
-        entries: the hands, those found first; None until they were looked for.
-        hands: of each entry without its strokes, by the models that take prompts.
-        painted: of the entries that were last shown, with their strokes; older ones are not worth
-            their memory.
-        labelled: by the models that take none, what they call hand.
+        name: file name.
+        data: contents of the file.
+        size: width and height, px; None until it is read.
+        entries: the hands, found ones first; None until the search.
+        hands: the hand of each entry without its strokes, by models that take prompts.
+        painted: the hands last shown, with their strokes; older ones are not worth their memory.
+        labelled: the hands by each model that takes no prompts.
         error: why the photo cannot be used, "" if it can.
-        dpi: px an inch across and down; None if the file gave none.
-        warnings: what reading the file said, each to be read after its name.
+        dpi: px per inch across and down; None if the file has none.
+        warnings: warnings from reading the file, each to be read after its name.
     """
 
     name: str
@@ -114,7 +113,7 @@ class Photo:
     labelled: dict[Model, tuple[Hand, ...]] = field(default_factory=dict)
 
     def active(self, max_hands: int) -> list[HandEntry]:
-        """The hands to show: of those found, the `max_hands` surest; the visitor's own, all."""
+        """Return the hands to show: the `max_hands` surest found ones, and all of the visitor's."""
         return [
             entry for entry in self.entries or () if entry.rank is None or entry.rank < max_hands
         ]
@@ -123,7 +122,7 @@ class Photo:
         """Add a point to a hand, or start a new one with it.
 
         Raises:
-            ValueError: if a new hand is to start with a point off it.
+            ValueError: if a new hand would start with a point off it.
         """
         if entry is None and label == 0:
             raise ValueError("a new hand starts with a point on it, or with a box")
@@ -132,21 +131,21 @@ class Photo:
         self._put(entry, new)
 
     def draw_box(self, entry: HandEntry | None, box: tuple[float, float, float, float]) -> None:
-        """Box a hand in, or start a new one."""
+        """Draw a box around a hand, or start a new one with it."""
         self._put(entry, replace(entry or HandEntry(), box=box))
 
     def paint(self, entry: HandEntry, stroke: Stroke) -> None:
-        """Paint over a hand's mask, whatever the model makes of it."""
+        """Paint over a hand's mask, overriding the model."""
         self._put(entry, replace(entry, strokes=(*entry.strokes, stroke)))
 
     def move_point(self, entry: HandEntry, number: int, x: float, y: float) -> None:
-        """Put one of a hand's points elsewhere."""
+        """Move one of a hand's points."""
         points = list(entry.points)
         points[number] = (x, y)
         self._put(entry, replace(entry, points=tuple(points)))
 
     def remove_point(self, entry: HandEntry, number: int) -> None:
-        """Take one point away, and the hand with it if nothing else says where it is."""
+        """Remove a point, and the hand if nothing else says where it is."""
         points = entry.points[:number] + entry.points[number + 1 :]
         labels = entry.labels[:number] + entry.labels[number + 1 :]
         placed = entry.landmarks is not None or entry.box is not None or 1 in labels
@@ -156,12 +155,12 @@ class Photo:
         self._put(entry, None)
 
     def undo(self) -> None:
-        """Take the last change back, if there is one."""
+        """Undo the last change, if there is one."""
         if self.history:
             self.entries = self.history.pop()
 
     def start_over(self) -> None:
-        """Take all changes back."""
+        """Undo all changes."""
         if self.history:
             self.entries = self.history[0]
             self.history.clear()
@@ -175,9 +174,9 @@ class Photo:
 
 
 class Workspace:
-    """The photos of one visitor, and the one that is open: decoded, and encoded for prompts.
+    """The photos of a visitor, and the open one: decoded, and encoded for prompts.
 
-    Of the others only files and masks are kept, so that fifty photos fit into memory.
+    For the others, only files and masks are kept, so that fifty photos fit into memory.
     """
 
     def __init__(self, max_pixels: int) -> None:
@@ -186,7 +185,7 @@ class Workspace:
         self._open: tuple[Photo, Model, PreparedPhoto] | None = None
 
     def update(self, files: Mapping[str, Any]) -> None:
-        """Take in new files (by an id, with `name` and `getvalue()`), drop those that are gone."""
+        """Add new files (by an id, with `name` and `getvalue()`) and drop those that are gone."""
         self.photos = {
             key: self.photos.get(key) or Photo(file.name, file.getvalue())
             for key, file in files.items()
@@ -195,7 +194,7 @@ class Workspace:
             self._open = None
 
     def segment(self, photo: Photo, model: Model, max_hands: int) -> HandSegmentation:
-        """Cut out what is not cut out yet.
+        """Segment the photo's hands that are not cut out yet.
 
         Raises:
             ImageError: if the photo cannot be read.
@@ -206,13 +205,13 @@ class Workspace:
             return HandSegmentation(prepared.image, hands, photo.dpi)
 
     def prompts(self, photo: Photo, model: PromptedModel, entry: HandEntry) -> HandPrompts:
-        """What the model was told of a hand, in px of the photo."""
+        """Return the prompts of a hand, in px of the photo."""
         with model.lock:
             (prompts,) = self._prompted(photo, model).prompts(**entry.prompts())
             return prompts
 
     def suspected(self, photo: Photo, model: PromptedModel, hands: Sequence[Hand]) -> np.ndarray:
-        """Boxes, (K, 4) xyxy px, where the finder suspects hands that are none of `hands`."""
+        """Return boxes, (K, 4) xyxy px, where the finder suspects hands not among `hands`."""
         with model.lock:
             places = self._prompted(photo, model).suspected
         boxes = np.array(
@@ -229,7 +228,7 @@ class Workspace:
 
     def _embed(self, photo: Photo, model: Model) -> PreparedPhoto:
         if self._open is None or self._open[:2] != (photo, model):
-            self._open = None  # Two photos at once are not needed.
+            self._open = None  # Free the last photo first: two are never needed at once.
             loaded = read_image(photo.data, max_pixels=self.max_pixels)
             height, width = loaded.pixels.shape[:2]
             photo.size, photo.dpi, photo.warnings = (width, height), loaded.dpi, loaded.warnings
