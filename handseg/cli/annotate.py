@@ -210,14 +210,14 @@ def _run(
                 "writes the data set; if one was stopped, the same command continues from there."
             )
             return
-        if not run.take_end():  # Two have finished at the same time.
+        if not run.take_end():  # Another process finished at the same time.
             return
         outcome = merge(job, frames, run.journal)
         run.end()
     except (ValueError, OSError) as error:
         say_stopped(job.output, error)
         raise typer.Exit(FAILED) from error
-    # When another process began, and with what, is not known here.
+    # The start and the progress of other processes are unknown here.
     before = len(frames) - len(mine) if rank.count == 1 else 0
     each = seconds / len(mine) / rank.count if mine else None
     results.print(Text(f"{_summary(outcome, before, each)} In {job.output}"), soft_wrap=True)
@@ -228,7 +228,7 @@ def _run(
 def _work(
     job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: Sequence[int], device: str | None
 ) -> float:
-    """Do these frames; returns when that began, once the model was loaded."""
+    """Annotate these frames; return the start time, after the model was loaded."""
     from handseg.annotate.worker import Worker
     from handseg.runtime.threads import available_cores, limit_threads
 
@@ -253,7 +253,7 @@ def _work(
 def _work_on_ray(
     job: Job, frames: Frames, run: RunFolder, rank: Rank, indices: Sequence[int], device: str | None
 ) -> float:
-    """As `_work`, by the processes of the cluster that this one is connected to."""
+    """Like `_work`, in the processes of the connected cluster."""
     from handseg.cli.annotate_on_ray import annotate_on_ray
     from handseg.runtime.files import find_unfinished
 
@@ -264,7 +264,7 @@ def _work_on_ray(
         for frame, why in bar.track(done, total=len(indices)):
             if why is not None:
                 say_failed(frame.source, why)
-    for path in find_unfinished(job.output):  # Of processes that were killed.
+    for path in find_unfinished(job.output):  # Left by killed processes.
         path.unlink(missing_ok=True)
     return started
 

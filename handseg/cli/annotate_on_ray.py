@@ -18,7 +18,7 @@ from handseg.runtime.run_folder import RUN
 def annotate_on_ray(
     job: Job, frames: Frames, indices: Sequence[int], device: str | None
 ) -> Iterator[tuple[Frame, str | None]]:
-    """Do these frames; yields each as it is done, and why it failed where it did.
+    """Annotate these frames; yield each when it is done, with the reason if it failed.
 
     Raises:
         ClusterError: see `share_on_ray`.
@@ -33,13 +33,13 @@ def annotate_on_ray(
 
 
 class AnnotateFrames(PhotoActor):
-    """A process that does frames of a run.
+    """A process that annotates frames of a run.
 
     Args:
-        folder: that paths are relative to.
-        job: what to do.
-        frames: of the input.
-        device: of the segmenter.
+        folder: folder that paths are relative to.
+        job: the job.
+        frames: frames of the input.
+        device: device of the segmenter.
     """
 
     def __init__(self, folder: Path, job: Job, frames: Frames, device: str | None) -> None:
@@ -61,7 +61,7 @@ class AnnotateFrames(PhotoActor):
         self._why[frame.index] = why
 
     def do(self, indices: Sequence[int]) -> list[str | None]:
-        """Do these frames; returns why those failed that did."""
+        """Annotate these frames; return for each why it failed, or None."""
         self._why.clear()
         self._worker.run(indices)
         return list(map(self._why.get, indices))

@@ -78,10 +78,10 @@ def app(
         if not page.own_models:
             say(f"Anyone who can reach {host}, port {port}, can use this page.", "yellow")
         os.environ |= page.to_environment()
-        # Streamlit would ask a host of Amazon's for the address that the world sees, to print it
-        # and to let in pages from there; visitors who come by it are let in anyway.
+        # Streamlit would ask an Amazon host for the public address, to print it and to accept
+        # pages from there; visitors who use that address are accepted anyway.
         net_util.get_external_ip = lambda: None
-        # Streamlit calls it once visitors can come, and would welcome users to Streamlit.
+        # Streamlit calls this when the page is ready, and would print its own welcome.
         ready = f"The page is at {url(host, port)}. Press Ctrl-C to stop."
         bootstrap._print_url = lambda is_running_hello: say(ready)
         script = Path(launch.__file__).with_name("page.py")

@@ -1,4 +1,4 @@
-"""Shared by the commands: loading a segmenter, and the addresses of servers."""
+"""Shared by the commands: loading a segmenter, and server addresses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SegmenterChoice:
-    """What `load_segmenter` takes, the options for `segment`, and how many photos go together."""
+    """Arguments of `load_segmenter`, options for `segment`, and the batch size."""
 
     model: str
     adapter: Path | None
@@ -53,7 +53,7 @@ def load_segmenter(
         try:
             segmenter.check_objects()
         except ValueError as error:
-            fail(f"--{reason(error)}")  # It begins with the option's name.
+            fail(f"--{reason(error)}")  # The message starts with the option's name.
     return segmenter
 
 
@@ -62,13 +62,13 @@ def _check_device(device: str) -> None:
 
     try:
         torch.empty(0, device=device)
-    # Torch raises an AssertionError where it was built without CUDA.
+    # Torch raises an AssertionError if it was built without CUDA.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         fail(f"--device {device}: {' '.join(str(error).split())}")
 
 
 def check_cluster(ray: bool, address: str | None, rank: Rank) -> None:
-    """Raise ValueError where --ray, --address and a launcher do not go together."""
+    """Raise ValueError if --ray, --address and a launcher cannot be combined."""
     if address is not None and not ray:
         raise ValueError("--address is for a Ray cluster: add --ray")
     if ray and rank.count > 1:
@@ -94,5 +94,5 @@ def is_this_machine(host: str) -> bool:
 
 
 def url(host: str, port: int) -> str:
-    """Address of a server for the browser; an IPv6 address goes into brackets."""
+    """Return a server's URL; an IPv6 address is put in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

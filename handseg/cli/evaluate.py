@@ -154,7 +154,7 @@ def evaluate(
 
         sources = [MEDIAPIPE, MASK] if prompts is Prompts.both else [prompts.value]
         with ExitStack() as stack:
-            # All are loaded before the first is measured: a wrong name must not cost an hour.
+            # Load all before evaluating the first, so that a wrong name does not cost an hour.
             segmenters = {
                 name if adapter is None else f"{name} + {adapter}": stack.enter_context(
                     load_segmenter(name, adapter, recipe, device)
@@ -257,7 +257,7 @@ def _measure(
 
 
 def _say_failures(systems: Systems) -> None:
-    """Each once: what cannot be read fails with every system and prompt source."""
+    """Report each failure once: an unreadable photo fails for every system and prompt source."""
     failures = {
         (photo, why): None
         for evaluations in systems.values()
@@ -269,7 +269,7 @@ def _say_failures(systems: Systems) -> None:
 
 
 def _say_empty(systems: Systems) -> bool:
-    """Say how many true masks show no hand; whether all do."""
+    """Say how many true masks show no hand; return whether that is all of them."""
     evaluations = [one for by_source in systems.values() for one in by_source.values()]
     compared = {photo.id for one in evaluations for photo in one.photos}
     empty = {name for one in evaluations for name in one.empty}

@@ -1,4 +1,4 @@
-"""Process many photos in parallel, write their results and count them."""
+"""Process many photos in parallel, write their results and count outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
-    """What becomes of each photo's result."""
+    """Writes each photo's result."""
 
     def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None: ...
 
@@ -41,17 +41,17 @@ def segment_all(
     finish: Callable[[InputPhoto, HandSegmentation], R],
     batch: int = 1,
 ) -> Generator[tuple[InputPhoto, Future[R]], None, None]:
-    """Do the photos on as many threads as there are segmenters; see `map_bounded`.
+    """Segment the photos on one thread per segmenter; see `map_bounded`.
 
     Args:
-        photos: to be segmented.
+        photos: photos to segment.
         segmenters: one for each thread.
-        options: for `segment`.
-        finish: is called with each photo and its result.
-        batch: photos that a thread takes at a time, and segments together.
+        options: options for `segment`.
+        finish: called with each photo and its result.
+        batch: photos that a thread takes at a time and segments together.
 
     Yields:
-        Each photo in order with its call, which is over and gives what `finish` returned.
+        Each photo in order with its finished call, whose result is that of `finish`.
     """
     idle: SimpleQueue[Segmenter] = SimpleQueue()
     for segmenter in segmenters:
@@ -77,7 +77,7 @@ def segment_all(
 def _segment(
     photos: Sequence[InputPhoto], segmenter: Segmenter, options: dict[str, Any]
 ) -> list[Future[HandSegmentation]]:
-    """Segment photos together; where that fails, one by one, to find out which are to blame."""
+    """Segment photos together; if that fails, one by one, to find out which ones fail."""
     sources = [call_now(InputPhoto.source, photo) for photo in photos]
     if len(photos) > 1:
         try:
@@ -100,7 +100,7 @@ def write_all(
     rows: JsonFile | None,
     batch: int = 1,
 ) -> Generator[tuple[InputPhoto, Future[bool]], None, None]:
-    """As `segment_all`; writes what is wanted, and the calls give whether there is a hand."""
+    """Like `segment_all`, but write the results; calls return whether the photo has a hand."""
 
     def write(photo: InputPhoto, result: HandSegmentation) -> bool:
         wanted.write(photo, result, rows)
@@ -111,7 +111,7 @@ def write_all(
 
 @dataclass
 class Run:
-    """How the photos of a run ended; `seconds` from the first photo to the last."""
+    """Outcomes of a run's photos; `seconds` from the first photo to the last."""
 
     rank: Rank
     skipped: int
@@ -126,13 +126,13 @@ class Run:
         total: int,
         rows: JsonFile | None = None,
     ) -> None:
-        """Count how `total` photos end, and tell of those that failed or have no hand.
+        """Count the outcomes of `total` photos, and report those that failed or have no hand.
 
         Args:
-            calls: each photo with a call that is over, which says whether it has a hand; closed at
-                the end.
-            total: how many there are.
-            rows: is told of those that failed.
+            calls: each photo with a finished call that returns whether it has a hand; closed at the
+                end.
+            total: number of photos.
+            rows: records failures.
         """
         start = time.perf_counter()
         with closing(calls), progress_bar(shown=self.rank.number == 0) as bar:
@@ -140,7 +140,7 @@ class Run:
                 try:
                     found = call.result()
                 except Exception as error:
-                    # Also what nobody planned for: the next photo may do.
+                    # Unexpected errors too: the next photo may work.
                     self.failed += 1
                     logger.debug("%s", photo.path, exc_info=True)
                     why = reason(error)

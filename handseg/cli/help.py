@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 RESULTS, HANDS, MODEL, RUN = "Results", "Hands", "Model", "Run"
-"""Groups of options that several commands have."""
+"""Option groups that several commands have."""
 
 
 def add_command(
@@ -18,12 +18,12 @@ def add_command(
 ) -> None:
     """Add the command `function` with its docstring as help.
 
-    Its paragraphs are left to the terminal to wrap; lines that are indented, as examples are, stay.
+    The terminal wraps its paragraphs; indented lines, such as examples, stay unchanged.
 
     Args:
-        app: to add it to.
-        function: that it runs.
-        name: of the command; the function's by default.
+        app: the app to add it to.
+        function: the function that it runs.
+        name: name of the command; the function's by default.
         brief: without arguments, print usage, the docstring's first line and its examples.
     """
     text = unwrapped(inspect.getdoc(function) or "")
@@ -31,7 +31,7 @@ def add_command(
 
 
 def unwrapped(text: str) -> str:
-    """`text` with each of its paragraphs on one line; indented lines stay as they are."""
+    """Join each paragraph of `text` into one line; indented lines stay unchanged."""
     lines: list[str] = []
     for line in text.splitlines():
         flows = line.strip() and not line.startswith(" ")
@@ -43,7 +43,7 @@ def unwrapped(text: str) -> str:
 
 
 class _BriefCommand(TyperCommand):
-    """A command that answers no arguments at all in a few lines."""
+    """A command that prints a few lines of usage when called without arguments."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args or ctx.resilient_parsing:

@@ -38,7 +38,7 @@ def _line(name: str, value: str) -> None:
 
 
 def _devices() -> Iterator[str]:
-    """For torch; the device that it takes by default comes first. Without it there is the CPU."""
+    """Yield torch's devices, its default first; without torch, only the CPU."""
     if not find_spec("torch"):
         from handseg.runtime.threads import available_cores
 
@@ -79,7 +79,7 @@ def _weights(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _parameters(file: Path) -> int:
-    """How many trained values `file` holds; the statistics of batch norms are none."""
+    """Count the trained values in `file`, without batch norm statistics."""
     from safetensors import safe_open
 
     with safe_open(file, framework="np") as tensors:
@@ -96,7 +96,7 @@ def _input_size(folder: Path) -> int:
 
 
 def _licence(folder: Path) -> str:
-    """What the front matter of the model card says."""
+    """Return the licence in the front matter of the model card."""
     card = (folder / "README.md").read_text(encoding="utf-8")
     licences = [line for line in card.splitlines() if line.startswith("license:")]
     return f"{licences[0].split()[1]} (weights), see {folder.parent / 'NOTICE'}"

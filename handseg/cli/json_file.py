@@ -13,14 +13,14 @@ from handseg.runtime.journal import Journal
 
 
 class JsonFile:
-    """The rows of a JSON file by photo; those it held before stay unless they are replaced.
+    """The rows of a JSON file by photo; existing rows stay unless they are replaced.
 
-    While a run goes on, its rows are in a journal beside the file, FILE.journal. `merge` takes them
-    into the file. Threads, processes and machines that see the same folder may add rows together.
+    During a run, its rows are in a journal next to the file, FILE.journal. `merge` moves them into
+    the file. Threads, processes and machines that see the same folder may add rows concurrently.
 
     Args:
-        file: need not exist.
-        anew: whether rows that the file holds count for nothing, as they are to be replaced.
+        file: path of the file; need not exist.
+        anew: ignore rows in the file, as they will be replaced.
 
     Raises:
         ValueError: if `file` exists and is not a list of such rows.
@@ -28,7 +28,7 @@ class JsonFile:
 
     def __init__(self, file: Path, anew: bool = False) -> None:
         self.file = file
-        # The journal first: what another process takes from it into the file is then seen there.
+        # Read the journal first: rows that another process then merges are seen in the file.
         self._journal = Journal(file.with_name(f"{file.name}.journal"))
         held = {photo for photo, _ in _file_rows(file)}
         self._held = set() if anew else held
@@ -37,7 +37,7 @@ class JsonFile:
         return _key(photo) in self._journal or _key(photo) in self._held
 
     def add(self, photo: Path, values: dict[str, Any]) -> None:
-        """Keep a row; from then on a run that resumes finds it."""
+        """Record a row; from then on, a resumed run finds it."""
         self._journal.record(_key(photo), photo_row(photo, values))
 
     def fail(self, photo: Path, why: str) -> None:
@@ -51,15 +51,15 @@ class JsonFile:
         return all(_key(photo) in over for photo in photos)
 
     def merge(self) -> None:
-        """Take the journal into the file, which is replaced whole.
+        """Merge the journal into the file, which is replaced atomically.
 
-        The rows are sorted by their photos' absolute paths, folder by folder. All are held in
-        memory meanwhile.
+        Rows are sorted by their photos' absolute paths, folder by folder. All are held in memory
+        meanwhile.
         """
         journal = Journal(self._journal.folder)
         try:
             new = {photo: json.dumps(row) for photo, row in journal.items()}
-        except FileNotFoundError:  # Another process has just done so.
+        except FileNotFoundError:  # Another process has just merged it.
             return self.merge()
         if new or not self.file.exists():
             with write_atomic(self.file) as temporary:
@@ -68,7 +68,7 @@ class JsonFile:
 
 
 def photo_row(photo: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """A photo's entry in the file."""
+    """Return a photo's entry in the file."""
     return {"file": photo.as_posix(), **values}
 
 
@@ -77,12 +77,12 @@ def _key(photo: str | Path) -> str:
 
 
 def _file_rows(file: Path) -> Iterator[tuple[str, str]]:
-    """The key of each row's photo, and the row's JSON."""
+    """Yield the key of each row's photo, and the row's JSON."""
     if not file.exists():
         return
     try:
         try:
-            # As `_write_rows` writes it, a row a line, the file need not be held in memory.
+            # As `_write_rows` puts a row on each line, the file need not be held in memory.
             with file.open(encoding="utf-8") as lines:
                 for line in lines:
                     if (text := line.strip().removesuffix(",")) not in ("[", "]", "[]"):

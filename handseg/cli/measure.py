@@ -194,7 +194,7 @@ def measure(
 
 
 def _end(run: Run, measuring: Measuring, rows: JsonFile | None, csv_file: Path | None) -> None:
-    """Sum up, and write the files."""
+    """Print a summary and write the files."""
     if run.done + run.failed > 1:
         results.print(Text(run.summary()), soft_wrap=True)
     try:

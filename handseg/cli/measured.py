@@ -31,7 +31,7 @@ _WIDTHS = (8, 18, 18, 11, 18, 4, 7, 7, 5)
 
 @dataclass
 class Measuring:
-    """Measures photos, with the scale and the options of the command."""
+    """Measures photos with the scale and options of the command."""
 
     scale: Scale | None
     mm_per_px: float | None
@@ -44,7 +44,7 @@ class Measuring:
         """Measure the photo's hand, and print and write the results.
 
         Raises:
-            MeasurementError: if it cannot be measured.
+            MeasurementError: if the hand cannot be measured.
         """
         measured = measure_hand(result, scale=self.scale, mm_per_px=self.mm_per_px)
         fingers = [finger_row(finger, self.relation, self.fit) for finger in measured]

@@ -1,4 +1,4 @@
-"""`--ray`: what a command does with many photos, shared by the processes of a Ray cluster."""
+"""`--ray`: share a command's photos among the processes of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
     import pyarrow
 
 BATCH = 16
-"""Photos that a process takes at a time, and does again where another has died over them."""
+"""Photos that a process takes at a time, and that are redone if it dies on them."""
 
 
 def batches_of(indices: Sequence[int]) -> list[list[int]]:
-    """`indices`, `BATCH` at a time."""
+    """Split `indices` into batches of `BATCH`."""
     return [list(indices[start : start + BATCH]) for start in range(0, len(indices), BATCH)]
 
 
 class PhotoActor(ABC):
-    """A process of Ray that does photos by their indices, on a thread of its own.
+    """A Ray process that handles photos by their indices, on its own thread.
 
     Args:
-        folder: that paths are relative to.
+        folder: folder that paths are relative to.
     """
 
     def __init__(self, folder: Path) -> None:
         os.chdir(folder)
         limit_threads(1)
         self.risk = Deaths(actor_id()).risk
-        """Around the work on the photo of an index; raises where processes have died over it."""
+        """Context around the work on a photo, by index; raises if processes have died on it."""
 
     @abstractmethod
     def do(self, indices: Sequence[int]) -> list[Any]:
-        """Do these photos; returns what is to be said of each."""
+        """Handle these photos; return what to report for each."""
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
-        """A batch of lists of indices with what is said of them."""
+        """Handle a batch of lists of indices; return it with the reports."""
         import pyarrow as pa
 
         said = [pickle.dumps(self.do(indices)) for indices in table["indices"].to_pylist()]
@@ -53,15 +53,15 @@ class PhotoActor(ABC):
 def share_on_ray(
     batches: Sequence[list[int]], actor: type[PhotoActor], arguments: Sequence[Any], gpu: bool
 ) -> Iterator[tuple[int, Any]]:
-    """Let processes of the cluster do these batches, each made as `actor(folder, *arguments)`.
+    """Let processes of the cluster, each `actor(folder, *arguments)`, handle these batches.
 
     All machines must find the photos, the output folder and the model under the same paths.
 
     Yields:
-        Each index, in any order, with what `do` said of it.
+        Each index, in any order, with the report of `do`.
 
     Raises:
-        ClusterError: if Ray gives up, as where the model cannot be loaded.
+        ClusterError: if Ray gives up, for example because the model cannot be loaded.
     """
     import ray.data
 

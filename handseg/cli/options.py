@@ -11,7 +11,7 @@ import typer
 from handseg.cli.help import HANDS, MODEL, RESULTS, RUN
 
 
-# Enumerations, as the values live in modules that take seconds to import.
+# Enumerations, because the values are in modules that take seconds to import.
 class EdgeChoice(str, Enum):
     soft = "soft"
     hard = "hard"

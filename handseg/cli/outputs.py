@@ -1,4 +1,4 @@
-"""Where the results of a photo go."""
+"""Find the input photos and the paths of their results."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ STANDARD = "-"
 """Names standard input among the inputs, and standard output as the output."""
 
 _LONGEST_NAME = 255
-"""Bytes, of a file's name on the usual file systems."""
+"""Longest file name on common file systems, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputPhoto:
-    """A photo, and the name of its results without what each kind of result adds.
+    """A photo, and the name of its results without each result's suffix.
 
     Attributes:
-        path: as the inputs led to it.
+        path: path as found from the inputs.
         result: path in the output folder.
     """
 
@@ -38,7 +38,7 @@ class InputPhoto:
     result: Path
 
     def source(self) -> Path | bytes:
-        """The file, or what standard input holds."""
+        """Return the file, or the content of standard input."""
         return sys.stdin.buffer.read() if str(self.path) == STANDARD else self.path
 
     @property
@@ -64,18 +64,18 @@ class InputPhoto:
 
 
 def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[InputPhoto]:
-    """The photos that files, folders and patterns name, and where their results go.
+    """Return the photos in files, folders and patterns, and where their results go.
 
     No two photos share a result, and no result replaces a photo. A name depends on the inputs and
-    on what the photo's own folder holds, not on the other photos of the run, so that a second run
-    finds the results of the first. What lies in the output folder counts as a photo only if an
+    on the contents of the photo's own folder, not on the other photos of the run, so that a second
+    run finds the results of the first. A file in the output folder counts as a photo only if an
     input names the file itself. The input "-" is standard input, and its results are called
-    "stdin". An output that ends in .png and is no folder is the cut-out of the one photo.
+    "stdin". An output that ends in .png and is not a folder is the cut-out of a single photo.
 
     Raises:
-        ImageError: if an input gives no photo, is a video or an address.
-        ValueError: if results would come to lie beside the photos, or `output` names a file and
-            there are several photos, or a file that is no PNG.
+        ImageError: if an input has no photo, is a video or a URL.
+        ValueError: if results would be next to the photos, or `output` names a file and there are
+            several photos, or a file that is not a PNG.
     """
     file = _names_a_file(output)
     target = _absolute(output_folder(output))
@@ -118,7 +118,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
         if len(photos) != 1:
             raise ValueError(f"--output {output} names a file, but there are {len(photos)} photos")
         photos = [InputPhoto(photos[0].path, Path(target, output.stem))]
-    # Whatever links lead to a photo, no result may have its place.
+    # No result may replace a photo, whatever links lead to it.
     taken = {f"{follow(folder)}{os.sep}{name}" for folder, name in map(os.path.split, found)}
     taken |= {os.path.realpath(path) for path in found if os.path.islink(path)}  # noqa: PTH114
     for photo in photos:
@@ -130,12 +130,12 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
 
 
 def result_name(photo: InputPhoto, output: Path) -> str:
-    """The name of a photo's results below the folder `output`, with "/" between folders."""
+    """Return the name of a photo's results below `output`, with "/" between folders."""
     return photo.result.relative_to(_absolute(output)).as_posix()
 
 
 def _refuse_what_is_no_photo(entry: str) -> None:
-    """Tell who gives a video or an address what to do with it."""
+    """Raise an error with advice if `entry` is a video or a URL."""
     if re.match(r"(https?|ftp)://", entry):
         raise ImageError(
             f"{entry} is a web address, and handseg does not download; use a pipe: "
@@ -148,11 +148,11 @@ def _refuse_what_is_no_photo(entry: str) -> None:
 
 
 def foreign_files(files: Iterable[Path], writing: bool) -> list[Path]:
-    """Those of the results that exist and that this program did not write, or not as they are.
+    """Return existing result files that this program did not write, or that were changed since.
 
     Raises:
-        ValueError: if that is true of all that exist, so that they are no earlier run's, and others
-            would be written beside them.
+        ValueError: if that applies to all that exist, so that they are not from an earlier run, and
+            others would be written next to them.
     """
     there = [file for file in files if os.path.isfile(file)]  # noqa: PTH113 - may be too long a name
     foreign = [file for file in there if not is_marked(file)]
@@ -165,17 +165,17 @@ def foreign_files(files: Iterable[Path], writing: bool) -> list[Path]:
 
 
 def and_more(files: Sequence[Path]) -> str:
-    """The first of `files`, and how many more there are."""
+    """Return the first of `files`, and how many more there are."""
     return f"{files[0]} and {len(files) - 1:,} more" if len(files) > 1 else str(files[0])
 
 
 def output_folder(output: Path) -> Path:
-    """The folder that results go below."""
+    """Return the folder for results."""
     return output.parent if _names_a_file(output) else output
 
 
 def _names_a_file(output: Path) -> bool:
-    """Whether `output` is the name of a picture and not of a folder."""
+    """Whether `output` names an image and not a folder."""
     suffix = output.suffix.lower()
     if suffix not in IMAGE_SUFFIXES or output.is_dir():
         return False
@@ -186,7 +186,7 @@ def _names_a_file(output: Path) -> bool:
 
 @contextmanager
 def to_standard_output(output: Path) -> Iterator[Path]:
-    """`output`, or for "-" a file whose content goes to standard output in the end."""
+    """Yield `output`, or for "-" a file whose content goes to standard output at the end."""
     if str(output) != STANDARD:
         yield output
         return
@@ -199,11 +199,11 @@ def to_standard_output(output: Path) -> Iterator[Path]:
 
 
 def _absolute(path: str | Path) -> str:
-    """`path` without `..`, links kept: they are how a person arranged the photos.
+    """Return `path` without `..`, but with links kept, as they are how the user arranged photos.
 
-    `..` after a link leads to the parent of where the link points, as in a shell; such links are
-    followed. Of strings much is made here: with 100,000 photos, paths as objects take several times
-    as long.
+    `..` after a link leads to the parent of the link's target, as in a shell; such links are
+    followed. This module uses strings: with 100,000 photos, path objects take several times as
+    long.
     """
     text = os.path.abspath(path)  # noqa: PTH100
     if ".." not in os.fspath(path):
@@ -213,7 +213,7 @@ def _absolute(path: str | Path) -> str:
 
 
 def _root(entry: str) -> Path:
-    """The folder that results of this input are arranged below."""
+    """Return the folder that this input's results mirror."""
     path = Path(_absolute(entry))
     if path.is_dir():
         return path
@@ -225,13 +225,13 @@ def _root(entry: str) -> Path:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A file's stem, and its suffix without the dot; in strings, as `_absolute` says."""
+    """Return a file's stem, and its suffix without the dot; strings for speed, see `_absolute`."""
     stem, _, suffix = name.rpartition(".")
     return (stem, suffix) if stem and suffix else (name, "")
 
 
 def _fit(name: str) -> str:
-    """`name`, or a shorter one of its own if a result's name would be longer than a file's may."""
+    """Return `name`, or a unique shorter one if a result's name would be too long for a file."""
     room = _LONGEST_NAME - len("_measured.jpg")
     whole = os.fsencode(name)
     if len(whole) <= room:
@@ -249,13 +249,13 @@ def _images_in(folder: str) -> set[str]:
 
 
 def _names(stem: str) -> set[str]:
-    """Of results that are PNG files, and may be the same as another photo's."""
+    """Return the names of PNG results, which may clash with another photo's."""
     low = stem.casefold()
     return {low, f"{low}_mask", f"{low}_object"}
 
 
 def _claims(files: Iterable[str]) -> Counter[str]:
-    """How many of `files` may give a result each name, with and without their suffix in it."""
+    """Count how many `files` may claim each result name, with and without their suffix in it."""
     claims: Counter[str] = Counter()
     for stem, suffix in map(_split, files):
         claims.update(_names(stem) | _names(f"{stem}_{suffix}"))

@@ -1,4 +1,4 @@
-"""What `handseg segment` writes of each photo, as files of their own or members of a shard."""
+"""The results of `handseg segment` for each photo, as files or as members of a shard."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from handseg.results import Edge, HandSegmentation
 from handseg.results.overlay import parse_color
 
 CUTOUT, COMPOSITE, OVERLAY = "cutout.png", "composite.png", "overlay.jpg"
-"""Suffixes in shards. None is a photo's: a data set's shard has that as KEY.jpg or KEY.png."""
+"""Suffixes in shards. They cannot clash with photos, which are KEY.jpg or KEY.png in data sets."""
 
 
 def read_background(value: str) -> tuple[int, int, int] | np.ndarray:
-    """The colour or picture that `value` names; made once, not for every photo.
+    """Return the colour or image that `value` names; called once, not for every photo.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if `value` is neither.
     """
     try:
         return parse_color(value, "--background")
@@ -49,7 +49,7 @@ class _Picture(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What is written for each photo; `background` is a colour (r, g, b) or (H, W, 3) uint8."""
+    """Results to write for each photo; `background` is a colour (r, g, b) or (H, W, 3) uint8."""
 
     mask: bool
     objects: bool
@@ -63,11 +63,11 @@ class Outputs:
         return [picture.file(photo) for picture in self._pictures()]
 
     def are_there(self, photo: InputPhoto, rows: JsonFile | None) -> bool:
-        there = all(map(os.path.exists, self.files(photo)))  # For a name that is too long, too.
+        there = all(map(os.path.exists, self.files(photo)))  # Also works for names too long.
         return there and (rows is None or photo.path in rows)
 
     def write(self, photo: InputPhoto, result: HandSegmentation, rows: JsonFile | None) -> None:
-        """Write the photo's files and then its row: whoever finds that finds all."""
+        """Write the photo's files and then its row, so that a row implies complete files."""
         for picture in self._pictures():
             file = picture.file(photo)
             if file.exists() and not self.overwrite:
@@ -80,7 +80,7 @@ class Outputs:
     def members(
         self, photo: InputPhoto, result: HandSegmentation
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The values of the photo's row, and what a shard holds of it, by suffix."""
+        """Return the values of the photo's row, and its members in a shard by suffix."""
         values = result.to_dict()
         members = {
             picture.suffix: encode_image(drawn, picture.suffix, result.dpi)
@@ -90,7 +90,7 @@ class Outputs:
         return values, {**members, RECORD: json.dumps(photo_row(photo.path, values)).encode()}
 
     def identity(self) -> dict[str, Any]:
-        """What decides the pictures, fit for JSON."""
+        """Return all that determines the pictures, JSON-serialisable."""
         named = asdict(self)
         del named["overwrite"]
         if isinstance(self.background, np.ndarray):

@@ -257,7 +257,7 @@ def _begun(
     ray: bool,
     address: str | None,
 ) -> Iterator[Calls]:
-    """The photos as they are done, once the model is loaded or the cluster joined."""
+    """Yield the calls for the photos, after loading the model or joining the cluster."""
     from handseg.pipeline.shared import ready
     from handseg.runtime.threads import available_cores, limit_threads
 
@@ -279,8 +279,8 @@ def _begun(
 
 
 def _end(run: Run, output: Path, into: Into, json_file: Path | None) -> None:
-    """Sum up, and write what is about all photos."""
-    if str(output) == "-":  # Standard output is the picture's.
+    """Print a summary, and write the files about all photos."""
+    if str(output) == "-":  # Standard output is for the picture.
         say(run.summary())
     else:
         results.print(Text(f"{run.summary()} In {output}"), soft_wrap=True)

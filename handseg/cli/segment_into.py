@@ -1,4 +1,4 @@
-"""Where the results of `handseg segment` go: into files for each photo, or into shards."""
+"""Destinations of the results of `handseg segment`: files for each photo, or shards."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from handseg.pipeline.interface import Segmenter
 
 Calls: TypeAlias = Generator[tuple[InputPhoto, "Future[bool]"], None, None]
-"""Photos that are over, each with a call that says whether it has a hand, or why it failed."""
+"""Finished photos, each with a call that returns whether it has a hand, or raises."""
 
 
 class Into(Protocol):
     """Takes the results of the photos of a run.
 
     Attributes:
-        left: how many photos this process has to do.
-        skipped: how many of its photos were done before.
-        kept: files in the place of results that this program did not write, and leaves alone.
-        rows: the JSON file that is told of photos that fail; None if there is none.
+        left: number of photos left for this process.
+        skipped: number of its photos that were done before.
+        kept: files in place of results that this program did not write and leaves alone.
+        rows: the JSON file, which also records failures; None if there is none.
     """
 
     left: int
@@ -45,15 +45,15 @@ class Into(Protocol):
     rows: JsonFile | None
 
     def calls(self, segmenters: Sequence[Segmenter], made_by: SegmenterChoice) -> Calls:
-        """Do the photos that are left, as many at a time as there are segmenters."""
+        """Segment the remaining photos, as many at a time as there are segmenters."""
         ...
 
     def calls_on_ray(self, made_by: SegmenterChoice) -> Calls:
-        """As `calls`, by the processes of the cluster that this one is connected to."""
+        """Like `calls`, in the processes of the connected cluster."""
         ...
 
     def end(self) -> None:
-        """Write what is about all photos, if this process is the last.
+        """Write the files about all photos, if this process is the last.
 
         Raises:
             ValueError: if the JSON file holds something else.
@@ -95,7 +95,7 @@ class IntoFiles:
         return write_on_ray(self._todo, made_by, self._wanted, self._json_file)
 
     def end(self) -> None:
-        """The process that ends last takes the rows of all into the JSON file."""
+        """Merge all rows into the JSON file, if this process is the last."""
         if self.rows is None:
             return
         if self._rank.count == 1 or self.rows.has_all(photo.path for photo in self._photos):
@@ -103,7 +103,7 @@ class IntoFiles:
 
 
 class IntoShards:
-    """Writes WebDataset shards, each whole, by one process; see `Shards`.
+    """Writes WebDataset shards, each entirely by one process; see `Shards`.
 
     Raises:
         RunMismatch: if the folder holds something else, or a run with other settings or photos.
@@ -151,11 +151,11 @@ class IntoShards:
 
         self._run.claim()
         yield from fill_on_ray(self._shards, self._left, made_by)
-        for path in find_unfinished(self._shards.output):  # Of processes that were killed.
+        for path in find_unfinished(self._shards.output):  # Left by killed processes.
             path.unlink(missing_ok=True)
 
     def end(self) -> None:
-        """The process that finds all photos done writes the JSON file."""
+        """Write the JSON file, if all photos are done."""
         if not self._run.is_over(self._names, str) or not self._run.take_end():
             return
         if self._json is not None:
@@ -167,7 +167,7 @@ class IntoShards:
 
 
 def _identity(shards: Shards, made_by: SegmenterChoice) -> dict[str, object]:
-    """All that decides what the shards hold."""
+    """Return all that determines the shards' contents."""
     files = [
         [name, photo.path.stat().st_size]
         for name, photo in zip(shards.names, shards.photos, strict=True)

@@ -23,13 +23,13 @@ from handseg.runtime.run_folder import RUN
 
 
 class PhotoFailed(HandsegError, ValueError):
-    """A photo failed in another process; says why."""
+    """A photo failed in another process; the message says why."""
 
 
 def write_on_ray(
     photos: Sequence[InputPhoto], made_by: SegmenterChoice, wanted: Writer, json_file: Path | None
 ) -> Generator[tuple[InputPhoto, Future[bool]], None, None]:
-    """Do these photos; yields each as it is done, with a call that says whether it has a hand.
+    """Segment these photos; yield each when done, with a call that returns if it has a hand.
 
     Raises:
         ClusterError: see `share_on_ray`.
@@ -43,7 +43,7 @@ def write_on_ray(
 def fill_on_ray(
     shards: Shards, left: Sequence[int], made_by: SegmenterChoice
 ) -> Generator[tuple[InputPhoto, Future[bool]], None, None]:
-    """As `write_on_ray`, a shard at a time; yields the photos that are `left`."""
+    """Like `write_on_ray`, a shard at a time; yield the photos that are `left`."""
     wanted = set(left)
     batches = [list(inside) for _, inside in groupby(shards.whole(left), shards.number)]
     for index, call in _on_ray(batches, FillShards, (made_by, shards), made_by.device):
@@ -62,7 +62,7 @@ def _on_ray(
 
 
 def _found(said: bool | str) -> bool:
-    """Whether there is a hand, as an actor said."""
+    """Whether there is a hand, as an actor reported."""
     if isinstance(said, str):
         raise PhotoFailed(said)
     return said
@@ -72,8 +72,8 @@ class _Segmenting(PhotoActor):
     """A process that segments photos.
 
     Args:
-        folder: that paths are relative to.
-        made_by: the segmenter.
+        folder: folder that paths are relative to.
+        made_by: choice of the segmenter.
     """
 
     def __init__(self, folder: Path, made_by: SegmenterChoice) -> None:
@@ -94,9 +94,9 @@ class SegmentPhotos(_Segmenting):
 
     Args:
         folder, made_by: as above.
-        photos: of the run.
+        photos: photos of the run.
         wanted: writes the files.
-        json_file: gets a row a photo.
+        json_file: gets a row per photo.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class SegmentPhotos(_Segmenting):
         self._rows = None if json_file is None else JsonFile(json_file)
 
     def do(self, indices: Sequence[int]) -> list[bool | str]:
-        """Do these photos; returns whether each has a hand, or why it failed."""
+        """Segment these photos; return whether each has a hand, or why it failed."""
         return [self._do(index) for index in indices]
 
     def _do(self, index: int) -> bool | str:
@@ -123,7 +123,7 @@ class SegmentPhotos(_Segmenting):
                 self._wanted.write(photo, result, self._rows)
                 return bool(result)
         except Exception as error:
-            # Also what nobody planned for: the next photo may do.
+            # Unexpected errors too: the next photo may work.
             if nothing_can_be_written(error):
                 raise
             return reason(error)
@@ -134,7 +134,7 @@ class FillShards(_Segmenting):
 
     Args:
         folder, made_by: as above.
-        shards: of the run.
+        shards: shards of the run.
     """
 
     def __init__(self, folder: Path, made_by: SegmenterChoice, shards: Shards) -> None:
@@ -143,7 +143,7 @@ class FillShards(_Segmenting):
         self._journal = Journal(shards.output / RUN)
 
     def do(self, indices: Sequence[int]) -> list[bool | str]:
-        """Do a shard; returns whether each photo has a hand, or why it failed."""
+        """Write a shard; return whether each photo has a hand, or why it failed."""
         why: dict[InputPhoto, str] = {}
         for photo, call in self._shards.fill(indices, self._journal, self._samples):
             if isinstance(error := call.exception(), Exception):

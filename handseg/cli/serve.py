@@ -25,8 +25,8 @@ from handseg.cli.options import (
 from handseg.errors import reason
 from handseg.runtime.terminal import fail, running, say
 
-_GRACE = 5  # s that requests have to end in, as Docker kills after 10.
-_LAST = 2.0  # s more that photos have.
+_GRACE = 5  # s for requests to finish; Docker kills after 10.
+_LAST = 2.0  # s more for photos to finish.
 
 
 def serve(
@@ -130,7 +130,7 @@ def serve(
                     server_header=False,
                     timeout_graceful_shutdown=_GRACE,
                 )
-                # What it says of itself is said here; errors and the log of requests stay.
+                # This command prints its own messages; errors and the request log stay.
                 logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
                 port = _listen(listener, host, port)
                 say(f"Serving at {url(host, port)}, documented at /docs. Press Ctrl-C to stop.")
@@ -157,7 +157,7 @@ def _until_told() -> Iterator[None]:
 
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that has the port: whether it is free is known before a model is loaded."""
+    """Yield a socket bound to the port, so that a used port fails before a model is loaded."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -166,7 +166,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
     except (OSError, UnicodeError) as error:  # such as a name with a part of over 63 letters
         fail(f"--host {host}: {reason(error)}")
     with listener:
-        if sys.platform != "win32":  # There it would take the port away from another program.
+        if sys.platform != "win32":  # There it could take the port from another program.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with _told(host, port):
             listener.bind(address)
@@ -174,8 +174,8 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _listen(listener: socket.socket, host: str, port: int) -> int:
-    """Let visitors in, and return the port."""
-    with _told(host, port):  # Another program may have come first since.
+    """Start accepting connections, and return the port."""
+    with _told(host, port):  # Another program may have taken the port since.
         listener.listen()
     return int(listener.getsockname()[1])
 
@@ -190,7 +190,7 @@ def _told(host: str, port: int) -> Iterator[None]:
 
 
 def _leave() -> None:
-    """End the process at once: a thread cannot be stopped, and Python would wait for it."""
+    """End the process at once: threads cannot be stopped, and Python would wait for them."""
     try:
         say("Stopped; a photo was not finished.")
     finally:

@@ -1,4 +1,4 @@
-"""Results in WebDataset shards: the outputs of `handseg segment` for many photos in each tar."""
+"""WebDataset shards: the outputs of `handseg segment` for many photos in each tar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handseg.runtime.journal import Journal
 from handseg.runtime.pool import call_now
 
 Sample: TypeAlias = tuple[dict[str, Any], dict[str, bytes]]
-"""The values of a photo's row, and what its shard holds of it, by suffix."""
+"""The values of a photo's row, and its members in the shard by suffix."""
 Samples: TypeAlias = Generator[tuple[InputPhoto, "Future[Sample]"], None, None]
 
 
@@ -28,10 +28,10 @@ class Shards:
 
     Attributes:
         output: their folder.
-        photos: of the run, in order.
-        names: of the photos; no two share one.
+        photos: photos of the run, in order.
+        names: unique names of the photos.
         size: photos in each shard.
-        wanted: what a shard holds of each photo.
+        wanted: the outputs for each photo.
     """
 
     output: Path
@@ -41,14 +41,14 @@ class Shards:
     wanted: Outputs
 
     def number(self, index: int) -> int:
-        """The number of the shard that a photo belongs into."""
+        """Return the number of a photo's shard."""
         return index // self.size
 
     def path(self, number: int) -> Path:
         return shard_path(self.output, number)
 
     def whole(self, indices: Iterable[int]) -> list[int]:
-        """These photos with all others of their shards."""
+        """Return these photos and all others of their shards."""
         return whole_shards(indices, self.size, len(self.photos))
 
     def fill(
@@ -57,16 +57,16 @@ class Shards:
         journal: Journal,
         samples: Callable[[Sequence[InputPhoto]], Samples],
     ) -> Iterator[tuple[InputPhoto, Future[bool]]]:
-        """Write shards and then record their photos; those that they have already are copied.
+        """Write shards, then record their photos; photos already in them are copied.
 
         Args:
-            indices: of all photos of these shards.
-            journal: of the run; gets the values of each photo's row.
-            samples: makes what the shards hold, of photos in order.
+            indices: indices of all photos of these shards.
+            journal: journal of the run; gets the values of each photo's row.
+            samples: makes the shards' samples, for photos in order.
 
         Yields:
-            The photos that were not copied, each with a call that says whether it has a hand, once
-            its shard is written.
+            The photos that were not copied, each with a call that returns whether it has a hand,
+            after its shard is written.
         """
         for number, inside in groupby(indices, self.number):
             yield from self._fill(number, list(inside), journal, samples)
@@ -97,7 +97,7 @@ class Shards:
                     try:
                         rows[name], members = call.result()
                     except Exception as error:
-                        # Also what nobody planned for: the next photo may do.
+                        # Unexpected errors too: the next photo may work.
                         journal.fail(name, reason(error))
                     else:
                         shard.add(name, members)
