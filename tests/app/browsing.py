@@ -1,4 +1,4 @@
-"""What visitors of the page do in a browser, and what they see."""
+"""Helpers for browser tests: visitors' actions on the page, and what they see."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def upload(page: Page, *files: Path | dict[str, Any]) -> None:
 
 
 def rest(page: Page) -> None:
-    """Wait for the end of the script, which takes the files of its last run away."""
+    """Wait for the end of the script, which removes the files of its last run."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
@@ -36,8 +36,8 @@ def button(page: Page, label: str) -> Locator:
 
 
 def choose(page: Page, label: str) -> None:
-    """Take one of several radio buttons."""
-    rest(page)  # While the script runs, those of its last run may be there, too.
+    """Choose a radio button."""
+    rest(page)  # While the script runs, buttons of its last run may still exist.
     page.locator("label").get_by_text(label, exact=True).click()
 
 
@@ -46,7 +46,7 @@ def unfold(page: Page, label: str) -> None:
 
 
 def download(page: Page, label: str) -> tuple[str, bytes]:
-    """Name and content of the file that a button gives."""
+    """Return name and content of the file that a button downloads."""
     rest(page)
     with page.expect_download() as coming:
         button(page, label).click()
@@ -63,7 +63,7 @@ def mask_of(page: Page) -> np.ndarray:
 
 @contextmanager
 def changing(page: Page, caption: str) -> Iterator[None]:
-    """Waits for another picture over `caption`, and for the page to be at rest."""
+    """Wait until the picture above `caption` has changed and the page is at rest."""
     before = picture(page, caption).get_attribute("src")
     yield
     page.wait_for_function(
@@ -79,14 +79,14 @@ def picture(page: Page, caption: str) -> Locator:
 
 
 def box_of(page: Page, element: Locator) -> dict[str, float]:
-    """The element on the screen, once it no longer moves.
+    """Return the element's box on the screen, once it has stopped moving.
 
-    Pictures above it that are loaded, and frames that grow, move it for a while.
+    Pictures that load above it and growing frames move it for a while.
     """
     deadline, still, last = time.monotonic() + 30, 0, None
     while still < 3:
         assert time.monotonic() < deadline, f"the element does not come to rest: {last}"
-        rest(page)  # another tool brings another frame
+        rest(page)  # a new tool brings a new frame
         element.scroll_into_view_if_needed()
         box = element.bounding_box()
         still = still + 1 if box is not None and box == last else 0
@@ -97,14 +97,14 @@ def box_of(page: Page, element: Locator) -> dict[str, float]:
 
 
 class Canvas:
-    """The picture to point at; places are px of the photo."""
+    """The picture to click on; coordinates are px of the photo."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.view = page.locator(".view")
 
     def frame(self) -> tuple[int, ...]:
-        """Left, top, width and height of what is shown."""
+        """Return left, top, width and height of the visible part."""
         return tuple(map(int, (self.view.get_attribute("data-frame") or "").split()))
 
     def wait_for_another_frame(self, before: tuple[int, ...]) -> None:
@@ -114,7 +114,7 @@ class Canvas:
             self.page.wait_for_timeout(100)
 
     def spot(self, x: float, y: float) -> tuple[float, float]:
-        """Where that is on the screen."""
+        """Convert to screen coordinates."""
         box = box_of(self.page, self.view)
         left, top, width, height = self.frame()
         assert box["width"] / box["height"] == pytest.approx(width / height, rel=0.01)
@@ -127,7 +127,7 @@ class Canvas:
         self.page.mouse.click(*self.spot(x, y))
 
     def press(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A drag without its end."""
+        """Start a drag without ending it."""
         start, end = self.spot(x1, y1), self.spot(x2, y2)
         self.page.mouse.move(*start)
         self.page.mouse.down()
@@ -138,7 +138,7 @@ class Canvas:
         self.page.mouse.up()
 
     def slide(self, x1: float, y1: float, x2: float, y2: float) -> Callable[[], None]:
-        """A drag by a finger, which stays there until what is returned is called."""
+        """Drag with a finger, which stays down until the returned function is called."""
         fingers = self.page.context.new_cdp_session(self.page)
         start, end = self.spot(x1, y1), self.spot(x2, y2)
         for kind, (x, y) in [
@@ -155,7 +155,7 @@ class Canvas:
         return lift
 
     def swipe(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A drag by a finger, of a box that shows."""
+        """Drag with a finger, and check that the box shows."""
         lift = self.slide(x1, y1, x2, y2)
         start, end = self.spot(x1, y1), self.spot(x2, y2)
         expected = pytest.approx((end[0] - start[0], end[1] - start[1]), abs=3)
@@ -169,7 +169,7 @@ class Canvas:
         lift()
 
     def points(self) -> list[tuple[float, float]]:
-        """The visitor's points."""
+        """Return the visitor's points."""
         places = self.page.locator(".point").evaluate_all(
             "all => all.map(e => [e.dataset.x, e.dataset.y])"
         )
@@ -181,5 +181,5 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def assert_nearly_same(mask: np.ndarray, expected: np.ndarray) -> None:
-    """Other processes may sum floats in another order."""
+    """Compare masks, as other processes may sum floats in another order."""
     assert np.count_nonzero(mask != expected) <= 5

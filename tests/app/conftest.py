@@ -1,4 +1,4 @@
-"""The page as its visitors have it: a server of its own process, and a browser."""
+"""The page as its visitors use it: a server in its own process, and a browser."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"the server does not answer:\n{server.log.read_text()}")
 
 
-@pytest.fixture(scope="module")  # Playwright's event loop must not run beside other tests.
+@pytest.fixture(scope="module")  # Playwright's event loop must not run during other tests.
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
@@ -89,19 +89,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def context(browser: Browser) -> BrowserContext:
-    """What most visitors share: what the browser has loaded. Each tab is a visit of its own."""
+    """Share the browser's cache between most visitors. Each tab is a separate visit."""
     return browser.new_context()
 
 
 @pytest.fixture(scope="session")
 def paths(photo_folder: Path) -> dict[str, Path]:
-    """The photos' files by stem."""
+    """Return the photos' files by stem."""
     return {path.stem: path for path in (photo_folder / "images").iterdir()}
 
 
 @dataclass
 class Noise:
-    """What the browser asked of other hosts, and what it complained of."""
+    """The browser's requests to other hosts, and its errors."""
 
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -126,10 +126,10 @@ def noise() -> Noise:
 
 @pytest.fixture
 def visit(server: Server, context: BrowserContext, noise: Noise) -> Iterator[Visit]:
-    """Opens the page as a new visitor; a window's width and a context may be given.
+    """Open the page as a new visitor, optionally with a window width and a context.
 
-    A test in which another host was asked for something, or with an error in the browser's
-    console, fails.
+    A test fails if the page sent a request to another host, or if the browser's console has an
+    error.
     """
     pages = []
 
@@ -152,7 +152,7 @@ def visit(server: Server, context: BrowserContext, noise: Noise) -> Iterator[Vis
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Show the server's log with a test that fails."""
+    """Show the server's log when a test fails."""
     report = yield
     server = getattr(item, "funcargs", {}).get("server")
     if report.failed and server is not None:

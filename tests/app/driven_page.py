@@ -1,4 +1,4 @@
-"""What tests of the page without a browser share."""
+"""Helpers for tests of the page without a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ File = tuple[str, bytes, str]
 
 
 def as_file(picture: Image.Image, name: str = "picture.png") -> File:
-    """As `AppTest` uploads it."""
+    """Make a file as `AppTest` uploads it."""
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return name, stream.getvalue(), "image/png"

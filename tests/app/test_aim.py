@@ -1,4 +1,4 @@
-"""Which hand a click or a box is about."""
+"""Which hand a click or a box is for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 400, 500
 
 
 def hand(x0: int, y0: int, x1: int, y1: int) -> Hand:
-    """A filled ellipse in that box."""
+    """Make a hand: a filled ellipse in this box."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     inside = ((x - (x0 + x1) / 2) / ((x1 - x0) / 2)) ** 2 + (
         (y - (y0 + y1) / 2) / ((y1 - y0) / 2)
@@ -35,8 +35,8 @@ HANDS = [hand(50, 100, 150, 300), hand(250, 100, 350, 300)]
     [
         (100, 200, 0),
         (300, 200, 1),
-        (52, 102, 0),  # in its box, beside the mask
-        (180, 200, 0),  # beside the box
+        (52, 102, 0),  # in its box, off the mask
+        (180, 200, 0),  # near the box
         (225, 200, 1),
         (200, 200, None),
         (450, 200, None),
@@ -76,7 +76,7 @@ def photo() -> Photo:
 
 
 def point(photo: Photo, label: int, do: str = "click", **places: float) -> None:
-    """Point at places in px of the photo, all of which is shown."""
+    """Act at places in px of the photo, which is entirely visible."""
     sides = {"x": WIDTH, "y": HEIGHT}
     shares = {name: (value + 0.5) / sides[name[0]] for name, value in places.items()}
     pointer = Pointer(photo, photo.active(4), HANDS, CLICKED, label)

@@ -1,4 +1,4 @@
-"""The brush in a browser: masks that are painted with a mouse and with a finger."""
+"""The brush in a browser: masks painted with a mouse and with a finger."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def take(page: Page, tool: str) -> None:
 
 
 def depth(inside: np.ndarray, frame: tuple[int, ...]) -> np.ndarray:
-    """px to what is not `inside`, or not in the frame."""
+    """Return the distance, px, to the nearest place not `inside`, or not in the frame."""
     left, top, width, height = frame
     shown = np.zeros_like(inside)
     shown[top : top + height, left : left + width] = inside[top : top + height, left : left + width]
@@ -58,14 +58,14 @@ def depth(inside: np.ndarray, frame: tuple[int, ...]) -> np.ndarray:
 
 
 def deepest(inside: np.ndarray, frame: tuple[int, ...]) -> tuple[int, int]:
-    """x, y of the place that is furthest inside, of what is shown."""
+    """Return x, y of the visible place that is furthest inside."""
     away = depth(inside, frame)
     y, x = np.unravel_index(away.argmax(), away.shape)
     return int(x), int(y)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, radius: float) -> np.ndarray:
-    """(480, 640) bool: what a stroke is to cover."""
+    """Return the expected cover of a stroke, (480, 640) bool."""
     y, x = np.mgrid[:480, :640]
     share = np.linspace(0, 1, 200)[:, None, None]
     away = np.hypot(x - x1 - share * (x2 - x1), y - y1 - share * (y2 - y1)).min(0)
@@ -73,7 +73,7 @@ def line(x1: float, y1: float, x2: float, y2: float, radius: float) -> np.ndarra
 
 
 def assert_painted(changed: np.ndarray, expected: np.ndarray, slack: int) -> None:
-    """Where it was drawn, but for `slack` px along its edge."""
+    """Check that the change is where it was drawn, except `slack` px along its edge."""
     square = np.ones((2 * slack + 1, 2 * slack + 1), np.uint8)
     inner = cv2.erode(expected.astype(np.uint8), square).view(bool)
     outer = cv2.dilate(expected.astype(np.uint8), square).view(bool)
@@ -159,7 +159,7 @@ def test_strokes_in_quick_succession_are_all_painted(visit: Visit, paths: dict[s
     spots = [canvas.spot(*place) for place in places]
     for spot in spots:
         page.mouse.click(*spot)
-    assert page.locator(".paint .stroke").count()  # seen before the mask has them
+    assert page.locator(".paint .stroke").count()  # visible before they are in the mask
     page.locator(".paint .stroke").first.wait_for(state="detached")
     rest(page)
     painted = mask_of(page)
@@ -169,7 +169,7 @@ def test_strokes_in_quick_succession_are_all_painted(visit: Visit, paths: dict[s
         with changing(page, "Mask"):
             button(page, "Undo").click()
     np.testing.assert_array_equal(mask_of(page), found)
-    assert canvas.view.is_visible()  # for the next stroke
+    assert canvas.view.is_visible()  # ready for the next stroke
 
 
 def test_the_circle_shows_the_brush_and_its_radius_can_be_chosen(

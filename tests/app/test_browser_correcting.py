@@ -1,4 +1,4 @@
-"""Masks that are corrected in a browser, by clicks, boxes and fingers."""
+"""Masks corrected in a browser, with clicks, boxes and fingers."""
 
 from __future__ import annotations
 

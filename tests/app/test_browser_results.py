@@ -1,4 +1,4 @@
-"""One photo in a browser, with a server and the bundled model: what is shown and downloaded."""
+"""One photo in a browser, with a server and the bundled model: results and downloads."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_fingers_are_measured_by_a_coin(visit: Visit) -> None:
     upload(page, {"name": "palm.png", "mimeType": "image/png", "buffer": stream.getvalue()})
     unfold(page, "Measure fingers")
     coin = page.get_by_role("combobox", name="Coin")
-    box_of(page, coin)  # A list that is open closes when its field moves.
+    box_of(page, coin)  # An open list closes when its field moves.
     coin.fill("2 euro")
     page.get_by_role("option", name="2 euro").click()
     shown = picture(page, "where a ring sits")

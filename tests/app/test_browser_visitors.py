@@ -1,4 +1,4 @@
-"""Several photos and several visitors in browsers, phones, and what is asked of other hosts."""
+"""Several photos and visitors in browsers, phones, and requests to other hosts."""
 
 from __future__ import annotations
 

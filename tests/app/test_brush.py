@@ -1,4 +1,4 @@
-"""Strokes of the brush: what they cover, and what they make of a hand's alpha."""
+"""Brush strokes: their cover, and their effect on a hand's alpha."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def strokes(draw: st.DrawFn, erase: bool | None = None) -> Stroke:
 
 
 def hand(alpha: np.ndarray | None = None) -> Hand:
-    """Of that alpha; an empty one without."""
+    """Make a hand with this alpha, or an empty one."""
     if alpha is None:
         alpha = np.zeros(SHAPE, np.uint8)
     box = np.array([10, 20, 30, 40], np.float32)
@@ -41,7 +41,7 @@ def hand(alpha: np.ndarray | None = None) -> Hand:
 
 
 def soft_disc(x: float, y: float, radius: float) -> np.ndarray:
-    """(60, 80) uint8 alpha that falls over 2 px, as the model's does."""
+    """Make an alpha, (60, 80) uint8, that falls off over 2 px, as the model's does."""
     alpha = np.clip((radius - np.hypot(X - x, Y - y)) / 2 + 0.5, 0, 1)
     return np.rint(alpha * 255).astype(np.uint8)
 
@@ -50,7 +50,7 @@ HANDS = [hand(), hand(soft_disc(40, 30, 20)), hand(soft_disc(5.5, 50.2, 14))]
 
 
 def covered(stroke: Stroke) -> np.ndarray:
-    """(60, 80) uint8, of the whole photo."""
+    """Return a stroke's cover of the whole photo, (60, 80) uint8."""
     patch, (x, y) = cover(stroke, SHAPE)
     whole = np.zeros(SHAPE, np.uint8)
     whole[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
@@ -58,7 +58,7 @@ def covered(stroke: Stroke) -> np.ndarray:
 
 
 def distance(stroke: Stroke) -> np.ndarray:
-    """(60, 80) float64, px from each pixel to the line."""
+    """Return the distance of each pixel to the line, px, (60, 80) float64."""
     line = stroke.points.astype(np.float64)
     away = np.min([np.hypot(X - x, Y - y) for x, y in line], axis=0)
     for start, end in pairwise(line):

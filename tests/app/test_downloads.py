@@ -49,7 +49,7 @@ def test_zip_holds_what_the_command_writes(tmp_path: Path, monkeypatch: pytest.M
     for name in ("a.png", "b.png"):
         Image.fromarray(IMAGE).save(tmp_path / name, dpi=(300, 300))
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
-    monkeypatch.setattr("handseg.segmenter.HandLandmarker", RedLandmarker)  # of a second job
+    monkeypatch.setattr("handseg.segmenter.HandLandmarker", RedLandmarker)  # for a second job
     monkeypatch.chdir(tmp_path)
     arguments = "segment a.png b.png --output out --mask --overlay --json out/hands.json"
     assert CliRunner().invoke(app, arguments.split()).exit_code == 0

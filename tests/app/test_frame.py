@@ -1,4 +1,4 @@
-"""The part of the photo that is shown, and what a place in it is in the photo."""
+"""The visible part of the photo, and conversion of its coordinates to the photo's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ shares = st.floats(0, 1)
 
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
-    """Any that a visitor may come to see."""
+    """Draw any frame that a visitor may reach."""
     photo = draw(sides), draw(sides)
     x = sorted(draw(st.tuples(*[st.floats(0, photo[0] - 1)] * 2)))
     y = sorted(draw(st.tuples(*[st.floats(0, photo[1] - 1)] * 2)))

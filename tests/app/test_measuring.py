@@ -24,7 +24,7 @@ SIZES = ["Sizes (CSV)", "Sizes (JSON)", "Measured (JPEG)"]
 
 @pytest.fixture
 def page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The page with the palm and its coin of 83 px."""
+    """Open the page with the palm and its coin of 83 px."""
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: segmenter)
     st.cache_resource.clear()
     opened = AppTest.from_file(str(PAGE), default_timeout=60)
@@ -40,7 +40,7 @@ def upload(page: AppTest, photo: np.ndarray) -> None:
 
 
 def widths(page: AppTest) -> dict[str, float]:
-    """In mm, as the table shows them."""
+    """Return the widths in the table, mm."""
     (table,) = page.dataframe
     pairs = zip(table.value["finger"], table.value["width mm"], strict=True)
     return {finger: float(width.split()[0]) for finger, width in pairs}

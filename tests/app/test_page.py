@@ -1,4 +1,4 @@
-"""The page without a browser; whatever is red is a hand."""
+"""The page without a browser; everything red is a hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def segmenter() -> HandSegmenter:
 
 @pytest.fixture
 def decoded(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many hands the model was asked for, call by call."""
+    """Record the number of hands in each call of the model."""
     calls: list[int] = []
     decode = segmenter.model.decode
 
@@ -53,9 +53,9 @@ def decoded(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[i
 
 @pytest.fixture
 def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Opens the page with settings and photos.
+    """Open the page with settings and photos.
 
-    A model named "gone" cannot be loaded, one named "baseline" labels whole photos.
+    A model named "gone" cannot be loaded; one named "baseline" labels whole photos.
     """
 
     def from_pretrained(name: str, **_: Any) -> Segmenter:
@@ -246,7 +246,7 @@ def test_a_model_without_prompts_has_nothing_to_click_on(open_page: Open) -> Non
     assert not page.exception
     assert not page.error
     assert "Correct the mask" not in [one.label for one in page.expander]
-    # Both red patches are one, as such a network tells no hand from another.
+    # Both red patches are one hand, as such a network does not separate hands.
     assert any("2 photos: 1 with hands, 1 without" in one.value for one in page.caption)
     assert any(one.value.startswith("Hand 1") and "Hand 2" not in one.value for one in page.caption)
     page.selectbox(key="model").set_value("handseg-lite")
@@ -267,7 +267,7 @@ def test_strangers_name_no_models_or_folders(open_page: Open) -> None:
 
 
 def key_of(page: AppTest) -> str:
-    """The id of the only photo."""
+    """Return the id of the only photo."""
     return next(iter(page.session_state.workspace.photos))
 
 
@@ -294,7 +294,7 @@ def test_a_suspected_hand_is_one_click_away(
 def test_remove_undo_and_start_over(open_page: Open, decoded: list[int]) -> None:
     page = open_page(png(LARGE, SMALL))
     key = key_of(page)
-    assert page.button(key=f"remove-{key}").disabled  # Which of the two is not said.
+    assert page.button(key=f"remove-{key}").disabled  # No hand is chosen.
     page.radio(key=f"hand-{key}-2").set_value(0)
     run(page)
     for button, hands in [("remove", 1), ("remove", 0), ("undo", 1), ("over", 2)]:
@@ -326,11 +326,11 @@ def test_the_view_starts_at_the_hand_and_moves_only_when_it_is_told(open_page: O
     assert small.width < both.width
     page.button(key=f"remove-{key}").click()
     run(page)
-    assert frame() == small  # under a correction the picture keeps still
+    assert frame() == small  # a correction does not move the picture
     assert see("whole") == Frame.whole((160, 120))
     assert page.button(key=f"whole-{key}").disabled
     assert see("closer") == Frame((160, 120), 40, 30, 80, 60)
-    assert see("near") != both  # one hand is left
+    assert see("near") != both  # only one hand is left
 
 
 def test_a_model_that_fails_does_not_spoil_the_photos(

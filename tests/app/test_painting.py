@@ -1,4 +1,4 @@
-"""Strokes on a visitor's photo: whose hand they belong to, and what becomes of them."""
+"""Strokes on a visitor's photo: the hand they belong to, and their effect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handseg.io.files import encode_image
 from handseg.results import Hand, HandSegmentation
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
-FINGER = [[80, 50], [95, 50]]  # at the right of the large hand
+FINGER = [[80, 50], [95, 50]]  # on the right of the large hand
 HOLE = [[50, 50]]
 
 
@@ -28,7 +28,7 @@ def model() -> PromptedModel:
 
 
 class Visit:
-    """A photo with a large and a small hand, and what is done to it."""
+    """A photo with a large and a small hand, and actions on it."""
 
     def __init__(self, model: PromptedModel) -> None:
         image, _ = draw_photo(LARGE, SMALL)
@@ -164,7 +164,7 @@ def test_what_is_made_of_a_result_has_the_strokes(
     visit: Visit, made: Callable[[HandSegmentation], np.ndarray]
 ) -> None:
     visit.paint(HOLE, erase=True)
-    visit.paint([[50, 50], [50, 100]])  # over the hole, and beyond the hand
+    visit.paint([[50, 50], [50, 100]])  # over the hole and beyond the hand
     visit.paint([[40, 40]], erase=True)
     shown = made(visit.result())
     assert shown[[50, 85], [50, 50]].all()

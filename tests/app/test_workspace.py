@@ -48,7 +48,7 @@ def red_model() -> PromptedModel:
 
 @pytest.fixture
 def workspace() -> Workspace:
-    """One photo, "a", with a large and a small hand."""
+    """Return a workspace with one photo, "a", with a large and a small hand."""
     made = Workspace(max_pixels=1_000_000)
     made.update({"a": file(LARGE, SMALL)})
     return made
@@ -56,7 +56,7 @@ def workspace() -> Workspace:
 
 @pytest.fixture
 def count(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], list[Any]]:
-    """Notes the calls of a function that is reached by an attribute."""
+    """Record the calls of a function, given its owner and attribute name."""
 
     def noting(owner: Any, name: str) -> list[Any]:
         calls: list[Any] = []
@@ -127,7 +127,7 @@ KINDS = ["click", "box", "remove", "move", "remove point"]
 
 @st.composite
 def corrections(draw: st.DrawFn) -> list[Callable[[Photo], None]]:
-    """What a visitor may do, of which each is one step to undo."""
+    """Draw actions of a visitor, each of which is one step to undo."""
 
     def choose(photo: Photo, number: int) -> HandEntry | None:
         choices = [*photo.entries, None]
@@ -228,7 +228,7 @@ def test_max_hands_shows_the_surest_without_the_model(
     assert workspace.segment(photo, model, 4).hands == (first, second)
     assert not decoded
     photo.draw_box(None, (110, 70, 150, 110))
-    assert len(workspace.segment(photo, model, 1)) == 2  # the visitor's own always count
+    assert len(workspace.segment(photo, model, 1)) == 2  # the visitor's own are always shown
 
 
 def test_another_model_cuts_the_same_hands_and_the_first_remembers(
@@ -307,7 +307,7 @@ def test_a_hand_that_was_found_is_not_suspected(
         assert not len(workspace.suspected(workspace.photos["a"], model, result.hands)), path.name
 
 
-# What is held
+# Memory
 
 
 def test_a_photo_is_decoded_once_while_it_is_open(
@@ -331,7 +331,7 @@ def test_update_keeps_what_is_known_and_drops_what_is_gone(workspace: Workspace)
     assert workspace._open is not None
     workspace.update({"b": file(SMALL)})
     assert list(workspace.photos) == ["b"]
-    assert workspace._open is None  # nor is its picture held any longer
+    assert workspace._open is None  # its picture is no longer kept either
     workspace.update({})
     assert not workspace.photos
 

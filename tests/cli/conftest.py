@@ -15,7 +15,7 @@ from handseg.segmenter import HandSegmenter
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command line in an empty folder, with a segmenter that takes red for hands."""
+    """Run the command line in an empty folder, with a segmenter that takes red for hands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
     monkeypatch.setattr("handseg.segmenter.HandLandmarker", RedLandmarker)

@@ -25,7 +25,7 @@ Start = Callable[..., tuple[list[str], PageSettings, Result]]
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Runs the command; returns what Streamlit is told, and what the page is."""
+    """Run the command; return the options for Streamlit and the page's settings."""
     monkeypatch.setenv(VARIABLE, "{}")
     told: list[list[str]] = []
     monkeypatch.setattr("streamlit.web.cli.main", lambda arguments, **_: told.append(arguments))
@@ -126,7 +126,7 @@ def test_what_is_printed_is_where_the_page_is_and_nothing_of_streamlit_s(tmp_pat
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    # With a browser, as Streamlit recommends things only to those who seem to sit before it.
+    # With a browser, as Streamlit makes recommendations only to users who seem to be local.
     process = subprocess.Popen(
         [sys.executable, "-m", "handseg", "app", "--port", port],
         stdout=subprocess.PIPE,
@@ -139,7 +139,7 @@ def test_what_is_printed_is_where_the_page_is_and_nothing_of_streamlit_s(tmp_pat
         try:
             assert process.stdout is not None
             first = process.stdout.readline()
-            # What came later would have been printed until the page answers.
+            # Any later output would have been printed by the time the page answers.
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=60).close()
         finally:
             process.terminate()

@@ -27,7 +27,7 @@ def save_photos(count: int) -> None:
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The stems of the photos of each batch from now on."""
+    """Record the stems of the photos in each batch from now on."""
     asked: list[list[str]] = []
     segment_batch = HandSegmenter.segment_batch
 
@@ -107,5 +107,5 @@ def test_torch_gives_the_masks_of_photos_one_by_one(
     for path in (tmp_path / "one").iterdir():
         other = tmp_path / "out" / path.name
         difference = np.abs(np.asarray(Image.open(path), int) - np.asarray(Image.open(other), int))
-        # Equal where this was written; other processors may round batches otherwise.
+        # Equal where this was written; other processors may round batches differently.
         assert np.count_nonzero(difference > 2) <= 1e-4 * difference.size, path.name

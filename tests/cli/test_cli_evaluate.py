@@ -28,7 +28,7 @@ def run(folder: Path | str, output: Path, monkeypatch: pytest.MonkeyPatch, *opti
 
 
 def table_of(stdout: str) -> dict[str, list[str]]:
-    """The cells of the printed table by the label of their line."""
+    """Return the cells of the printed table by row label."""
     lines = (re.split(r"\s{2,}", line.strip()) for line in stdout.splitlines())
     return {label: cells for label, *cells in lines if cells}
 

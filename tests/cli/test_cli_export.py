@@ -35,7 +35,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `handseg export` in an empty folder."""
+    """Run `handseg export` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, ["export", *map(str, arguments)])
 
@@ -43,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def save_tuned(
     base: Path, folder: Path, placement: str = "decoder", strength: float = 0.05
 ) -> TransformersMaskModel:
-    """Save an adapter of `base` with weights as of a training; return the model with it on."""
+    """Save an adapter of `base` as if trained; return the model with the adapter."""
     model = TransformersMaskModel.from_pretrained(base, device="cpu")
     whole = ("upscaling", "hypernetworks", "iou_head")
     lora = add_lora(model.model, LoraSettings(placement=placement, modules_to_save=whole))
@@ -81,7 +81,7 @@ class TestTransformersFolder:
         assert_same(segmenter.model, expected)
         with pytest.raises(AssertionError):
             assert_same(segmenter.model, untuned)
-        # To transformers it is a model like any other, with no word of LoRA.
+        # To transformers, it is an ordinary model without any LoRA.
         names = load_file("new/merged/model.safetensors").keys()
         assert not [name for name in names if "lora" in name or "base_layer" in name]
         plain = transformers.AutoModelForMaskGeneration.from_pretrained("new/merged")

@@ -1,4 +1,4 @@
-"""What `handseg finetune` says of wrong usage."""
+"""Messages of `handseg finetune` on wrong usage."""
 
 from __future__ import annotations
 

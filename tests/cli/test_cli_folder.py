@@ -1,4 +1,4 @@
-"""Folders of many photos: several at a time, killed and started again, shared by processes."""
+"""Folders of many photos: in parallel, killed and resumed, shared by processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMAND = [sys.executable, str(Path(__file__).parents[1] / "red_command.py"), "s
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, which is the current one."""
+    """Change to an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,14 +52,14 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def save_photos(count: int) -> list[str]:
-    """Photos of a hand, each elsewhere, in the folder "in"; returns their paths."""
+    """Save photos of a hand, each at a different place, in the folder "in"; return their paths."""
     for number in range(count):
         save_photo(Path(f"in/{number:03}.png"), (60 + number, 60, 40, 25))
     return [f"in/{number:03}.png" for number in range(count)]
 
 
 def journalled(folder: Path) -> list[str]:
-    """The photos whose rows are in a journal."""
+    """Return the photos with rows in a journal."""
     return [row["file"] for row in Journal(folder).values()]
 
 

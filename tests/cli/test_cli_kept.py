@@ -1,4 +1,4 @@
-"""What `handseg segment` leaves as it is, and long names."""
+"""Files that `handseg segment` leaves unchanged, and long names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def segment(*arguments: str) -> Result:
 
 
 def draw_masks(*names: str) -> dict[Path, bytes]:
-    """Photos in gt/images, and masks that somebody drew in gt/masks."""
+    """Save photos in gt/images and hand-drawn masks in gt/masks."""
     masks = {}
     for name in names:
         save_photo(Path(f"gt/images/{name}.png"), ONE_HAND)
@@ -43,7 +43,7 @@ def contents(folder: str) -> dict[Path, bytes]:
 
 
 def retouch(path: Path) -> bytes:
-    """Do what a person does in an editor, and return the file's content."""
+    """Change a file as with an image editor, and return its content."""
     with Image.open(path) as picture:
         painted = picture.copy()
     painted.info.clear()

@@ -1,4 +1,4 @@
-"""`handseg measure` over drawn hands: table, files, exit codes and what it says of bad input."""
+"""`handseg measure` on drawn hands: table, files, exit codes and messages on bad input."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BARE = draw_hand(Camera())
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in a folder with a photo with a coin, `photos/a.png`, and one without."""
+    """Run the command in a folder with a photo with a coin, `photos/a.png`, and one without."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for name, scene in (("a", COIN), ("b", BARE)):
@@ -93,7 +93,7 @@ def with_a_coin_that_is_cut() -> HandSegmentation:
 
 def with_a_coin_under_a_finger() -> HandSegmentation:
     image = COIN.image.copy()
-    image[200:700, 476:530] = image[520, 420]  # Skin, from the coin's middle on.
+    image[200:700, 476:530] = image[520, 420]  # Skin, from the coin's centre on.
     return replace(COIN, image=image)
 
 

@@ -1,4 +1,4 @@
-"""What the results of photos are called."""
+"""Names of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handseg.cli.outputs import find_photos
 
 
 def names_of(inputs: list[str], recursive: bool = False) -> dict[str, str]:
-    """Where the cut-outs of the photos go below "out"."""
+    """Return the photos' cut-outs as paths below "out"."""
     out = Path("out").absolute()
     photos = find_photos(inputs, Path("out"), recursive)
     return {photo.path.as_posix(): photo.picture.relative_to(out).as_posix() for photo in photos}
@@ -30,9 +30,9 @@ def names_of(inputs: list[str], recursive: bool = False) -> dict[str, str]:
             ["in"],
             {"in/a.jpg": "a_jpg.png", "in/a.png": "a_png.png", "in/b.png": "b.png"},
         ),
-        # What lies beside a photo counts, whether or not the run takes it.
+        # Files next to a photo count, whether or not the run includes them.
         (["in/a.jpg", "in/a.png"], ["in/a.jpg"], {"in/a.jpg": "a_jpg.png"}),
-        # The mask of a.jpg and the cut-out of a_mask.png would have one name.
+        # The mask of a.jpg and the cut-out of a_mask.png would have the same name.
         (
             ["in/a.jpg", "in/a_mask.png"],
             ["in"],
@@ -43,7 +43,7 @@ def names_of(inputs: list[str], recursive: bool = False) -> dict[str, str]:
             ["in/a.png", "in/a_png.jpg"],
             {"in/a.png": "a_png.png", "in/a_png.jpg": "a_png_jpg.png"},
         ),
-        # Folders of names that are alike stay apart, and the common part is left out.
+        # Folders with the same name stay separate, and the common part is dropped.
         (
             ["in/x/hand.jpg", "in/y/hand.jpg"],
             ["in/x", "in/y"],

@@ -25,7 +25,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in a folder with the pairs `pairs`."""
+    """Run the command in a folder with the pairs `pairs`."""
     shutil.copytree(photo_folder, tmp_path / "pairs")
     monkeypatch.chdir(tmp_path)
 

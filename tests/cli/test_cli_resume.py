@@ -1,4 +1,4 @@
-"""Runs that are interrupted, repeated or meet photos that fail."""
+"""Runs that are interrupted, repeated or have failing photos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handseg.segmenter import HandSegmenter
 
 
 def spoil_segmenting(monkeypatch: pytest.MonkeyPatch, before: Callable[[Path], None]) -> list[Path]:
-    """Have `before` called with each photo that is about to be segmented; returns them as well."""
+    """Call `before` with each photo before it is segmented; return these photos, too."""
     asked: list[Path] = []
     original = HandSegmenter.segment
 
@@ -86,7 +86,7 @@ def test_json_keeps_the_rows_of_other_photos(run: Run) -> None:
     assert {row["file"]: len(row["hands"]) for row in rows} == {
         "elsewhere/c.png": 1, "in/a.png": 0, "in/b.png": 1,
     }  # fmt: skip
-    # A photo keeps one row, however it is named.
+    # A photo keeps a single row, whatever path names it.
     save_photo(Path("in/b.png"))
     run("segment", Path("in/b.png").absolute(), "--json", "all.json", "--overwrite")
     rows = json.loads(Path("all.json").read_text())

@@ -1,4 +1,4 @@
-"""What `handseg segment` writes for each option."""
+"""Results of `handseg segment` for each option."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_objects_writes_what_the_hands_hold(run: Run) -> None:
     truth = (image == BLUE).all(-1)
     assert (held & truth).sum() / (held | truth).sum() > 0.9
     assert json.loads(Path("held.json").read_text())[0]["hands"][0]["object"]["area"] == held.sum()
-    # The mask is a result like the others: without it the photo is done again.
+    # The mask is a result like the others: without it, the photo is redone.
     assert "1 skipped" in run("segment", "photo.png", "-o", "held", *options).stdout
     Path("held/photo_object.png").unlink()
     assert "1 done" in run("segment", "photo.png", "-o", "held", *options).stdout

@@ -29,18 +29,18 @@ ALL = ("--mask", "--objects", "--overlay")
 
 
 def save_photos(*names: str) -> None:
-    """Photos in the folder "in" with a hand each, at different places."""
+    """Save photos in the folder "in" with one hand each, at different places."""
     for number, name in enumerate(names):
         save_photo(Path("in", name), (40 + 8 * number, 60, 30, 20))
 
 
 def keys(shard: str) -> list[str]:
-    """Of the samples that WebDataset takes from a shard: neighbours of one key are one."""
+    """Return the keys of WebDataset's samples in a shard: neighbours with the same key are one."""
     return [key for key, _ in groupby(members(shard), lambda name: name.split(".")[0])]
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[Path]:
-    """The photos that are segmented from now on; that of the stem `failing` fails."""
+    """Record the photos segmented from now on; the one with the stem `failing` fails."""
     asked: list[Path] = []
     segment = HandSegmenter.segment
 
@@ -284,7 +284,7 @@ def test_a_killed_run_does_only_unfinished_shards_again(
     Path("log").unlink()
     out, err = start("out", "0").communicate(timeout=300)
     assert " done, " in out, err
-    # Of the second shard, perhaps not all photos were recorded before the end.
+    # Not all photos of the second shard need have been recorded before the end.
     assert 4 <= len(Path("log").read_text().split()) <= 7
     assert tree(Path("out")) == tree(Path("whole"))
     assert not find_unfinished(Path("out"))

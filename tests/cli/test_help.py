@@ -1,4 +1,4 @@
-"""What the commands say of themselves."""
+"""Help texts of the commands."""
 
 from __future__ import annotations
 

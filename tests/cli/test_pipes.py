@@ -47,7 +47,7 @@ def feed(pipe: Path, content: bytes) -> threading.Thread:
 
 @pytest.fixture
 def pipe(tmp_path, photo):
-    """A named pipe that gives the photo once; large enough for a preview to be looked for."""
+    """A named pipe that yields the photo once; large enough for a preview to be searched for."""
     os.mkfifo(tmp_path / "pipe.jpg")
     feed(tmp_path / "pipe.jpg", photo.read_bytes())
     return tmp_path / "pipe.jpg"

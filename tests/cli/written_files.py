@@ -1,4 +1,4 @@
-"""What the command line wrote, and segmenting that is watched."""
+"""List written files, and watch segmenting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 
 def files_in(folder: Path) -> set[str]:
-    """All files below `folder`, hidden ones, too."""
+    """Return all files below `folder`, including hidden ones."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
