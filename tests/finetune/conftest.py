@@ -1,4 +1,4 @@
-"""How networks are trained in these tests: on the CPU, in one thread."""
+"""Train networks in these tests on the CPU, in one thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread_of_the_cpu() -> Iterator[None]:
-    """So small they gain nothing by threads, which on busy cores wait for each other."""
+    """Use one thread: networks this small gain nothing from more, which wait on busy cores."""
     import torch
     from accelerate.state import AcceleratorState
 

@@ -134,6 +134,6 @@ def test_shipped_configs_load(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "prompts").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_recipes_load(path: Path) -> None:
-    # What is held reaches further past the landmarks than the hand itself.
+    # Held objects reach further past the landmarks than the hand itself.
     margin = 0.4 if path.stem == "object" else PromptRecipe().region_margin
     assert PromptRecipe.load(path).region_margin == margin

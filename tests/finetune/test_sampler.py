@@ -17,7 +17,7 @@ class Numbers(torch.utils.data.Dataset):
 
 
 def names(sizes: dict[str, int]) -> list[str]:
-    """The set of each hand."""
+    """Return the set of each hand."""
     return [name for name, size in sizes.items() for _ in range(size)]
 
 

@@ -44,7 +44,7 @@ def test_pixels_outside_of_the_photo_do_not_count() -> None:
     valid[:, :, 16:] = 0
     right = torch.full((1, 16, 16), -8.0)
     wrong = right.clone()
-    # One coarse column beside the border reaches over it when logits are upsampled.
+    # A coarse column at the border reaches across it when logits are upsampled.
     wrong[:, :, 10:] = 8.0
     scores = torch.ones(1)
     weights = LossWeights(boundary=0)
@@ -100,7 +100,7 @@ def test_chosen_points_are_real_points_of_their_row(
 
 
 class Recorder(torch.nn.Module):
-    """Stands in for a SAM model: notes its prompts and predicts nothing anywhere."""
+    """Stands in for a SAM model: records its prompts and predicts an empty mask."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ def test_second_pass_clicks_into_the_error_and_reuses_the_embedding() -> None:
     assert first["input_masks"] is None
     assert second["image_embeddings"] is first["image_embeddings"]
     assert model.encoded == 1
-    # All of the square is missed, so the click is on the hand and inside it (16..32 px).
+    # The whole square is missed, so the click is on the hand and inside it (16..32 px).
     assert (second["input_labels"] == 1).all()
     assert ((second["input_points"] > 15) & (second["input_points"] < 33)).all()
     assert (second["input_masks"] == -3).all()
@@ -206,7 +206,7 @@ def test_clicks_land_in_the_largest_error(seed: int, empty: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     click, label = correct(logits, target, known, generator)
     assert click.shape == (1, 1, 1, 2)
-    # Of 128 px, the side of the input; logits have 32.
+    # In px of the input, whose side is 128; logits have 32.
     x, y = ((click[0, 0, 0] + 0.5) / 4 - 0.5).round().long().tolist()
     assert label.item() == truth[y, x]
     sizes: dict[str, int] = {}

@@ -37,7 +37,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> dict[str, Any]:
-    """A run of three epochs of a tiny model on two photos, with a third for validation."""
+    """Settings for three epochs of a tiny model on two photos, with a third for validation."""
     root = tmp_path_factory.mktemp("train")
     save_tiny_model("edgetam", root / "base")
     return {
@@ -52,7 +52,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> di
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arrow files of the tests stay among the tests' files."""
+    """Keep Arrow files of the tests in the tests' folder."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "arrow"))
 
 
@@ -101,7 +101,7 @@ def assert_same(one: Path, other: Path, tolerance: float = 0.0) -> None:
 def test_two_processes_are_one_with_twice_the_accumulation(
     settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Three photos to validate on: of two processes, one has to make up a fourth.
+    # Three photos for validation: one of the two processes must repeat a photo.
     data = settings["data"] | {"ratios": {"train": 0.25, "val": 0.75}}
     settings = settings | {"data": data}
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -265,7 +265,7 @@ def test_without_a_cache_it_learns_the_same(settings: dict[str, Any], tmp_path: 
 def test_workers_start_although_opencv_has_threads(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    # Clicks are found by OpenCV in the training process, which then forks for validation.
+    # OpenCV finds the clicks in the training process, which then forks for validation.
     settings = settings | {"cache": False, "workers": 1, "epochs": 2, "prompts": {"second_pass": 1}}
     result = subprocess.run(
         command(settings, tmp_path, "run"), env=environment(tmp_path), check=False, timeout=300

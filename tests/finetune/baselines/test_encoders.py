@@ -1,4 +1,4 @@
-"""What encoders start from, and what of them learns."""
+"""Pretrained weights of encoders, and which parts are trained."""
 
 from __future__ import annotations
 

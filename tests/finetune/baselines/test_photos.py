@@ -1,4 +1,4 @@
-"""Whole photos as a baseline learns from them."""
+"""Whole photos for training a baseline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STRONG = PhotoAugmentation(
 
 @pytest.fixture
 def photos(tmp_path: Path) -> LabelledPhotos:
-    """Two photos of red ellipses; the second has a mask of what is held, in its upper left."""
+    """Two photos of red ellipses; the second has an object mask in its upper left."""
     for stem, ellipse in (("a", (80, 60, 40, 30)), ("b", (50, 50, 20, 30))):
         mask = save_photo(tmp_path / "images" / f"{stem}.png", ellipse)
         (tmp_path / "masks").mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ def test_classes_weigh_by_how_rare_they_are(photos: LabelledPhotos) -> None:
     hand, other = class_weights(photos)
     assert hand == pytest.approx(0.5 / share)
     assert other == pytest.approx(0.5 / (1 - share))
-    # What weighs so much counts as much in sum.
+    # With these weights, both classes have the same total.
     assert hand * share == pytest.approx(other * (1 - share))
 
 

@@ -1,4 +1,4 @@
-"""Runs of baselines: they learn, go on where they were stopped, report, and become models."""
+"""Runs of baselines: they learn, resume, report, and become models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty drawn photos of one red hand each; half of them hold what is in their upper left."""
+    """Twenty drawn photos of one red hand each; half have an object in their upper left."""
     root = tmp_path_factory.mktemp("baselines")
     rng = np.random.default_rng(0)
     for number in range(20):
@@ -124,7 +124,7 @@ class Killed(Exception):
 def test_a_stopped_run_goes_on_to_the_same_weights(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Momentum, batch statistics, dropout and augmentation all have a state to go on from.
+    # Momentum, batch statistics, dropout and augmentation all have state to resume.
     settings = settings | {
         "optimizer": "sgd",
         "augmentation": {"flip": 0.5, "rotation": 20, "brightness": [0.7, 1.3]},
@@ -213,7 +213,7 @@ def test_only_what_may_learn_changes(settings: dict[str, Any], tmp_path: Path) -
     assert any(key.startswith("decoder") for key in changed)
     kept = {key for key in after if key.startswith("encoder") and "layer4" not in key}
     assert kept
-    # Not the statistics of its batch norms, either.
+    # The statistics of its batch norms do not change either.
     assert not kept & changed
 
 

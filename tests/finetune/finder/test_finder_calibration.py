@@ -9,7 +9,7 @@ from handseg.finetune.finder.network import FinderNetwork
 
 
 @given(slope=st.floats(0.4, 3), offset=st.floats(-1.5, 1.5))
-@example(slope=0.41015625, offset=0.75)  # A search without gradients stopped early.
+@example(slope=0.41015625, offset=0.75)  # A gradient-free search stopped early here.
 @settings(max_examples=15, deadline=None)
 def test_scores_become_frequencies(slope: float, offset: float) -> None:
     rng = np.random.default_rng(0)

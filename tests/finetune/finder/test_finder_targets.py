@@ -13,7 +13,7 @@ places = st.floats(5, 250)
 
 
 def perfect(maps: dict[str, torch.Tensor]) -> torch.Tensor:
-    """What a network that knows everything would give."""
+    """Return the output of a perfect network."""
     values = torch.nan_to_num(maps["values"])
     values[4] = (values[4] - 0.5) * 40
     middle = torch.where(maps["heat"] == 1, 12.0, -12.0)

@@ -71,7 +71,7 @@ def test_a_picture_depends_on_its_number_alone(data: Path, tmp_path: Path) -> No
 
 
 def red_ellipse() -> tuple[np.ndarray, list[OutlinedHand]]:
-    """A photo whose hand is red, its wrist at the right end."""
+    """Return a photo with a red hand, its wrist at the right end."""
     image, mask = np.full((200, 260, 3), 90, np.uint8), np.zeros((200, 260), np.uint8)
     cv2.ellipse(mask, (120, 90), (60, 30), 20, 0, 360, 1, -1)
     image[mask > 0] = (250, 20, 20)
@@ -82,13 +82,13 @@ def red_ellipse() -> tuple[np.ndarray, list[OutlinedHand]]:
 
 
 def green_square() -> tuple[np.ndarray, list[OutlinedHand]]:
-    """A photo without hands."""
+    """Return a photo without hands."""
     return np.full((90, 90, 3), (20, 250, 20), np.uint8), []
 
 
 def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
     photo = FinderPhoto("red/one", "red", red_ellipse)
-    # Small pictures of what is no hand are put beside hands, never onto them.
+    # Small hand-free pictures are pasted next to hands, never onto them.
     green = FinderPhoto("green/one", "green", green_square, is_empty=True)
     samples = FinderSamples([photo, green], {"red": 1.0}, 160, 40, seed=2)
     compared = with_small = 0
@@ -103,7 +103,7 @@ def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
         x, y, width, height = cv2.boundingRect(places)
         shown = [x - 1, y - 1, x + width, y + height]  # Eroded by a pixel.
         np.testing.assert_allclose(hands[0].box, shown, atol=4)
-        # An ellipse: its end is as far off as red reaches in that direction.
+        # The ellipse's end is as far away as red reaches in that direction.
         middle = (hands[0].box[:2] + hands[0].box[2:]) / 2
         if (hands[0].box[:2] > 1).all() and (hands[0].box[2:] < 158).all():
             along = ((places.reshape(-1, 2) - middle) @ hands[0].wrist).max()
@@ -149,7 +149,7 @@ def test_a_run_leaves_a_finder(data: Path, tmp_path: Path) -> None:
     assert "epoch 2 step 4 loss" in done.stdout
     image = find_pairs(data / "photos")[0].load()[0]
     found = HandFinder(tmp_path / "run" / "finder.onnx").find(image, least=1e-6)
-    assert found  # Untrained, it is sure of nothing.
+    assert found  # An untrained network is sure of nothing.
     assert all(np.isfinite(one.box).all() for one in found)
     assert (tmp_path / "run" / "finder.onnx").stat().st_size < 5_000_000
 

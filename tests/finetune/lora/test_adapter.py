@@ -34,7 +34,7 @@ FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors", "promp
 
 
 def tuned(base: str | Path, settings: LoraSettings, strength: float = 0.3) -> tuple[Any, Any]:
-    """A model with LoRA on it, as if it had been trained: the mask model and peft's."""
+    """Return a model with LoRA, as if trained: the mask model and peft's."""
     model = load_mask_model(base, device="cpu", backend="torch")
     torch.manual_seed(0)
     lora = add_lora(model.model, settings)
@@ -108,7 +108,7 @@ class TestRoundTrip:
             untuned = base.segment(photos[name])
         assert hand.mask.any()
         assert (untuned.mask != expected.mask).any()
-        # `load_mask_model` knows the bundled model by its name as well.
+        # `load_mask_model` also accepts the bundled model's name.
         np.testing.assert_allclose(
             fixed_logits(load_mask_model(folder, device="cpu")), fixed_logits(model), atol=1e-3
         )
@@ -249,7 +249,7 @@ class TestCard:
         assert "hand-segmentation" in front["tags"]
         assert "license" not in front
         assert "set `license`" in self.card()
-        # It is what the hub's own reader makes of it.
+        # Read it with the hub's own reader.
         read = huggingface_hub.ModelCard(self.card())
         assert read.data.to_dict()["library_name"] == "peft"
         figures = {result.metric_name: result.metric_value for result in read.data.eval_results}
@@ -352,7 +352,7 @@ class TestPush:
         "error",
         [
             OfflineModeIsEnabled("offline mode is enabled"),
-            # What the client raises where there is no network: HTTPError's, not an OSError.
+            # The client's error without a network: an HTTPError, not an OSError.
             HfHubHTTPError.__mro__[1]("Name or service not known"),
             OSError("cut off"),
         ],

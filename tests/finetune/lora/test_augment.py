@@ -44,7 +44,7 @@ def hand(
 
 
 def drawn_hand(landmarks: np.ndarray, height: int = 500, width: int = 700) -> TrainingHand:
-    """A photo whose red channel is its mask, so that both must move together."""
+    """Draw a photo whose red channel is its mask, so that both must move together."""
     mask = np.zeros((height, width), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(landmarks.astype(np.int32)), 255)
     mask = cv2.dilate(mask, np.ones((15, 15), np.uint8))
@@ -59,7 +59,7 @@ def drawn(open_hand: np.ndarray) -> TrainingHand:
 
 
 class Watcher:
-    """Stands in for a model: keeps what the predictor hands it."""
+    """Stands in for a model: keeps its inputs from the predictor."""
 
     input_size, mask_size = SIZE, SIZE // 4
 
@@ -92,7 +92,7 @@ def test_the_plain_view_is_what_the_predictor_shows_the_model(
 
 
 def check(view: Sample) -> None:
-    """Mask and picture show the same, points are on the right side, the outside is filled."""
+    """Check that mask and image agree, points are on the right side and the outside is filled."""
     inside, outside = (
         cv2.erode(where.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         for where in (view.valid, ~view.valid)

@@ -134,9 +134,9 @@ def test_features_of_something_else_are_refused(
 ) -> None:
     model = TransformersMaskModel(tiny_model("edgetam"))
     views, other = make_views(hands, 64), make_views(hands, 64, **change)
-    FeatureCache(tmp_path, len(other), signature(other, model.model))  # It has done nothing yet.
+    FeatureCache(tmp_path, len(other), signature(other, model.model))  # Nothing was written yet.
     filled(tmp_path, views, model)
-    filled(tmp_path, views, model)  # the same again is fine
+    filled(tmp_path, views, model)  # the same features again are fine
     with pytest.raises(TrainingError, match=f"other settings: {named}"):
         FeatureCache(tmp_path, len(other), signature(other, model.model))
 

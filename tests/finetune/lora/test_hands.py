@@ -15,7 +15,7 @@ from handseg.runtime.journal import Journal
 
 @dataclass
 class Photo:
-    """A photo in memory; it counts how often it is read."""
+    """A photo in memory that counts how often it is read."""
 
     id: str
     image: np.ndarray
@@ -44,7 +44,7 @@ class Broken(Photo):
 
 
 class Finder:
-    """Stands in for MediaPipe: finds the hands that it was made with, in every photo."""
+    """Stands in for MediaPipe: finds its given hands in every photo."""
 
     def __init__(self, hands: Sequence[np.ndarray]) -> None:
         self.hands = hands
@@ -61,7 +61,7 @@ def block(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def hand_in(x0: int, y0: int, x1: int, y1: int, seed: int = 0) -> np.ndarray:
-    """21 points in a box."""
+    """Return 21 points in a box."""
     return np.random.default_rng(seed).uniform([x0, y0], [x1, y1], (21, 2)).astype(np.float32)
 
 
@@ -86,7 +86,7 @@ def test_real_photos_have_their_hand(
 
 
 class TestInstances:
-    """Labels that tell hands apart."""
+    """Labelled instances."""
 
     def told_apart(self, *boxes: tuple[int, int, int, int]) -> Photo:
         numbers = np.zeros((100, 200), np.uint8)
@@ -112,7 +112,7 @@ class TestInstances:
     ) -> None:
         two = self.told_apart(LEFT, RIGHT)
         finder = Finder([hand_in(15, 25, 55, 75)])
-        for _ in range(2):  # The second time from the cache.
+        for _ in range(2):  # The second time is from the cache.
             found = find_hands([two], tmp_path / "cache", finder)  # type: ignore[arg-type]
             assert [hand.landmarks is None for hand in found.hands] == [False, True]
             np.testing.assert_array_equal(found.hands[1].load()[1], block(RIGHT))
@@ -136,7 +136,7 @@ class TestInstances:
 
 
 def test_each_of_two_hands_gets_its_islands(tmp_path: Path) -> None:
-    # The third island has no landmark and lies nearer to the right hand.
+    # The third island has no landmark and is nearer to the right hand.
     mask = block(LEFT, RIGHT, (185, 20, 195, 30))
     hands = [hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75)]
     found = find_hands([photo(mask)], tmp_path / "cache", Finder(hands))  # type: ignore[arg-type]
@@ -205,7 +205,7 @@ def test_what_was_found_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> N
 
 
 class TestHeldObjects:
-    """With `target="object"` the mask is that of what the hand holds."""
+    """With `target="object"`, the mask is that of the held object."""
 
     HANDS = (hand_in(15, 25, 55, 75), hand_in(125, 25, 175, 75))
 

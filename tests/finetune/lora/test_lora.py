@@ -26,7 +26,7 @@ EVERYTHING = tuple(MODULES_TO_SAVE)
 
 
 def perturb(model: torch.nn.Module) -> None:
-    """As training does, change every weight that learns: LoRA starts as no change at all."""
+    """Change every trainable weight, as training does: LoRA starts without any effect."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():
@@ -35,7 +35,7 @@ def perturb(model: torch.nn.Module) -> None:
 
 
 def embeddings(model: Any, family: str) -> list[torch.Tensor]:
-    """What the cache of features would hold of a fixed picture."""
+    """Return the features of a fixed image that the cache would hold."""
     side = input_size(family)
     pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     found = model.get_image_embeddings(pixels)
@@ -62,7 +62,7 @@ def outputs(model: Any, family: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def learning(model: torch.nn.Module) -> list[str]:
-    """Names of the modules that learn, without what peft puts around them."""
+    """Return the names of trainable modules, without peft's wrapping."""
     names = []
     for name, weight in model.named_parameters():
         if weight.requires_grad:
@@ -141,7 +141,7 @@ class TestEveryFamily:
     @pytest.mark.parametrize("placement", PLACEMENTS)
     def test_gradients_reach_all_that_learns(self, family: str, placement: str) -> None:
         settings = LoraSettings(rank=2, placement=placement, modules_to_save=EVERYTHING)
-        # SAM 2 and 3 may take a mask of another token where they do not train.
+        # Outside training, SAM 2 and 3 may take the mask of another token.
         model = add_lora(tiny_model(family), settings).train()
         perturb(model)
         masks, scores = outputs(model, family)
@@ -255,7 +255,7 @@ class TestAddLora:
         assert layer.lora_A["default"].weight.shape[0] == rank
 
     def test_configuration_is_the_same_each_time(self, tmp_path: Path) -> None:
-        # peft writes lists of names in the order of a set, which differs between processes.
+        # peft writes lists of names in set order, which differs between processes.
         model = add_lora(tiny_model("sam"), LoraSettings(modules_to_save=EVERYTHING))
         model.save_pretrained(tmp_path)
         config = json.loads((tmp_path / "adapter_config.json").read_text())

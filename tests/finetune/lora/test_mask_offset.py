@@ -20,7 +20,7 @@ class Photo:
 
 
 def hands(grown: int, count: int = 3) -> list[TrainingHand]:
-    """Red ellipses whose masks are drawn `grown` px outside the edge."""
+    """Make red ellipses with masks drawn `grown` px outside the edge."""
     made = []
     for index in range(count):
         image, mask = draw_photo((200, 150, 90 + index, 70), size=(400, 300))

@@ -34,7 +34,7 @@ def hand(open_hand: np.ndarray) -> TrainingHand:
 
 @pytest.fixture
 def arm(hand: TrainingHand) -> TrainingHand:
-    """The same with a forearm, which goes on to the photo's lower edge."""
+    """The same with a forearm that reaches the photo's lower edge."""
     mask = hand.load()[1].astype(np.uint8)
     cv2.rectangle(mask, (125, 250), (175, 450), 1, -1)
     return TrainingHand(Photo(mask.astype(bool)), hand.landmarks)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ EPOCHS = 2
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
-    """A folder with data, a random model to start from and settings of two epochs of two steps."""
+    """A folder with data, a random initial model and settings for two epochs of two steps."""
     import torch
 
     root = tmp_path_factory.mktemp("pretrain")
@@ -64,7 +64,7 @@ def command(root: Path, output: str, *launcher: str) -> list[str]:
 
 
 def run_here(arguments: list[str]) -> Result:
-    """Run a `command` in this process, which has imported what takes most of its time."""
+    """Run a `command` in this process, where the slow imports are already done."""
     pretrain = typer.Typer()
     pretrain.command()(main)
     return CliRunner().invoke(pretrain, arguments[arguments.index("--config") :])

@@ -18,7 +18,7 @@ from handseg.synthetic.sample import Sample
 
 
 class Plain:
-    """A composer of one grey picture without a hand."""
+    """A composer of a grey image without a hand."""
 
     def sample(self, rng: np.random.Generator, size: int) -> Sample:
         points, labels = np.zeros((1, 2), np.float32), np.ones(1, np.int64)
@@ -63,7 +63,7 @@ def test_landmarks_that_a_folder_brings_along_are_taken(
 def rendered_folder(
     photos: dict[str, np.ndarray], photo_masks: dict[str, np.ndarray], tmp_path: Path
 ) -> Path:
-    """Stands in for rendered people: two pictures of two hands each, which instances tell apart."""
+    """Stands in for rendered people: two images of two hands each, with instances."""
     folder = tmp_path / "rendered"
     for name in ("images", "masks", "instances"):
         (folder / name).mkdir(parents=True)
@@ -93,8 +93,8 @@ def test_rendered_hands_are_shown_one_by_one_and_held_out_ones_apart(
         assert [(hand.photo.id, hand.instance) for hand in part.hands] == [(stem, 1), (stem, 2)]
     samples = Samples(Plain(), 128, 0, 12, parts[0], data.rendered_share)  # type: ignore[arg-type]
     for index in range(len(samples)):
-        # The region is cut for one hand, whose mask fills a good part of it; the other is none of
-        # the target's islands.
+        # The region is cropped for one hand, whose mask fills much of it; the other hand is not
+        # among the target's islands.
         target = (samples[index]["target"].numpy() > 0.5).astype(np.uint8)
         assert 0.03 < target.mean() < 0.6
         _, _, stats, _ = cv2.connectedComponentsWithStats(target)
