@@ -1,4 +1,4 @@
-"""Hands as the landmark stage finds them."""
+"""Hands from the landmark stage."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from handseg.landmarks.anatomy import hand_size
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean distance of the landmarks, in hand sizes."""
+    """Return the mean distance of the landmarks, in hand sizes."""
     return float(np.linalg.norm(one - other, axis=1).mean() / hand_size(other))

@@ -55,7 +55,7 @@ def test_the_wrist_is_below_an_upright_hand_and_turns_with_the_photo(
         image, _ = pair.load()
         x, y = finder.find(image)[0].wrist
         assert y > 0.5, pair.id
-        turned = finder.find(np.ascontiguousarray(np.rot90(image)))[0].wrist  # To the left.
+        turned = finder.find(np.ascontiguousarray(np.rot90(image)))[0].wrist  # to the left
         assert turned @ [y, -x] > 0.7, pair.id
 
 

@@ -22,7 +22,7 @@ HANDEDNESS = dict(zip(STEMS, ("right", "right", "left", "right"), strict=True))
 
 
 def quarter_turns(points: np.ndarray, width: int, height: int, count: int) -> np.ndarray:
-    """Where `np.rot90(image, count)` takes the pixels of a `width` x `height` image."""
+    """Map pixels of a `width` x `height` image as `np.rot90(image, count)` does."""
     for _ in range(count):
         points = np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
         width, height = height, width
@@ -69,7 +69,7 @@ class TestOptions:
     def test_closed_does_not_find_nothing(self, photos: dict[str, np.ndarray]) -> None:
         with HandLandmarker() as landmarker:
             pass
-        landmarker.close()  # once more does no harm
+        landmarker.close()  # closing twice is harmless
         with pytest.raises(ValueError, match="closed"):
             landmarker.detect(photos[STEMS[0]])
 
@@ -219,7 +219,7 @@ class TestDetect:
 
 
 class TestViewsTaken:
-    """How many of the views are taken, as the votes tell."""
+    """The number of views that are run, as shown by the votes."""
 
     UNSEEN = View(0, 0.03)  # too small to be found
     TURNED = View(90, 0.9)
@@ -249,7 +249,7 @@ class TestViewsTaken:
         near = View(0, 1)
         views = [near, near, View(180, 0.9)]
         assert self.votes(pair, views=views, all_views=True) == [3, 3]
-        # A view that shows the middle of the photo only: one hand at most.
+        # A view that shows only the middle of the photo: one hand at most.
         assert 3 in self.votes(pair, views=[near, View(0, 2.5), View(180, 0.9), near])
 
     def test_all_where_a_hand_is_small(self, photos: dict[str, np.ndarray]) -> None:

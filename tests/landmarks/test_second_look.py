@@ -9,7 +9,7 @@ from handseg.landmarks.found import HandBox, HandLandmarks
 from handseg.landmarks.second_look import LOOK, NONE, SURE, close_views, with_boxes
 from handseg.landmarks.views import CloseView
 
-# An upright hand, its wrist at the origin, some 2 hand sizes high.
+# An upright hand with its wrist at the origin, about 2 hand sizes high.
 HAND = np.array(
     [(0, 0)]
     + [(-0.3 - 0.1 * k, -0.3 - 0.15 * k) for k in range(4)]
@@ -23,7 +23,7 @@ def hand(x: float, y: float, size: float = 60, votes: int = 2) -> HandLandmarks:
 
 
 def box(x: float, y: float, score: float, size: float = 60) -> HandBox:
-    """The finder's box of such a hand."""
+    """Make the finder's box of such a hand."""
     corners = np.array([-0.7, -2.0, 0.5, 0.4]) * size + [x, y, x, y]
     return HandBox(corners.astype(np.float32), score, 0.9, np.array([0, 1], np.float32))
 

@@ -1,4 +1,4 @@
-"""The bones that are drawn for the mask prompt."""
+"""The bones drawn for the mask prompt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TestDrawSkeleton:
         assert set(np.unique(drawn)) <= {-6, 6}
         x, y = landmarks.round().astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < 96) & (y < 96)
-        # Lines one pixel thin may run through the neighbour of a pixel that they hardly touch.
+        # One-pixel lines may pass through the neighbour of a pixel that they barely touch.
         near = cv2.dilate(drawn, np.ones((3, 3)))
         assert (near[y[inside], x[inside]] > 0).all()
 
@@ -35,6 +35,6 @@ class TestDrawSkeleton:
 
     def test_bones_are_as_thick_as_fingers(self, open_hand: np.ndarray) -> None:
         drawn = draw_skeleton(placed(open_hand, 120, 220), 256)
-        # The middle finger stands upright between its first two joints.
+        # The middle finger is upright between its first two joints.
         row = drawn[220 - 142, 120 - 12 : 120 + 12] > 0
         assert 0.1 <= row.sum() / hand_size(open_hand) <= 0.25

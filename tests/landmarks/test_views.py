@@ -1,4 +1,4 @@
-"""What is found in several views of a photo, and what is made of it."""
+"""Findings in several views of a photo, and how they are merged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TestHandLandmarks:
     def test_resized_with_the_photo(self, open_hand: np.ndarray) -> None:
         hand = found(open_hand, 0.7, "left", votes=3)
         larger = hand.resized(np.array([4, 2]))
-        # The middle of the first pixel goes to the middle of the first four by two.
+        # The centre of the first pixel maps to the centre of the first four by two.
         np.testing.assert_allclose(larger.points, (open_hand + 0.5) * [4, 2] - 0.5, atol=1e-4)
         assert larger.points.dtype == np.float32
         assert (larger.score, larger.handedness, larger.votes) == (0.7, "left", 3)
@@ -80,7 +80,7 @@ class TestMerge:
         assert hand.score == 0.95
 
     def test_keeps_the_medoid(self, open_hand: np.ndarray) -> None:
-        # The surest finding is the farthest off.
+        # The surest finding is the furthest off.
         scores = {0: 0.5, 2: 0.6, 18: 0.99}
         findings = [found(open_hand + np.array([x, 0]), score) for x, score in scores.items()]
         (hand,) = merge(findings)
@@ -95,7 +95,7 @@ class TestMerge:
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
     def test_hands_side_by_side_stay_two(self, order: Sequence[int], open_hand: np.ndarray) -> None:
-        # Finger tips touch: the boxes share an edge and a little more.
+        # Fingertips touch: the boxes share an edge and a little more.
         pair = [open_hand, open_hand * [-1, 1] + [175, 0]]
         hands = merge([found(pair[index]) for index in order])
         assert len(hands) == 2

@@ -1,4 +1,4 @@
-"""Adapters that run as ONNX graphs by themselves: exported once, kept, never stale."""
+"""Adapters that automatically run as ONNX graphs: exported once, cached, never stale."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with weights and graphs, as the bundled one."""
+    """A tiny model with weights and graphs, like the bundled one."""
     folder = tmp_path_factory.mktemp("base")
     export_onnx(TransformersMaskModel(save_tiny_model("sam", folder)), folder)
     return folder
@@ -47,7 +47,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """An adapter that was loaded once, and what was said of it."""
+    """An adapter that was loaded once, and the messages about it."""
     folder = tmp_path_factory.mktemp("exported")
     train(base, folder, seed=1)
     said: list[str] = []
@@ -67,13 +67,13 @@ def with_graphs(exported: tuple[Path, list[str]], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def adapter(with_graphs: Path) -> Path:
-    """A copy of that adapter as it was before it was loaded."""
+    """A copy of that adapter as before loading."""
     shutil.rmtree(with_graphs / GRAPHS)
     return with_graphs
 
 
 def train(base: Path, folder: Path, seed: int) -> None:
-    """Write an adapter as a training that begins with this seed leaves it."""
+    """Write an adapter as trained with this seed."""
     model = TransformersMaskModel.from_pretrained(base, device="cpu")
     lora = add_lora(model.model, LoraSettings(rank=2))
     generator = torch.Generator().manual_seed(seed)
@@ -115,7 +115,7 @@ def test_a_retrained_adapter_is_exported_anew(base: Path, with_graphs: Path) -> 
     new = load_mask_model(with_graphs, device="cpu")
     assert_as_in_torch(new, with_graphs)
     assert np.abs(fixed_logits(new) - before).max() > 1e-2
-    # What was loaded before lives on without its files, in copies as well.
+    # Loaded segmenters and their copies keep working without the files.
     assert not place.exists()
     np.testing.assert_array_equal(fixed_logits(pickle.loads(pickle.dumps(old))), before)
 
@@ -210,7 +210,7 @@ print(sorted({"torch", "transformers", "peft", "onnx"} & set(sys.modules)))
 
 
 def load_elsewhere(adapter: Path, *missing: str) -> subprocess.Popen[str]:
-    """Load the adapter in another process, in which packages are `missing`."""
+    """Load the adapter in another process without the packages `missing`."""
     return subprocess.Popen(
         [sys.executable, "-c", LOAD, str(adapter), *missing],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),

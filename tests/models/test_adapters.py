@@ -28,7 +28,7 @@ def sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save_adapter(family: str, folder: Path, **options: Any) -> Any:
-    """Save a LoRA adapter with random weights for a tiny model; return the model with it on."""
+    """Save a LoRA adapter with random weights for a tiny model; return the model with it."""
     model = tiny_model(family)
     defaults = {"r": 2, "target_modules": ["q_proj", "k_proj", "v_proj"]}
     config = peft.LoraConfig(**(defaults | options))
@@ -43,7 +43,7 @@ def save_adapter(family: str, folder: Path, **options: Any) -> Any:
 
 
 def save_whole_adapter(family: str, folder: Path, **options: Any) -> Any:
-    """The same, of an adapter that was trained on the whole model."""
+    """The same for an adapter trained on the whole model."""
     model = tiny_model(family)
     defaults = {"r": 2, "target_modules": r"mask_decoder\..*_proj"}
     use_tuned_mask(model)
@@ -168,7 +168,7 @@ class TestAdapterOfTheWholeModel:
         scale = abs(expected).max()
         np.testing.assert_allclose(fixed_logits(merged), expected, atol=1e-4 * scale)
         assert abs(fixed_logits(base) - expected).max() > 1e-3 * scale
-        # Nothing of peft is left in what is saved.
+        # The saved model has no trace of peft.
         merged.save_pretrained(tmp_path / "merged")
         again = load_mask_model(tmp_path / "merged", device="cpu")
         np.testing.assert_array_equal(fixed_logits(again), fixed_logits(merged))

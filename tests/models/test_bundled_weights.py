@@ -1,4 +1,4 @@
-"""The weights that come with the package, on the licensed photos."""
+"""The bundled weights on the licensed photos."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_cutout_is_transparent_outside(
     assert picture.mode == "RGBA"
     pixels, mask = np.asarray(picture), photo_masks[stem].astype(np.uint8)
     assert not pixels[cv2.dilate(mask, np.ones((81, 81))) == 0].any()
-    # The hand points up; where the wrist ends is a convention.
+    # The hand points up; the end of the wrist is a convention.
     (hand,) = result
     assert hand.landmarks is not None
     core = cv2.erode(mask, np.ones((15, 15))) > 0

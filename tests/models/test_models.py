@@ -34,7 +34,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A saved tiny model of each family, and one SAM as an original checkpoint file."""
+    """A saved tiny model of each family, and a SAM as an original checkpoint file."""
     root = tmp_path_factory.mktemp("models")
     paths = {family: root / family for family in FAMILIES}
     for family, path in paths.items():

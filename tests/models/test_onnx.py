@@ -1,4 +1,4 @@
-"""ONNX graphs against the torch models that they were made of."""
+"""ONNX graphs against the torch models that they were exported from."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Export = Callable[[str], Path]
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The folder with the graphs of a tiny model of a family, made once."""
+    """Export the graphs of a family's tiny model once; return the folder."""
 
     @cache
     def folder(family: str) -> Path:
@@ -234,7 +234,7 @@ class TestErrors:
     ) -> None:
         made = graphs("sam")
         monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
-        # Tracing the model once more would take most of the time.
+        # Tracing the model again would take most of the time.
         monkeypatch.setattr(
             onnx_export, "write_graph", lambda file, *_: shutil.copy(made / file.name, file)
         )

@@ -14,7 +14,7 @@ COORDINATES = st.floats(-5000, 5000, width=32)
 
 
 def slope_photo(height: int, width: int) -> np.ndarray:
-    """A photo whose channels are linear in x, in y, and in both."""
+    """Make a photo whose channels are linear in x, in y, and in both."""
     y, x = np.mgrid[:height, :width]
     return np.stack([40 + x, 220 - y, 30 + (x + y) / 2], axis=-1).astype(np.uint8)
 
@@ -24,7 +24,7 @@ def noise_photo(height: int, width: int) -> np.ndarray:
 
 
 def from_crop(region: Region, points: np.ndarray, size: int) -> np.ndarray:
-    """Pixels of the region resized to `size` -> photo pixels, by their outer edges."""
+    """Map pixels of the region, resized to `size`, to photo pixels by their outer edges."""
     there = (points + 0.5) * region.side / size - 0.5 + [region.x, region.y]
     return there.astype(np.float32)
 
@@ -70,7 +70,7 @@ class TestPoints:
     @given(REGIONS, SIZES)
     @settings(deadline=None)
     def test_outer_edges_meet(self, region: Region, size: int) -> None:
-        # Half a pixel out from the first and the last centre, in the photo and in the crop.
+        # Half a pixel outside the first and last centre, in both the photo and the crop.
         corners = np.array([[-0.5, -0.5], [size - 0.5, size - 0.5]])
         edges = np.array([region.x, region.y]) - 0.5
         there = region.to_crop(np.stack([edges, edges + region.side]), size)
@@ -90,7 +90,7 @@ class TestCrop:
         assert crop.dtype == np.uint8
         y, x = np.mgrid[:size, :size]
         there = from_crop(region, np.stack([x, y], axis=-1), size)
-        # A plane is what linear interpolation and averages over a square leave as it is.
+        # Linear interpolation and averaging over a square leave a plane unchanged.
         expected = cv2.remap(
             photo.astype(np.float32), there[..., 0], there[..., 1], cv2.INTER_LINEAR
         )

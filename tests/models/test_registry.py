@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test may look up an address; the hub's client is offline unless `online` is asked for."""
+    """Forbid address lookups; the hub's client is offline unless a test requests `online`."""
     hosts = []
 
     def refuse(host: Any, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def online(monkeypatch: pytest.MonkeyPatch, no_network: None) -> None:
-    """As for a user who has not set HF_HUB_OFFLINE: only the code itself keeps off the network."""
+    """As for users without HF_HUB_OFFLINE: only the code itself avoids the network."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
 
@@ -53,7 +53,7 @@ def sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(sam: Path, tmp_path: Path) -> Path:
-    """A folder with a tiny SAM, to break."""
+    """A folder with a tiny SAM that tests may break."""
     return shutil.copytree(sam, tmp_path / "copied")
 
 

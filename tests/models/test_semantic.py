@@ -1,4 +1,4 @@
-"""Networks that label whole photos: their configuration, files, outputs, and a segmenter of one."""
+"""Networks that label whole photos: configuration, files, outputs, and a segmenter of one."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_segmenter_of_one_takes_photos_and_no_prompts(red: SemanticModel) -> N
         assert hand.landmarks is None
         assert hand.handedness is None
         assert 0.8 < hand.predicted_iou <= 1
-        # Far from the hand the picture is clear of it.
+        # Far from the hand, the picture is transparent.
         assert result.alpha[:10, :10].max() == 0
         both = segmenter.segment_batch([image, image])
         assert all((one.mask == result.mask).all() for one in both)

@@ -1,4 +1,4 @@
-"""The bundled object adapter, end to end: real photos, and cards put into their hands."""
+"""The bundled object adapter, end to end: real photos with cards inserted into the hands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEMS = ("2_pic00174", "2_pic00212", "35_pic00033", "3_pic00043")
 def with_card(
     segmenter: HandSegmenter, photo: np.ndarray, hand: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The photo with a red card behind the hand, in its grip; what is seen of the card."""
+    """Put a red card into the photo, held behind the hand; return it and the visible card."""
     (landmarks,) = (found.points for found in segmenter.landmarker.detect(photo)[:1])
     size = hand_size(landmarks)
     corners = cv2.boxPoints((grip(landmarks).mean(0).tolist(), (1.3 * size, 0.8 * size), 30.0))

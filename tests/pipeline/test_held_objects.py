@@ -23,7 +23,7 @@ HELD, APART = (slice(80, 100), slice(115, 155)), (slice(5, 20), slice(5, 30))
 
 
 def photo(*objects: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
-    """A photo of one red hand and blue objects, and where the objects are."""
+    """Draw a photo of a red hand and blue objects; return it and where the objects are."""
     image, _ = draw_photo(HAND, size=(200, 180))
     for where in objects:
         image[where] = BLUE
@@ -61,7 +61,7 @@ class TestSegment:
         self, top: int, held: bool, open_hand: np.ndarray
     ) -> None:
         image, truth = photo((slice(top, top + 22), slice(70, 90)))
-        landmarks = open_hand * 0.12 + (80, 90)  # fingers up, the wrist in the middle of the red
+        landmarks = open_hand * 0.12 + (80, 90)  # fingers up, the wrist in the middle of the hand
         result = red_segmenter().segment(image, landmarks=landmarks, objects=True, forearm=True)
         assert result.object_mask is not None
         assert (compare_masks(result.object_mask, truth).iou > 0.9) == held
@@ -80,7 +80,7 @@ class TestSegment:
     @settings(deadline=None, max_examples=25)
     def test_no_pixel_is_hand_and_object(self, x: int, y: int, width: int, height: int) -> None:
         image, _ = photo((slice(y, y + height), slice(x, x + width)))
-        # The hand lies over the object's middle.
+        # The hand covers the object's centre.
         cv2.ellipse(image, (80, 90), (20, 12), 0, 0, 360, (220, 30, 30), -1)
         result = red_segmenter().segment(image, objects=True)
         for hand in result:

@@ -1,4 +1,4 @@
-"""Options of `segment`: unknown ones are refused by name, and `help` shows them all."""
+"""Options of `segment`: unknown ones are rejected by name, and `help` shows them all."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ batches = pytest.mark.parametrize("segmenter", [HAND, LABELLING], ids=["hand", "
 def test_a_misspelt_option_is_named_with_the_nearest(
     segment: Segment, name: str, near: str
 ) -> None:
-    # Before the photo is looked at: there is no such file.
+    # This is raised before the photo is read: the file does not exist.
     with pytest.raises(TypeError, match=rf"segment\(\) got .*{name!r}; did you mean {near!r}\?"):
         segment("absent.jpg", **{name: None})
 

@@ -1,4 +1,4 @@
-"""Discs and fingers painted with exact edges, and logits that lie beside them."""
+"""Discs and fingers painted with exact edges, and logits that are off these edges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handseg.postprocess import refine
 from handseg.postprocess.outline import trace
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""The distance to the contour, positive inside, at x, y; all in sides of the region."""
+"""Function of x, y that returns the distance to the contour, positive inside; in region sides."""
 
 
 Colors = tuple[tuple[int, int, int], tuple[int, int, int]]
@@ -28,7 +28,7 @@ SIZE = 96
 
 
 def follow_edges(logits: np.ndarray, view: np.ndarray, outline: float = 0.0) -> np.ndarray:
-    """The alpha of a photo that is the region itself, in all of it."""
+    """Return the alpha of a photo that is itself the region."""
     side = len(view)
     patch, (x, y) = refine.follow_edges(logits, view, Region(0, 0, side), outline)
     alpha = np.zeros((side, side), np.uint8)
@@ -41,7 +41,7 @@ def disc(radius: float = 0.3, x: float = 0.503, y: float = 0.484) -> Shape:
 
 
 def finger(angle: float, width: float = 0.16, length: float = 0.46) -> Shape:
-    """A bar with round ends, `angle` degrees from the x axis."""
+    """Make a bar with round ends, `angle` degrees from the x axis."""
     along = np.cos(np.radians(angle)), np.sin(np.radians(angle))
 
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def finger(angle: float, width: float = 0.16, length: float = 0.46) -> Shape:
 
 
 def samples(shape: Shape, side: int, dx: float = 0, dy: float = 0) -> np.ndarray:
-    """Distances in px at the centres of side x side pixels moved by dx, dy px."""
+    """Return distances in px at the centres of side x side pixels, moved by dx, dy px."""
     centres = np.arange(side) + 0.5
     return side * shape((centres[None] + dx) / side, (centres[:, None] + dy) / side)
 
@@ -62,7 +62,7 @@ def samples(shape: Shape, side: int, dx: float = 0, dy: float = 0) -> np.ndarray
 def paint(
     shape: Shape, side: int, noise: float = 6, blur: float = 0, colors: Colors = (SKIN, GROUND)
 ) -> np.ndarray:
-    """The shape in its colour on the ground, 4 x 4 samples a pixel, with noise."""
+    """Paint the shape on the background, with 4 x 4 samples per pixel, and noise."""
     offsets = (np.arange(4) - 1.5) / 4
     cover = np.zeros((side, side))
     for dx, dy in product(offsets, offsets):
@@ -78,18 +78,18 @@ def paint(
 def logits_of(
     shape: Shape, size: int = SIZE, grown: float = 0, dx: float = 0, dy: float = 0
 ) -> np.ndarray:
-    """Smooth logits of `shape`, `grown` and moved by that many logits."""
+    """Return smooth logits of `shape`, grown and moved by that many logits."""
     return np.clip(3 * (samples(shape, size, -dx, -dy) + grown), -4, 4).astype(np.float32)
 
 
 def offsets(alpha: np.ndarray, shape: Shape) -> np.ndarray:
-    """px by which each vertex of the contour lies outside the true one."""
+    """Return how far each contour vertex is outside the true contour, px."""
     places = (np.concatenate(trace(alpha)) + 0.5) / len(alpha)
     return -len(alpha) * shape(places[:, 0], places[:, 1])
 
 
 def pieces(mask: np.ndarray) -> tuple[int, int]:
-    """How many parts the hand and the ground have."""
+    """Count the connected components of hand and background."""
     on, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     off, _ = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=8)
     return on - 1, off - 1

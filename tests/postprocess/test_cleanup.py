@@ -21,7 +21,7 @@ SIZE = 64
 
 
 def blocks(*boxes: tuple[int, int, int, int], inside: float = 5.0) -> np.ndarray:
-    """-5 with rectangles x, y, width, height of `inside`."""
+    """Return -5 with rectangles x, y, width, height of value `inside`."""
     logits = np.full((SIZE, SIZE), -5, np.float32)
     for x, y, width, height in boxes:
         logits[y : y + height, x : x + width] = inside
@@ -29,23 +29,23 @@ def blocks(*boxes: tuple[int, int, int, int], inside: float = 5.0) -> np.ndarray
 
 
 def upsampled(logits: np.ndarray, side: int) -> np.ndarray:
-    """The mask at side x side px, as wide as the logits reach."""
+    """Return the mask at side x side px, over the whole extent of the logits."""
     return cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC) > 0
 
 
 def placed(
     hand: np.ndarray, scale: float = 1.0, angle: float = 0.0, shift: tuple[float, float] = (0, 0)
 ) -> np.ndarray:
-    """`hand` turned by `angle` degrees, the middle of its landmarks near that of 256 x 256 px."""
+    """Rotate `hand` by `angle` degrees, its landmarks roughly centred in 256 x 256 px."""
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     turned = (hand - hand.mean(0)) @ np.array([[cos, sin], [-sin, cos]])
     return (turned * scale + 128 + np.array(shift)).astype(np.float32)
 
 
 def paint_hand(landmarks: np.ndarray, width: float = 0.2, size: int = 256) -> np.ndarray:
-    """The logits of fingers `width` hand sizes wide with round tips on a filled palm.
+    """Paint the logits of fingers `width` hand sizes wide, with round tips, on a filled palm.
 
-    The skin between two fingers begins half of a finger's width above the knuckles.
+    The skin between two fingers starts half a finger's width above the knuckles.
     """
     points = np.rint(landmarks).astype(int)
     mask = np.zeros((size, size), np.uint8)
@@ -64,7 +64,7 @@ def pieces(mask: np.ndarray) -> int:
 
 
 def holes(mask: np.ndarray) -> np.ndarray:
-    """Where what is off `mask` does not reach the corner at the top left."""
+    """Return the parts off `mask` that are not connected to the top left corner."""
     labels = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)[1]
     return (labels > 0) & (labels != labels[0, 0])
 
@@ -125,7 +125,7 @@ class TestHoles:
 
     @pytest.mark.parametrize(("width", "stays"), [(1, False), (2, False), (3, True), (8, True)])
     def test_limit_is_a_share_of_the_hand(self, width: int, stays: bool) -> None:
-        # 0.4 % of 30 x 40 less the hole itself: between 4 and 5 px.
+        # 0.4 % of 30 x 40 minus the hole itself: between 4 and 5 px.
         logits = blocks(HAND)
         logits[20 : 20 + width, 20 : 20 + width] = -5
         cleaned = clean_logits(logits, NO_SEEDS)
@@ -144,7 +144,7 @@ class TestHoles:
         np.testing.assert_array_equal(clean_logits(logits, NO_SEEDS), logits)
 
     def test_diagonal_gap_is_no_hole(self) -> None:
-        # A one-pixel slit that runs out of the hand by its corners.
+        # A one-pixel slit that leaves the hand diagonally, through corners.
         logits = blocks((5, 5, 30, 30))
         for step in range(4):
             logits[5 + step, 10 + step] = -5
@@ -202,7 +202,7 @@ class TestCleanLogits:
 class TestFillOnHand:
     @pytest.fixture
     def landmarks(self, open_hand: np.ndarray) -> np.ndarray:
-        """An open hand with its fingers spread, some 106 px of hand size."""
+        """An open hand with spread fingers, about 106 px of hand size."""
         hand = open_hand.copy()
         for first, lean in ((5, 16), (9, 3), (13, -12), (17, -24)):
             hand[first : first + 4, 0] += lean * np.arange(4)
@@ -292,7 +292,7 @@ class TestFillOnHand:
         hand = placed(hand, 1.0, angle)
         logits = paint_hand(hand, width)
         filled = fill_holes_on_hand(logits, hand)
-        # Without pinholes where two painted fingers meet.
+        # Ignore pinholes where two painted fingers meet.
         hole = cv2.erode(holes(logits > 0).astype(np.uint8), np.ones((3, 3))) > 0
         assert hole.sum() > 100
         assert (filled[hole] < 0).all()
@@ -359,7 +359,7 @@ class TestCutAtWrist:
         before = np.random.default_rng(0).integers(1, 256, (side, side), np.uint8)
         alpha = before.copy()
         cut_at_wrist(alpha, landmarks)
-        # A border 4 px wide: what is all hand or all forearm beside it is 2 px off the line.
+        # The border is 4 px wide: pixels entirely hand or forearm are 2 px off the line.
         hand_share = wrist_side(landmarks, side, side, softness=4)
         np.testing.assert_array_equal(alpha[hand_share == 1], before[hand_share == 1])
         assert (alpha[hand_share == 0] == 0).all()

@@ -1,4 +1,4 @@
-"""Clicks change the mask where it disagrees with them, and nowhere else."""
+"""Clicks change the mask only where it disagrees with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = 112
 
 
 def two_patches() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A skin-coloured disc and a red square beside it on blue, (224, 224, 3); where each is."""
+    """Draw a skin-coloured disc next to a red square on blue, (224, 224, 3); return both masks."""
     view = np.full((2 * SIZE, 2 * SIZE, 3), (40, 60, 160), np.uint8)
     cv2.circle(view, (80, 100), 40, (210, 160, 140), -1)
     cv2.rectangle(view, (121, 80), (170, 130), (200, 40, 30), -1)
@@ -54,7 +54,7 @@ def test_a_click_on_the_hand_takes_in_what_looks_like_it() -> None:
 def test_clicks_that_are_followed_change_nothing() -> None:
     view, disc, _ = two_patches()
     logits = np.where(disc, 5, -5).astype(np.float32)
-    points = np.array([[40, 50], [73, 52], [500, -3]], np.float32)  # the last lies outside
+    points = np.array([[40, 50], [73, 52], [500, -3]], np.float32)  # the last is outside
     assert apply_clicks(logits, view, points, np.array([1, 0, 1])) is logits
     assert apply_clicks(logits, view, points[:0], np.zeros(0, int)) is logits
 
@@ -100,10 +100,10 @@ def test_flat_colours_come_to_an_end(colors: tuple[int, int]) -> None:
 
 
 class TestBones:
-    """Two fingers and the ground between them, all of nearly one colour, taken in by the mask."""
+    """Two fingers and the background between them, similar in colour and all in the mask."""
 
     def hand(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The view, the mask, and the landmarks, which lie in the middle of both fingers."""
+        """The view, the mask, and the landmarks along the middle of both fingers."""
         view = np.full((2 * SIZE, 2 * SIZE, 3), (205, 160, 140), np.uint8)
         view[:, 100:124] = (203, 158, 139)
         view = cv2.add(view, np.random.default_rng(0).integers(0, 6, view.shape, np.uint8))
@@ -156,7 +156,7 @@ class TestOnPhotos:
         assert not other.mask[y, x]
         palm = hand.landmarks[[0, 5, 17]].mean(0).astype(int)
         assert other.mask[palm[1], palm[0]]
-        # A pixel whose alpha is next to one half may fall to either side of it by rounding.
+        # By rounding, pixels with an alpha near 0.5 may fall on either side of it.
         clear = np.abs(hand.alpha - other.alpha) > 0.02
         changed = np.argwhere((hand.mask != other.mask) & clear)
         assert np.abs(changed - [y, x]).max() < 0.45 * np.ptp(hand.box.reshape(2, 2), axis=0).max()

@@ -27,13 +27,13 @@ GREY = (128, 128, 128)
 
 
 def upsampled(logits: np.ndarray, side: int) -> np.ndarray:
-    """What the logits alone say, as alpha."""
+    """Return the alpha of the logits alone."""
     wide = cv2.resize(logits, (side, side), interpolation=cv2.INTER_CUBIC)
     return cv2.add(40 * wide, 127.5, dtype=cv2.CV_8U)
 
 
 def alphas_along(alpha: np.ndarray, start: tuple[float, float], towards: float) -> np.ndarray:
-    """`alpha` between px along 8 px from `start` x, y (in sides) in direction `towards` degrees."""
+    """Interpolate `alpha` along 8 px through `start` x, y (in sides), at `towards` degrees."""
     steps = np.arange(-4, 4, 0.25)
     x = len(alpha) * start[0] - 0.5 + steps * np.cos(np.radians(towards))
     y = len(alpha) * start[1] - 0.5 + steps * np.sin(np.radians(towards))
@@ -47,7 +47,7 @@ def alphas_along(alpha: np.ndarray, start: tuple[float, float], towards: float) 
 
 
 def rim_points(radius: float, count: int = 24) -> list[tuple[tuple[float, float], float]]:
-    """Points of the default disc's contour with the direction of their normals in degrees."""
+    """Return contour points of the default disc with the direction of their normals in degrees."""
     return [
         (
             (
@@ -233,7 +233,7 @@ class TestSoftEdge:
             line = alphas_along(alpha, start, towards)
             assert line[0] == 255
             assert line[-1] == 0
-            # Between pixels, where bilinear interpolation may bend it a little.
+            # Between pixels, bilinear interpolation may bend it slightly.
             assert np.diff(line).max() < 8
 
     def test_is_hard_away_from_the_contour(self) -> None:
@@ -302,5 +302,5 @@ class TestResult:
             )
             difference = np.abs(turned.astype(int) - turn(alpha))
             assert difference.mean() < 0.1
-            # A few pixels of the contour; of two that are as near either may be the nearest.
+            # A few contour pixels may differ: of two equally near, either may be the nearest.
             assert ((turned >= 128) != (turn(alpha) >= 128)).sum() < 0.05 * side

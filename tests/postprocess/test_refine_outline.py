@@ -1,4 +1,4 @@
-"""Contours moved off the edge, and regions that reach out of the photo."""
+"""Contours moved off the edge, and regions that extend beyond the photo."""
 
 from __future__ import annotations
 

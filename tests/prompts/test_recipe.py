@@ -48,7 +48,7 @@ RECIPES = st.builds(
 
 
 def fist(hand: np.ndarray) -> np.ndarray:
-    """`hand` with the fingers bent so far that the tips lie on the palm."""
+    """Return `hand` with the fingers bent so far that the tips are on the palm."""
     bent = hand.copy()
     for knuckle in (5, 9, 13, 17):
         tip = hand[knuckle] * 0.55
@@ -177,7 +177,7 @@ class TestPrompts:
         try:
             prompts = EVERYTHING.prompts(landmarks, HEIGHT, WIDTH)
         except ValueError:
-            # Only a hand of which no whole pixel is in the photo is refused.
+            # Only hands without a whole pixel in the photo are rejected.
             assert np.any((landmarks < 0) | (landmarks > frame), axis=1).all()
             return
         assert prompts.points.shape == (26, 2)
@@ -232,8 +232,8 @@ class TestPrompts:
 
     def test_gap_over_the_palm_is_not_used(self, open_hand: np.ndarray) -> None:
         hand = placed(open_hand, 300, 300)
-        # Thumb and index finger bent so that the middle between their tips is the middle of the
-        # palm, where no bone is near.
+        # Thumb and index finger are bent so that the midpoint of their tips is the palm's centre,
+        # with no bone near.
         centre = hand[0] + [-3, -71]
         hand[2:5] = hand[0] + [(35, 10), (0, 30), (-3, -41)]
         hand[6:9] = hand[0] + [(0, -150), (-3, -120), (-3, -101)]
@@ -306,14 +306,14 @@ class TestPrompts:
             for reach in (0.0, 0.2)
         ]
         np.testing.assert_allclose(boxes[0][:2], hand.min(axis=0), atol=1e-3)
-        # Down to the wrist's end, which the reach does not move, as the forearm is no hand.
+        # Down to the end of the wrist. The reach does not move it, as the forearm is not hand.
         outwards = np.array([-1, -1, 1, 0]) * 0.2 * size
         np.testing.assert_allclose(boxes[1] - boxes[0], outwards, atol=0.03 * size)
         assert boxes[0][3] > hand[0, 1] + 0.2 * size
 
 
 class TestHeldObjects:
-    """Points for what a hand holds."""
+    """Points on held objects."""
 
     def test_shipped_file_is_the_shipped_weights_recipe(self) -> None:
         root = Path(__file__).parents[2]
@@ -328,7 +328,7 @@ class TestHeldObjects:
         assert count_of(prompts, POSITIVE) == 7
         assert count_of(prompts, NEGATIVE) == 16
         beyond, tips = prompts.points[:5], hand[[4, 8, 12, 16, 20]]
-        # Each lies as far past its tip, on the line of the last bone.
+        # Each is equally far past its tip, on the line of the last bone.
         steps = beyond - tips
         np.testing.assert_allclose(np.linalg.norm(steps, axis=1), 0.25 * hand_size(hand), rtol=1e-3)
         bones = tips - hand[[3, 7, 11, 15, 19]]
@@ -364,7 +364,7 @@ class TestHeldObjects:
             return
         other = OBJECT.prompts(mirrored, HEIGHT, WIDTH)
         expected = plain.points * [-1, 1] + [WIDTH - 1, 0]
-        # Of bones shorter than rounding, the direction is rounding, too.
+        # For bones shorter than the rounding error, the direction is arbitrary.
         tips = np.array([4, 8, 12, 16, 20])
         short = np.linalg.norm(landmarks[tips] - landmarks[tips - 1], axis=1) < 0.1
         firm = np.concatenate([~short, np.ones(len(expected) - 5, bool)])
@@ -375,14 +375,14 @@ class TestHeldObjects:
         size = hand_size(hand)
         prompts = OBJECT.prompts(hand, 4000, 4000)
         region = Region.around(prompts.roi_box, OBJECT.region_margin)
-        # Something of 2.5 hand sizes in the palm fits in.
+        # An object of 2.5 hand sizes in the palm fits in.
         palm = hand[list(PALM)].mean(0)
         assert (palm - 1.25 * size > [region.x, region.y]).all()
         assert (palm + 1.25 * size < np.array([region.x, region.y]) + region.side).all()
 
 
 class TestEquivariance:
-    """What is done to the landmarks happens to the prompts."""
+    """Transforming the landmarks transforms the prompts."""
 
     BIG = 4000
 

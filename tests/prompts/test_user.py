@@ -148,7 +148,7 @@ class TestPoints:
         assert wider.roi_box[2] == 199
         left = float(found.roi_box[0]) - 10
         (past,) = own(landmarks=small_hand, points=[[left, 50]])
-        assert past.roi_box[0] < left  # the skin reaches past the point, as past a joint
+        assert past.roi_box[0] < left  # skin extends past the point, as past a joint
         (boxless,) = own(PromptRecipe(box=False), landmarks=small_hand, points=[[left, 50]])
         assert boxless.box is None
         np.testing.assert_array_equal(boxless.roi_box, past.roi_box)
