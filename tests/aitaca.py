@@ -1,4 +1,4 @@
-"""A small data set in the layout of the Aitaca hands, with every fault that such a set may have."""
+"""A small data set in the Aitaca hands layout, with every fault that such a set may have."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 SCENE = "2_pic00174"
-"""The photo that most faults are planted in: an open hand, an arm, a body, a desk."""
+"""The photo used for most faults: an open hand, an arm, a body, a desk."""
 WALL = "35_pic00033"
-"""A hand before a plain wall, neither black nor white."""
+"""A hand in front of a plain wall, neither black nor white."""
 
 FAULTS = {
     "cut-out half as large": ("repaired", "mask mended"),
@@ -37,12 +37,12 @@ FAULTS = {
     "background left beside the hand": ("rejected", "other parts"),
     "same photo twice": ("rejected", "same photo"),
 }
-"""Each fault, and the status and the kind of reason by which `handseg prepare` must find it."""
+"""Each fault, with the status and the kind of reason that `handseg prepare` must report."""
 
 GROUNDS = ("alpha", "black", "white")
 
 _EXIF = Image.Exif()
-_EXIF[0x0112] = 6  # Viewers turn the picture clockwise by a quarter.
+_EXIF[0x0112] = 6  # Viewers rotate the picture 90 degrees clockwise.
 
 
 def build_aitaca(root: Path, photos: Path, good: int, faults: bool = True) -> dict[str, str]:
@@ -51,12 +51,12 @@ def build_aitaca(root: Path, photos: Path, good: int, faults: bool = True) -> di
     Args:
         root: folder to write into.
         photos: folder with images/*.jpg and masks/*.png of the same stems.
-        good: how many pairs without a fault to write, all different; their cut-outs are by turns
-            PNG with alpha, JPEG on black and JPEG on white, all behind the name `hand.jpeg`.
+        good: number of pairs without a fault, all different; their cut-outs alternate between PNG
+            with alpha, JPEG on black and JPEG on white, all named `hand.jpeg`.
         faults: also write a pair for each of `FAULTS`.
 
     Returns:
-        By id, the fault, or for good pairs "good, alpha", "good, black" or "good, white".
+        The fault by id; for good pairs "good, alpha", "good, black" or "good, white".
     """
     pairs = {
         path.stem: (
@@ -76,7 +76,7 @@ def build_aitaca(root: Path, photos: Path, good: int, faults: bool = True) -> di
         kinds[name] = f"good, {ground}"
     for number, fault in enumerate(FAULTS if faults else ()):
         name = str(len(kinds) + 1)
-        # A brightness of its own, or the pictures of all faults would be one photo many times.
+        # Vary the brightness, or the pictures of all faults would be copies of one photo.
         image, mask = vary(*pairs[SCENE], 1000 + number)
         _plant(fault, image, mask, folder / name, pairs)
         kinds[name] = fault
@@ -84,7 +84,7 @@ def build_aitaca(root: Path, photos: Path, good: int, faults: bool = True) -> di
 
 
 def vary(image: np.ndarray, mask: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Another pair of photo and mask for each `number`: brighter or darker, shifted, mirrored."""
+    """Return another photo and mask for each `number`: brighter or darker, shifted, mirrored."""
     if number == 0:
         return image, mask
     random = np.random.default_rng(number)
@@ -128,7 +128,7 @@ def _plant(
     pairs: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> None:
     original, no_bg = folder / "original", folder / "no_bg"
-    turned, turned_mask = np.rot90(image), np.rot90(mask)  # What the EXIF orientation undoes.
+    turned, turned_mask = np.rot90(image), np.rot90(mask)  # The EXIF orientation undoes this.
     if fault == "cut-out half as large":
         _save(image, original)
         half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -153,7 +153,7 @@ def _plant(
         damaged = (original if fault == "damaged photo" else no_bg) / "hand.jpeg"
         damaged.write_bytes(damaged.read_bytes()[:3000])
     elif fault == "background not removed":
-        image = vary(*pairs[WALL], 1000)[0][:400, 220:]  # Without the dark sleeve at its rim.
+        image = vary(*pairs[WALL], 1000)[0][:400, 220:]  # Without the dark sleeve at the border.
         _save(image, original)
         _save(image, no_bg, quality=80)
     elif fault == "cut-out of another ratio":

@@ -1,4 +1,4 @@
-"""Small ICC profiles, as cameras and printers write them."""
+"""Small ICC profiles, like those of cameras and printers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _number(value: float) -> bytes:
 
 
 def _profile(space: bytes, connection: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC profile of version 2.4 (ICC.1:2001-04, 6.1 to 6.3)."""
+    """Make an ICC profile of version 2.4 (ICC.1:2001-04, 6.1 to 6.3)."""
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78),
         b"cprt": b"text" + bytes(4) + b"none\0",
@@ -47,12 +47,12 @@ def display_p3() -> bytes:
 
 
 def dark_grey() -> bytes:
-    """Greys of gamma 1: they are lighter in sRGB."""
+    """Greys with gamma 1: they are lighter in sRGB."""
     return _profile(b"GRAY", b"XYZ ", b"mntr", {b"kTRC": _curve(1.0)})
 
 
 def red_inks() -> bytes:
-    """CMYK whose every ink prints red."""
+    """CMYK in which every ink prints red."""
     nodes = np.stack(np.meshgrid(*[np.arange(2)] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
     ink = nodes.max(axis=1)
     lab = np.stack([(100 - 50 * ink) * 2.55, 128 + 70 * ink, 128 + 50 * ink], axis=1)

@@ -1,4 +1,4 @@
-"""Fixtures that several test files share."""
+"""Fixtures shared by several test files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from handseg.segmenter import HandSegmenter
 
 DATA = Path(__file__).parent / "data"
 
-# A shell starts what runs in the background with Ctrl-C ignored, and processes inherit that.
+# Shells start background jobs with Ctrl-C ignored, and child processes inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what is exported while tests run out of the user's cache."""
+    """Keep models exported by tests out of the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("platformdirs.user_cache_path", lambda *_, **__: folder)
@@ -34,13 +34,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photo_folder() -> Path:
-    """Four licensed photos of one hand each: images/*.jpg and masks/*.png of the same stems."""
+    """Four licensed photos of one hand each: images/*.jpg and masks/*.png with the same stems."""
     return DATA / "photos"
 
 
 @pytest.fixture(scope="session")
 def photos(photo_folder: Path) -> dict[str, np.ndarray]:
-    """The four photos by stem, (480, 640, 3) uint8 RGB; not to be written to."""
+    """The four photos by stem, (480, 640, 3) uint8 RGB; read-only."""
     images = {
         path.stem: load_image(path) for path in sorted((photo_folder / "images").glob("*.jpg"))
     }
@@ -60,7 +60,7 @@ def photo_masks(photo_folder: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def no_hand() -> np.ndarray:
-    """A piece of a photo without a hand, (480, 264, 3) uint8 RGB."""
+    """A crop of a photo without a hand, (480, 264, 3) uint8 RGB."""
     return load_image(DATA / "no_hand.jpg")
 
 
@@ -95,7 +95,7 @@ def segmenter() -> Iterator[HandSegmenter]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four photos: an exact one, half of the truth, twice the truth, and a miss."""
+    """Four photos: an exact mask, half of the truth, twice the truth, and a miss."""
     path = tmp_path / "set"
     save_pair(path, "exact", [LEFT, RIGHT], [LEFT, RIGHT])
     save_pair(path, "half", [LEFT], [LEFT, RIGHT])
@@ -106,7 +106,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def two_hands() -> HandSegmentation:
-    """A soft hand with landmarks, and a user's that is cut by the left edge and overlaps it."""
+    """A soft hand with landmarks, and a user's hand, cut by the left edge, that overlaps it."""
     return HandSegmentation(
         make_photo(),
         (

@@ -1,4 +1,4 @@
-"""Every command that may run for hours, on little data, as a process of its own."""
+"""Every command that may run for hours, on little data, in its own process."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MODULE = [sys.executable, "-m"]
 
 @dataclass(frozen=True)
 class Command:
-    """A long command, as it is given.
+    """A long command.
 
     Attributes:
-        words: of the command line, but for its output folder.
-        done: names of what is done in an output folder.
-        picture: the file of one of these, which is not to be written again; None for none.
+        words: words of the command line, without the output folder.
+        done: returns the names of finished items in an output folder.
+        picture: pattern of such an item's file, which must not be rewritten; None for none.
         journal: folder of the journal, in the output folder.
-        code: that it ends with.
-        exact: whether the pictures of two runs are the same to the bit.
-        environment: for the runs that are killed.
+        code: exit code.
+        exact: whether the pictures of two runs are bit-identical.
+        environment: environment of the runs that are killed.
     """
 
     words: Callable[[Path], list[str]]
@@ -68,19 +68,19 @@ def recorded(folder: str) -> Callable[[Path], set[str]]:
 
 
 def files(folder: str) -> Callable[[Path], set[str]]:
-    """The stems of files that are whole."""
+    """Return a function that lists the stems of complete files."""
     return lambda output: {path.stem for path in (output / folder).glob("[!.]*")}
 
 
 def takes(output: Path) -> set[str]:
-    """Rendered pictures of takes that are whole: three views of a pose are made together."""
+    """Return the pictures of complete takes: three views of a pose are rendered together."""
     names = files("truth")(output)
     views = Counter(name.rpartition("_")[0] for name in names)
     return {name for name in names if views[name.rpartition("_")[0]] == 3}
 
 
 def make_inputs(root: Path, photo_folder: Path) -> None:
-    """What each command takes, in `root`."""
+    """Write the inputs of each command into `root`."""
     for number in range(12):
         save_photo(root / "red" / f"p{number}.png", (40 + 8 * number, 60, 30, 20))
     (root / "red" / "bad.png").write_bytes(b"no photo")
@@ -106,8 +106,8 @@ def make_inputs(root: Path, photo_folder: Path) -> None:
         for name in names:
             cv2.imwrite(str(root / "sources" / folder / name), ball)
     save_tiny_model("edgetam", root / "base")
-    # Dropout, so that the state of torch's generator matters, and every epoch is the best so far
-    # or not: both runs must agree on that, too.
+    # With dropout, the state of torch's generator matters, and so does whether an epoch is the best
+    # so far: both runs must agree on that, too.
     settings = {
         "data": {"source": str(photo_folder), "ratios": {"train": 0.5, "val": 0.25, "test": 0.25}},
         "model": str(root / "base"), "epochs": 4, "patience": 3, "batch_size": 1,
@@ -124,7 +124,7 @@ def segment(data: Path, jobs: str) -> Command:
         recorded("all.json.journal"),
         "{}.png",
         "all.json.journal",
-        code=1,  # of the photo that cannot be read
+        code=1,  # because of the unreadable photo
         environment={"RED_DELAY": "0.1"},
     )
 

@@ -21,12 +21,12 @@ def make_hand(
 
 
 def make_photo(shape: tuple[int, int] = (6, 8)) -> np.ndarray:
-    """Noise without a single 0, so that a black pixel cannot come from it."""
+    """Make noise without zeros, so that black pixels cannot come from it."""
     return np.random.default_rng(0).integers(1, 256, (*shape, 3), np.uint8)
 
 
 def make_disc(side: int, centre: tuple[float, float], radius: float) -> np.ndarray:
-    """The share of each pixel that a disc covers, from 16 x 16 samples a pixel."""
+    """Return the share of each pixel that a disc covers, from 16 x 16 samples per pixel."""
     steps = (np.arange(side * 16) + 0.5) / 16 - 0.5
     inside = np.hypot(steps - centre[0], steps[:, None] - centre[1]) <= radius
     return inside.reshape(side, 16, side, 16).mean(axis=(1, 3)).astype(np.float32)

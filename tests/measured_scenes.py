@@ -1,4 +1,4 @@
-"""Hands of known size with coins and cards, drawn as a camera sees them, with noise and blur."""
+"""Hands of known size with coins and cards, as a camera sees them, with noise and blur."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SKIN, _METAL, _TABLE = (205, 160, 140), (138, 140, 146), (60, 90, 70)
 
 
 def hand_mm() -> np.ndarray:
-    """(21, 2) an open hand's landmarks on its plane, mm, fingers up, the palm's middle at 0."""
+    """Return an open hand's landmarks, (21, 2) mm, fingers up, the palm's centre at 0."""
     points = np.zeros((21, 2))
     points[0] = 5, 55
     points[1:5] = [[32, 35], [48, 12], [62, -12], [72, -32]]
@@ -34,7 +34,7 @@ def hand_mm() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Camera:
-    """Looks at the middle of a plane from `distance` mm, `tilt` degrees aslant towards `turn`."""
+    """Looks at the centre of a plane from `distance` mm, tilted `tilt` degrees towards `turn`."""
 
     side: int = 900
     focal: float = 1.0
@@ -43,7 +43,7 @@ class Camera:
     turn: float = 0.0
 
     def project(self, points: np.ndarray, height: float = 0.0) -> np.ndarray:
-        """(N, 3) x, y px and px a mm, of (N, 2) mm on the plane, `height` mm above it."""
+        """Project (N, 2) mm, `height` mm above the plane, to (N, 3) x, y px and px per mm."""
         turn, tilt = np.radians(self.turn), np.radians(self.tilt)
         axis = np.array([np.cos(turn), np.sin(turn), 0.0]) * tilt
         rotation, _ = cv2.Rodrigues(axis)
@@ -62,10 +62,10 @@ def draw_hand(
     blur: float = 1.0,
     seed: int = 0,
 ) -> HandSegmentation:
-    """A hand with round fingers of `WIDTHS_MM`.
+    """Draw a hand with round fingers of `WIDTHS_MM`.
 
     Coins are x, y, diameter mm and lie `height` mm above the fingers' axes; a card is x, y and its
-    turn in degrees. Mask and photo are blurred by `blur` px; the photo has noise.
+    rotation in degrees. Mask and photo are blurred by `blur` px; the photo has noise.
     """
     side = camera.side
     y, x = np.mgrid[:side, :side].astype(np.float32)
@@ -110,7 +110,7 @@ def draw_hand(
 
 
 def palm_with_coin() -> np.ndarray:
-    """A rendered open hand, (640, 640, 3) uint8 RGB, and a coin of 83 px drawn on its palm."""
+    """Return a rendered open hand, (640, 640, 3) uint8 RGB, with a coin of 83 px on its palm."""
     photo = load_image(Path(__file__).parent / "data" / "exact" / "images" / "palm_04_0.jpg")
     angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     seen = photo.astype(np.float32)
@@ -121,7 +121,7 @@ def palm_with_coin() -> np.ndarray:
 
 
 def _cover(polygon: np.ndarray, side: int) -> np.ndarray:
-    """(side, side) float32: the share of each pixel that a polygon covers."""
+    """Return the share of each pixel that a polygon covers, (side, side) float32."""
     fine = np.zeros((4 * side, 4 * side), np.uint8)
     places = np.rint(256 * (4 * (polygon + 0.5) - 0.5)).astype(np.int32)
     cv2.fillPoly(fine, [places], 255, cv2.LINE_8, 8)

@@ -1,4 +1,4 @@
-"""Code that runs in an interpreter of its own, and is ended with its children when it hangs."""
+"""Run code in a separate interpreter, which is ended with its children if it hangs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def run_alone(code: str, *arguments: object, timeout: float = 120) -> subprocess.CompletedProcess:
-    """Run `code` and return how it ended, with its output as text.
+    """Run `code` and return the completed process, with its output as text.
 
     Raises:
         subprocess.TimeoutExpired: if it takes more than `timeout` seconds.
@@ -35,7 +35,7 @@ def run_alone(code: str, *arguments: object, timeout: float = 120) -> subprocess
 
 
 def output_of(code: str, *arguments: object, timeout: float = 120) -> str:
-    """What `code` prints; it must end well and write nothing to stderr."""
+    """Return the output of `code`, which must succeed and write nothing to stderr."""
     done = run_alone(code, *arguments, timeout=timeout)
     assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
     assert done.stderr == ""

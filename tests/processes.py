@@ -1,4 +1,4 @@
-"""Waiting for what other processes do, and what they leave behind."""
+"""Wait for other processes, and read the files they leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -> None:
-    """Return when `path` is there or `process` has ended; fail after too long a time."""
+    """Return when `path` exists or `process` has ended; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not path.exists() and process.poll() is None:
         assert time.monotonic() < end, f"{path} is not there after {seconds} s"
@@ -16,7 +16,7 @@ def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """All that a run leaves behind, but for the journal, which tells who did what."""
+    """Return all files of a run except the journal, which records which process did what."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""The processes of Ray's actors, and ends to them."""
+"""Find and kill the processes of Ray's actors."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from handseg.results import HandSegmentation
 
 
 def kill_an_actor(kind: str = "SegmentHands") -> str:
-    """End an actor of this class that is at work with SIGKILL; returns what it called itself."""
-    idle = f"ray::MapWorker(MapBatches({kind}))".encode()  # What it does follows, if anything.
+    """End a busy actor of this class with SIGKILL; return its process title."""
+    idle = f"ray::MapWorker(MapBatches({kind}))".encode()  # The current task follows, if any.
     end = time.monotonic() + 300
     while time.monotonic() < end:
         for folder in Path("/proc").glob("[0-9]*"):
@@ -36,7 +36,7 @@ def kill_an_actor(kind: str = "SegmentHands") -> str:
 
 
 def is_ours(process: int) -> bool:
-    """Whether this process started it, or a process that did."""
+    """Whether `process` is a descendant of this process."""
     while process > 1:
         if process == os.getpid():
             return True
@@ -46,7 +46,7 @@ def is_ours(process: int) -> bool:
 
 @dataclass(frozen=True)
 class Deadly:
-    """A segmenter that finds nothing, and whose process does not outlive one photo."""
+    """A segmenter that finds nothing, and whose process dies on one photo."""
 
     photo: str
 

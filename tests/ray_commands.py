@@ -1,4 +1,4 @@
-"""Commands with `--ray` as processes of their own."""
+"""Commands with `--ray` in separate processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def start(command: str, photos: Path, output: Path, *options: str) -> subprocess
 
 
 def finish_though_an_actor_dies(run: subprocess.Popen[str], first: Path, kind: str) -> list[str]:
-    """Kill an actor of the class `kind` once `first` is there; returns what `run` says then."""
+    """Kill an actor of the class `kind` once `first` exists; return the later output of `run`."""
     try:
         wait_for(first, run, 500)
         kill_an_actor(kind)

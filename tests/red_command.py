@@ -1,7 +1,7 @@
-"""`handseg` with a segmenter that takes red for hands, as a process of its own.
+"""`handseg` with a segmenter that takes red for hands, in a separate process.
 
-With RED_LOG, it appends the path of each photo that it begins with to that file; with RED_DELAY,
-each takes so many seconds longer.
+With RED_LOG, it appends the path of each photo that it starts to that file; with RED_DELAY, each
+takes that many seconds longer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Drawn photos in which whatever is red is a hand, and a segmenter that cuts out just that.
+"""Drawn photos in which everything red is a hand, and a segmenter that cuts out exactly that.
 
-What is blue is an object, which a hand holds if they touch.
+Blue areas are objects, which a hand holds if they touch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEFT, RIGHT = (45, 60, 25, 35), (120, 60, 25, 35)
 def draw_photo(
     *ellipses: tuple[int, int, int, int], size: tuple[int, int] = (160, 120)
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A photo of `size` (width, height) and its mask; each ellipse is x, y and two radii, px."""
+    """Draw a photo of `size` (width, height) and its mask; ellipses are x, y and two radii, px."""
     image = np.full((size[1], size[0], 3), GREEN, np.uint8)
     mask = np.zeros((size[1], size[0]), np.uint8)
     for x, y, across, down in ellipses:
@@ -34,7 +34,7 @@ def draw_photo(
 
 
 def save_photo(path: Path, *ellipses: tuple[int, int, int, int]) -> np.ndarray:
-    """Write such a photo, without loss if `path` ends in .png; returns its mask."""
+    """Write such a photo, lossless if `path` ends in .png; return its mask."""
     image, mask = draw_photo(*ellipses)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, quality=95)
@@ -42,34 +42,34 @@ def save_photo(path: Path, *ellipses: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def save_pair(folder: Path, stem: str, hands: Sequence, truth: Sequence) -> None:
-    """A photo of the ellipses `hands` whose mask shows those of `truth`."""
+    """Save a photo of the ellipses `hands` with a mask of the ellipses `truth`."""
     save_photo(folder / "images" / f"{stem}.png", *hands)
     (folder / "masks").mkdir(exist_ok=True)
     Image.fromarray(draw_photo(*truth)[1]).save(folder / "masks" / f"{stem}.png")
 
 
 def is_red(image: np.ndarray) -> np.ndarray:
-    """Where `image` (..., 3) is clearly red, which the filling around a photo is not."""
+    """Return where `image` (..., 3) is clearly red; the padding around a photo is not."""
     return image[..., 0] > image[..., 1].astype(int) + 40
 
 
 def is_blue(image: np.ndarray) -> np.ndarray:
-    """Where `image` (..., 3) is clearly blue."""
+    """Return where `image` (..., 3) is clearly blue."""
     return image[..., 2] > image[..., :2].max(-1).astype(int) + 40
 
 
 def red_segmenter() -> HandSegmenter:
-    """A real `HandSegmenter` around stages that see nothing but red, and blue for objects."""
+    """Make a real `HandSegmenter` with stages that see only red, and blue for objects."""
     return HandSegmenter(ColorModel(is_red), landmarker=RedLandmarker(), load_objects=blue_objects)
 
 
 def blue_objects() -> ObjectStage:
-    """An object stage that takes all that is blue for held."""
+    """Make an object stage that takes everything blue for held."""
     return ObjectStage(ColorModel(is_blue), PromptRecipe(box_reach=0.5, region_margin=0.4))
 
 
 class RedLandmarker:
-    """One hand for each red patch, the largest first."""
+    """Finds one hand per red patch, the largest first."""
 
     max_hands = 10
 
@@ -107,7 +107,7 @@ class _Crops:
 
 
 class ColorModel:
-    """Sees what `sees` is true of; counts the crops that it encoded."""
+    """Segments where `sees` is true; counts the crops that it encoded."""
 
     input_size = mask_size = 256
 
@@ -120,7 +120,7 @@ class ColorModel:
 
     def decode(self, embeddings: _Crops, prompts: PromptBatch) -> tuple[np.ndarray, np.ndarray]:
         seen = self.sees(embeddings.pixels).astype(np.uint8)
-        # Distances to the contour rise as evenly as a trained model's logits do.
+        # Distances to the contour rise evenly, like a trained model's logits.
         logits = [_distance(one) - _distance(1 - one) for one in seen]
         return np.stack(logits), np.full(len(prompts), 0.75, np.float32)
 

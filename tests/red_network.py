@@ -1,4 +1,4 @@
-"""A network that labels whole photos: whatever is red is hand, what is green is an object."""
+"""A network that labels whole photos: red is hand, green is object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handseg.models.semantic.model import SemanticModel
 
 
 class Redness(nn.Module):
-    """Logits that are high where the normalised picture is red; nothing to learn."""
+    """Returns high logits where the normalised image is red; needs no training."""
 
     def __init__(self, classes: int = 1) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Redness(nn.Module):
 
 
 def red_labeller(opening: int = 0, objects: bool = False) -> SemanticModel:
-    """`Redness` as a model; with `objects` what is green is an object."""
+    """Wrap `Redness` as a model; with `objects`, green is an object."""
     classes = ("hand", "object") if objects else ("hand",)
     config = NetworkConfig("small_resnet", None, classes, image_size=128, opening=opening)
     return SemanticModel(Redness(len(classes)), config)

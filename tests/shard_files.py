@@ -1,4 +1,4 @@
-"""What a WebDataset shard holds."""
+"""Read WebDataset shards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def members(shard: str | Path) -> dict[str, bytes]:
-    """The members' contents by name; no two may share one."""
+    """Return the members' contents by name; names must be unique."""
     found = {}
     with tarfile.open(shard) as tar:
         for member in tar:

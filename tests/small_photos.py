@@ -1,4 +1,4 @@
-"""Many small photos of hands, one in fifty of them broken, and what a plain run makes of them."""
+"""Many small photos of hands, one in fifty of them broken, and the results of a plain run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from handseg.segmenter import HandSegmenter
 
 PHOTOS = Path(__file__).parent / "data" / "photos" / "images"
-BROKEN = 7  # Of each fifty, the number that is no photo.
+BROKEN = 7  # Index in each fifty of the file that is not a photo.
 
 
 def save_small_photos(folder: Path, count: int) -> list[Path]:
@@ -30,7 +30,7 @@ def save_small_photos(folder: Path, count: int) -> list[Path]:
 
 
 def plain_rows(paths: list[Path], segmenter: HandSegmenter) -> list[dict[str, Any] | None]:
-    """What `segment` gives for each, as columns have it; None where it fails."""
+    """Return the results of `segment` as column values; None if it fails."""
     rows: list[dict[str, Any] | None] = []
     for path in paths:
         try:
@@ -56,7 +56,7 @@ def plain_rows(paths: list[Path], segmenter: HandSegmenter) -> list[dict[str, An
 
 
 def check_rows(rows: list[dict[str, Any]], expected: list[dict[str, Any] | None]) -> None:
-    """Fail unless `rows` have what is expected, and an error where that is None."""
+    """Fail unless `rows` match `expected`, with an error where that is None."""
     assert len(rows) == len(expected)
     for number, (row, plain) in enumerate(zip(rows, expected, strict=True)):
         if plain is None:

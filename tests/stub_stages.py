@@ -1,4 +1,4 @@
-"""Stages of a segmenter that see only colour and find only what they are told to."""
+"""Segmenter stages that see only colour and find only what they are given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKGROUND = (30, 90, 200)
 
 
 class StubEmbeddings:
-    """The crops themselves."""
+    """The crops themselves as embeddings."""
 
     def __init__(self, crops: np.ndarray) -> None:
         self.crops = crops
@@ -32,9 +32,9 @@ class StubEmbeddings:
 
 @dataclass
 class StubModel:
-    """Takes for hand what is redder than it is blue, and notes what it was asked.
+    """Takes pixels with more red than blue for hand, and records its prompts.
 
-    `certainty` is the IoU that it predicts; None makes it the brightness.
+    `certainty` is the predicted IoU; None takes the brightness.
     """
 
     input_size: int = 128
@@ -66,7 +66,7 @@ class StubModel:
 
 
 class StubLandmarker(HandLandmarker):
-    """Gives what it is told to, by the photo's width."""
+    """Returns given landmarks, by the photo's width."""
 
     max_hands = 10
 
@@ -87,7 +87,7 @@ class StubLandmarker(HandLandmarker):
 def disc(
     height: int, width: int, centre: tuple[float, float], radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A photo of a skin-coloured disc, and its mask."""
+    """Draw a photo of a skin-coloured disc, and its mask."""
     y, x = np.mgrid[:height, :width]
     mask = np.hypot(x - centre[0], y - centre[1]) <= radius
     photo = np.where(mask[..., None], SKIN, BACKGROUND).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What the bundled model and the contour reach on rendered photos whose masks are exact."""
+"""Accuracy of the bundled model and the contour on rendered photos with exact masks."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def measured() -> dict[str, float]:
 
 @pytest.mark.parametrize("name", ["iou", "boundary_f_1_px", "boundary_f_2_px"])
 def test_accuracy_is_what_it_was(measured: dict[str, float], name: str) -> None:
-    # Whoever makes it better writes the new figures into the file.
+    # After an improvement, write the new figures into the file.
     golden = json.loads((EXACT / "golden.json").read_text())
     assert measured[name] == pytest.approx(golden[name], abs=TOLERANCE), measured

@@ -1,4 +1,4 @@
-"""The programs in `benchmarks/` import what there is: they are run by hand, and seldom."""
+"""The imports of the programs in `benchmarks/` exist: these are run by hand, and rarely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README and guides: their Python runs, their commands exist, their links lead somewhere."""
+"""README and guides: their Python runs, their commands exist, their links work."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def name(page: Path) -> str:
 
 
 def blocks(page: Path, language: str) -> list[tuple[bool, str]]:
-    """Whether each block runs, and its text."""
+    """Return whether each block runs, and its text."""
     found = FENCE.findall(page.read_text(encoding="utf-8"))
     return [(not skipped, text) for skipped, kind, text in found if kind == language]
 
@@ -45,7 +45,7 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder of examples: photos, and the folders that are named from a clone."""
+    """The working folder of examples: photos, and the folders named as in a clone."""
     for photo in ("photo.jpg", "a.jpg", "b.jpg"):
         shutil.copy(ROOT / "tests/data/photos/images/2_pic00174.jpg", tmp_path / photo)
     for folder in ("tests/data/photos", "prompts"):
@@ -78,7 +78,7 @@ def test_first_commands_of_the_readme_run(desk: Path) -> None:
 
 
 def commands(page: Path) -> list[str]:
-    """The shell commands of a page, or of a file with results."""
+    """Return the shell commands of a page, or of a file with results."""
     text = page.read_text(encoding="utf-8")
     if page.suffix == ".json":
         told = json.loads(text).get("command", [])
@@ -95,7 +95,7 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "page",
-    # The changelog names what there was.
+    # The changelog also names things that no longer exist.
     [page for page in PAGES if page.name != "CHANGELOG.md"]
     + sorted(ROOT.glob("docs/benchmarks/*.json")),
     ids=name,
@@ -109,7 +109,7 @@ def test_commands_exist(page: Path) -> None:
 
 
 def check(words: list[str]) -> None:
-    """A command of handseg has the options that it is given; another's module or file is there."""
+    """Check that a handseg command has these options, or that another's module or file exists."""
     program = next((word for word in words if word.startswith(("handseg", "benchmarks/"))), None)
     if program is None or words[0] == "pip":
         return
@@ -132,7 +132,7 @@ def parse(command: str, words: list[str]) -> None:
 
 
 def slugs(page: Path) -> set[str]:
-    """The anchors of a page's headings."""
+    """Return the anchors of a page's headings."""
     heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {"#" + re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 

@@ -1,4 +1,4 @@
-"""Segmenters in processes that are forked after the parent has used them: no hang, same masks."""
+"""Segmenters in processes forked after the parent has used them: no hang, same masks."""
 
 from __future__ import annotations
 

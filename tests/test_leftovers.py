@@ -1,4 +1,4 @@
-"""The measures of `benchmarks/leftovers.py`, on masks whose faults are known."""
+"""The measures of `benchmarks/leftovers.py` on masks with known faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handseg.results.hand import Hand
 
 HEIGHT, WIDTH = 400, 300
 MIDDLE, TOP, WRIST = 150, 40, 300
-"""px: where the stretched hand of `open_hand` is put."""
+"""Position of the stretched hand of `open_hand`, px."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def leftovers() -> dict[str, Any]:
 
 
 def two_fingers(filled_to: int) -> np.ndarray:
-    """Two bars and a palm below them; the gap of 40 px is hand from the row `filled_to` on."""
+    """Make two bars with a palm below; the gap of 40 px is hand from row `filled_to` on."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[TOP:WRIST, 90:130] = mask[TOP:WRIST, 170:210] = True
     mask[filled_to:WRIST, 90:210] = True
@@ -31,7 +31,7 @@ def two_fingers(filled_to: int) -> np.ndarray:
 
 
 def with_wrist(landmarks: np.ndarray, teeth: float) -> Hand:
-    """A bar of 100 px that ends across the wrist, with teeth of this height every 20 px."""
+    """Make a bar of 100 px that ends across the wrist, with teeth of this height every 20 px."""
     end = WRIST + WRIST_END * hand_size(landmarks)
     columns = np.arange(WIDTH)
     ends = end + teeth * ((columns // 10) % 2) - teeth / 2
@@ -56,7 +56,7 @@ def test_a_filled_gap_is_a_patch_and_its_share_is_told(leftovers: dict[str, Any]
 def test_a_rim_and_a_sliver_are_no_patch(leftovers: dict[str, Any]) -> None:
     truth = two_fingers(200)
     rim = truth.copy()
-    rim[TOP:200, 130:132] = True  # Nearer than 0.4 % of the diagonal, which is 500 px.
+    rim[TOP:200, 130:132] = True  # Closer than 0.4 % of the diagonal, which is 500 px.
     rim[60:63, 145:150] = True
     tally = leftovers["Tally"]()
     tally.add("rim", [], rim, truth)

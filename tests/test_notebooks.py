@@ -1,6 +1,6 @@
-"""The notebooks run from top to bottom without a network, and are in order as they are committed.
+"""The notebooks run from top to bottom without a network, and are committed in that state.
 
-`python tests/test_notebooks.py notebooks/01_segment.ipynb ...` runs notebooks in the same way and
+`python tests/test_notebooks.py notebooks/01_segment.ipynb ...` runs notebooks the same way and
 writes their outputs into them.
 """
 
@@ -26,7 +26,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 700_000  # bytes
 LOCAL_PATH = re.compile(r"(?<![\w./:])(/(home|root|Users|work|tmp|var|opt|mnt)/|[A-Z]:\\\\)")
 
-# Runs in the kernel before the notebook does. The kernel itself talks through ZeroMQ, not `socket`.
+# Runs in the kernel before the notebook. The kernel itself uses ZeroMQ, not `socket`.
 NO_NETWORK = """
 import os, socket
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -54,13 +54,13 @@ class ThisPython(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        # What native code logs goes to the terminal, not into the notebook.
+        # Logs of native code go to the terminal, not into the notebook.
         options = ["-f", "{connection_file}", "--IPKernelApp.capture_fd_output=False"]
         return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", *options])
 
 
 def run(notebook: Any) -> Any:
-    """A copy of `notebook` with the outputs of a fresh kernel without network, in the folder.
+    """Return a copy of `notebook` with the outputs of a fresh kernel without a network.
 
     Raises:
         CellExecutionError: if a cell fails.
@@ -90,7 +90,7 @@ def code_cells(notebook: Any) -> list[Any]:
 
 
 def texts(notebook: Any) -> list[str]:
-    """All that a reader sees as text in the outputs."""
+    """Return all text in the outputs that readers see."""
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     found = [output.get("text", "") for output in outputs]
     for output in outputs:
@@ -124,13 +124,13 @@ class TestNotebook:
         done = run(notebook)  # raises where a cell does
         assert path.read_bytes() == before
         assert [cell.source for cell in done.cells] == [cell.source for cell in notebook.cells]
-        # The committed outputs are of these cells: the same kinds in the same places.
+        # The committed outputs belong to these cells: the same kinds in the same places.
         for old, new in zip(code_cells(notebook), code_cells(done), strict=True):
             assert kinds(new) == kinds(old), new.source
 
 
 def kinds(cell: Any) -> list[str]:
-    """What a cell gave, in order; text that came in several pieces counts once."""
+    """Return the kinds of a cell's outputs, in order; text in several pieces counts once."""
     every = [output.get("name", "") or "+".join(sorted(output.data)) for output in cell.outputs]
     return [kind for kind, _ in groupby(every)]
 

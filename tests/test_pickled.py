@@ -1,4 +1,4 @@
-"""Segmenters that are pickled and copied, as Ray, joblib and datasets do with what they run."""
+"""Segmenters that are pickled and copied, as Ray, joblib and datasets do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""handseg tells nobody that it is used, and leaves nothing in the user's home."""
+"""handseg sends no usage data, and leaves nothing in the user's home."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_a_users_own_setting_is_kept(value: str | None, monkeypatch: pytest.Monk
     assert output_of(code, *VARIABLES) == str([value or "1"] * 2)
 
 
-# The last, as it has to wait.
+# Last, as it has to wait.
 @pytest.mark.slow
 @pytest.mark.skipif(not has_networks(), reason="needs a network of its own to see native code")
 def test_mediapipe_sends_nothing_after_a_minute(more_than_a_minute: Watched) -> None:

@@ -153,7 +153,7 @@ class TestWhatBelongsToTheHand:
         end = round(landmarks[0, 1] + WRIST_END * size)
         assert not without[end + 3 :].any()
         assert arm[end + 3 : round(end + 1.2 * size), 150].all()
-        assert iou(arm[: end - 3], without[: end - 3]) > 0.95  # it is seen more coarsely
+        assert iou(arm[: end - 3], without[: end - 3]) > 0.95  # at a coarser resolution
 
     def test_the_recipe_decides_where_nothing_is_said(
         self, scene: tuple[np.ndarray, np.ndarray]
@@ -212,7 +212,7 @@ class TestWhatBelongsToTheHand:
 
 
 class TestEmbed:
-    """A photo that is prompted several times: as `segment`, without encoding again."""
+    """A photo prompted several times: like `segment`, but encoded once."""
 
     @pytest.fixture
     def two_hands(self, make: Any) -> tuple[HandSegmenter, np.ndarray]:
@@ -248,7 +248,7 @@ class TestEmbed:
             labels=[[0], [0]],
         )
         assert segmenter.model.encoded == 2
-        # The other way round: each hand gets the embedding of its own region.
+        # In reverse order, each hand still gets the embedding of its own region.
         for one, other in zip(corrected, (second, first), strict=True):
             np.testing.assert_array_equal(one.mask, other.mask)
         embedded.segment(points=[[photo.shape[1] / 2, photo.shape[0] / 2]])
@@ -317,14 +317,14 @@ class TestClosing:
 
 
 class TestResolution:
-    """How large the photo is in inches, as its file says."""
+    """The photo's resolution (dpi) from its file."""
 
     def test_is_that_of_the_upright_file(self, tmp_path: Path) -> None:
         exif = Image.Exif()
         exif[0x0112] = 6
         path = tmp_path / "photo.jpg"
         pixels, _ = draw_photo((80, 60, 40, 25))
-        for size in ((160, 120), (5200, 3900)):  # Hands are looked for while the latter is decoded.
+        for size in ((160, 120), (5200, 3900)):  # Hands are searched while the latter is decoded.
             photo = Image.fromarray(pixels).resize(size)
             photo.save(path, dpi=(300, 150), exif=exif)
             for source in (path, path.read_bytes(), Image.open(path)):

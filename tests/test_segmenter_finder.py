@@ -1,4 +1,4 @@
-"""Hands that only the finder sees: found, cut out and counted beside those with landmarks."""
+"""Hands that only the finder sees: found, cut out and counted with those with landmarks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOWN = np.array([0, 1], np.float32)
 
 @pytest.fixture
 def scene(open_hand: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], list]:
-    """Three discs: the middle one was found with landmarks, the others by boxes alone."""
+    """Three discs: the middle one is found with landmarks, the others only by boxes."""
     photo, masks = np.full((240, 450, 3), BACKGROUND, np.uint8), []
     for place in PLACES:
         masks.append(disc(240, 450, place, 30)[1])

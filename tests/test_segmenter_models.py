@@ -21,14 +21,14 @@ torch.set_num_threads(1)
 
 
 def name_base(adapter: Path, base: str) -> None:
-    """Write into the adapter's configuration which model it belongs to."""
+    """Write the base model's name into the adapter's configuration."""
     config = adapter / "adapter_config.json"
     values = json.loads(config.read_text())
     config.write_text(json.dumps(values | {"base_model_name_or_path": base}))
 
 
 class TestRealFamilies:
-    """Tiny random models: nothing to see, but every shape and path is the real one."""
+    """Tiny random models: their masks are meaningless, but every shape and path is real."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -78,7 +78,7 @@ class TestRealFamilies:
             ]
             for shot in photos
         }
-        # Hands that the frame cuts have fewer points than others.
+        # Hands cut by the frame have fewer points.
         marks[150][1] = found(open_hand * 0.3 + [140, 30])
         model = TransformersMaskModel(tiny_model("edgetam"))
         segmenter = HandSegmenter(model, None, StubLandmarker(marks))

@@ -76,7 +76,7 @@ class TestOwnPrompts:
         np.testing.assert_array_equal(batch.masks[0], draw_skeleton(in_mask, 64))
 
     def test_forearm_is_cut_where_landmarks_show_it(self, open_hand: np.ndarray) -> None:
-        # An arm as wide as the palm, from the finger tips down to the frame.
+        # An arm as wide as the palm, from the fingertips down to the frame.
         photo = np.full((400, 300, 3), BACKGROUND, np.uint8)
         photo[90:, 120:190] = SKIN
         landmarks = open_hand * 0.7 + [155, 220]
@@ -87,7 +87,7 @@ class TestOwnPrompts:
         end = 220 + WRIST_END * hand_size(landmarks)
         for hand in (own, seen):
             assert hand.mask[100:250, 125:185].all()
-            assert hand.box[3] == pytest.approx(end, abs=8)  # the palm's axis is a little oblique
+            assert hand.box[3] == pytest.approx(end, abs=8)  # the palm's axis is slightly tilted
         (boxed,) = segmenter.segment(photo, boxes=[120, 90, 190, 330])
         assert boxed.mask[325, 125:185].all()
 

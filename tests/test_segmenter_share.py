@@ -1,4 +1,4 @@
-"""Segmenters that share a model, each on a thread of its own."""
+"""Segmenters that share a model, each on its own thread."""
 
 from __future__ import annotations
 

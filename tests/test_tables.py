@@ -1,4 +1,4 @@
-"""`docs/tables.py` makes tables of results, and tells which are stale."""
+"""`docs/tables.py` makes tables of results, and reports stale ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ main: Callable[..., int] = runpy.run_path(str(ROOT / "docs" / "tables.py"))["mai
 
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
-    """A page in which a table of `speed.json` is missing."""
+    """A page without its table of `speed.json`."""
     (tmp_path / "docs" / "benchmarks").mkdir(parents=True)
     (tmp_path / "README.md").write_text(PAGE)
     return tmp_path
@@ -32,7 +32,7 @@ def write(docs: Path, name: str = "speed", **content: Any) -> None:
 
 
 def table(docs: Path) -> list[str]:
-    """The lines of the table, once it is made."""
+    """Return the lines of the table after it was made."""
     assert main([], docs) == 0
     lines = (docs / "README.md").read_text().splitlines()
     assert lines[0] == "# Title"

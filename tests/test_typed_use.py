@@ -1,4 +1,4 @@
-"""What a type checker says about programs that use handseg."""
+"""Type checking of programs that use handseg."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ handseg.segment("a.jpg").cutouts()
 
 
 def check(source: str, folder: Path) -> list[str]:
-    """The errors that mypy has about `source`, without their places."""
+    """Return mypy's errors in `source`, without their positions."""
     file = folder / "example.py"
     file.write_text(source)
     config = ["--config-file", str(ROOT / "pyproject.toml"), "--strict"]
     cache = ["--cache-dir", str(folder / "cache")]
     output, problems, _ = api.run([*config, *cache, str(file)])
     assert not problems
-    # What it may have to say about handseg itself is not asked here.
+    # Errors in handseg itself are ignored here.
     return [line for line in output.splitlines() if f"{file.name}:" in line and ": error:" in line]
 
 

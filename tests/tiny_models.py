@@ -1,4 +1,4 @@
-"""Tiny randomly initialised models of every SAM family, and prompts to try them with."""
+"""Tiny randomly initialised models of every SAM family, and prompts for them."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from handseg.prompts.batch import IGNORED, PromptBatch
 FAMILIES = ("sam", "sam_hq", "sam2", "edgetam", "sam3_tracker")
 
 _WIDTH = 32
-"""Channels of the prompt encoder, the mask decoder and what the image encoder hands them."""
+"""Channels of the prompt encoder, the mask decoder and the image embeddings."""
 
 
 def tiny_model(family: str, seed: int = 0) -> Any:
-    """A transformers model of `family` with some 50,000 random weights, in evaluation mode."""
+    """Make a transformers model of `family`, about 50,000 random weights, in evaluation mode."""
     torch.manual_seed(seed)
     return _randomise(_BUILDERS[family]()).eval()
 
 
 def save_tiny_model(family: str, folder: Path, seed: int = 0) -> Any:
-    """Write `tiny_model(family, seed)` into `folder`, as a hub repository would hold it."""
+    """Write `tiny_model(family, seed)` into `folder`, laid out like a hub repository."""
     model = tiny_model(family, seed)
     model.save_pretrained(folder)
     return model
 
 
 def input_size(family: str) -> int:
-    """Side of the tiny model's input, px."""
+    """Return the side of the tiny model's input, px."""
     return 56 if family == "sam3_tracker" else 64
 
 
 def random_crops(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """(count, size, size, 3) uint8 noise."""
+    """Return (count, size, size, 3) uint8 noise."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
 def random_prompts(
     count: int, size: int, points: int = 3, boxes: bool = True, seed: int = 0
 ) -> PromptBatch:
-    """`count` rows of `points` points, on and off the hand in turn, and a box around them."""
+    """Make `count` rows of `points` points, alternately on and off the hand, and their box."""
     random = np.random.default_rng(seed)
     corners = np.sort(random.uniform(0, size - 1, (count, 2, 2)), axis=1).reshape(count, 4)
     return PromptBatch(
@@ -57,13 +57,13 @@ def random_prompts(
 
 
 def fixed_logits(model: MaskModel) -> np.ndarray:
-    """Logits for a fixed pair of crops and prompts."""
+    """Return logits for a fixed pair of crops and prompts."""
     embeddings = model.encode(random_crops(2, model.input_size))
     return model.decode(embeddings, random_prompts(2, model.input_size))[0]
 
 
 def padded(prompts: PromptBatch, extra: int) -> PromptBatch:
-    """The same prompts with `extra` ignored points in front of each row."""
+    """Return the same prompts with `extra` ignored points at the start of each row."""
     rows = len(prompts)
     return PromptBatch(
         points=np.concatenate([np.full((rows, extra, 2), 7, np.float32), prompts.points], axis=1),
@@ -74,7 +74,7 @@ def padded(prompts: PromptBatch, extra: int) -> PromptBatch:
 
 
 def _randomise(model: nn.Module) -> nn.Module:
-    """Add noise to every weight: several families start some of theirs at zero."""
+    """Add noise to every weight, as several families initialise some to zero."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

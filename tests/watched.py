@@ -1,7 +1,7 @@
-"""Programs whose look-ups of hosts and connections beyond this machine are written down.
+"""Run programs and record their host lookups and connections to other machines.
 
-Where the system allows it, they run in a network of their own that has a name server and nothing
-else, which native code cannot get around; anyhow Python's audit events are kept.
+If the system allows it, they run in a separate network that has only a name server, which native
+code cannot bypass; Python's audit events are recorded in any case.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ sys.exit(subprocess.run(sys.argv[3:]).returncode)
 
 
 def has_networks() -> bool:
-    """Whether programs can be given a network of their own."""
+    """Whether programs can run in a separate network."""
     command = ["unshare", "-rnm", "mount", "--bind", "/etc/resolv.conf", "/etc/resolv.conf"]
     if shutil.which("unshare") is None or sys.platform != "linux":
         return False
@@ -68,25 +68,25 @@ def has_networks() -> bool:
 
 @dataclass
 class Watched:
-    """A program that runs, and the file that it writes down in whom it asks for."""
+    """A running program, and the file in which it records the hosts it contacts."""
 
     process: subprocess.Popen[str]
     notes: Path
 
     def asked(self, seconds: float = 300) -> list[str]:
-        """Wait for its end, which must be good, and return whom it asked for or connected to."""
+        """Wait for it to succeed, and return the hosts it looked up or connected to."""
         out, err = self.process.communicate(timeout=seconds)
         assert self.process.returncode == 0, out + err
         return sorted(set(self.notes.read_text().splitlines())) if self.notes.exists() else []
 
     def kill(self) -> None:
-        """End it with what it has started, if it still runs."""
+        """End it and its children, if it still runs."""
         with self.process, suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def run_watched(folder: Path, *command: object, **variables: str) -> list[str]:
-    """Run `start_watched` to its end and return whom it asked for or connected to."""
+    """Run `start_watched` to its end; return the hosts it looked up or connected to."""
     watched = start_watched(folder, *command, **variables)
     try:
         return watched.asked()
@@ -97,8 +97,8 @@ def run_watched(folder: Path, *command: object, **variables: str) -> list[str]:
 def start_watched(folder: Path, *command: object, **variables: str) -> Watched:
     """Start Python with `command`.
 
-    Its home is the empty folder `folder / "home"`. `variables` are of its environment, in which
-    none is set that keeps libraries from telling about themselves.
+    Its home is the empty folder `folder / "home"`. `variables` are added to its environment, which
+    has no variable that turns off libraries' telemetry.
     """
     home, hook, notes = folder / "home", folder / "hook", folder / "notes.txt"
     for one in (home, hook):

@@ -11,7 +11,7 @@ from handseg.segmenter import HandSegmenter
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs `handseg annotate` in an empty folder, with a segmenter that takes red for hands."""
+    """Run `handseg annotate` in an empty folder, with a segmenter that takes red for hands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(HandSegmenter, "from_pretrained", lambda *_, **__: red_segmenter())
 

@@ -1,4 +1,4 @@
-"""Hands that hold things, and a segmenter that finds them without a model."""
+"""Hands that hold objects, and a segmenter that finds them without a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handseg.results.hand import Hand
 def make_hand(
     mask: np.ndarray, held: np.ndarray | None = None, landmarks: Any = None, **fields: Any
 ) -> Hand:
-    """A hand of a whole photo's `mask` (H, W) bool, and of what it holds, where that is given."""
+    """Make a hand from a photo's `mask` (H, W) bool, with a held object if given."""
     rows, columns = np.nonzero(mask)
     box = [columns.min(), rows.min(), columns.max(), rows.max()] if len(rows) else [0, 0, 0, 0]
     fields = {"predicted_iou": 0.8, **fields}
@@ -34,7 +34,7 @@ def rectangle(shape: tuple[int, int], x: int, y: int, width: int, height: int) -
 
 
 class HoldingSegmenter:
-    """One hand without landmarks at a fixed place of every photo, and a thing in it if asked."""
+    """Finds one hand without landmarks at a fixed place in each photo, and its object if asked."""
 
     def check_objects(self) -> None:
         pass

@@ -130,7 +130,7 @@ def test_nothing_is_asked_about_objects_unless_they_are_wanted(
 
 
 def write_video(path: Path, frames: int) -> None:
-    """A red hand that moves to the right by 6 px a frame, and is away in the third one."""
+    """Write a red hand that moves right by 6 px per frame and is missing in the third frame."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
     for number in range(frames):
         image, _ = draw_photo(*([] if number == 2 else [(40 + 6 * number, 60, 30, 20)]))

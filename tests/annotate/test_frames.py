@@ -17,7 +17,7 @@ SIZE = (64, 48)  # width, height
 
 
 def frame_picture(number: int) -> np.ndarray:
-    """(48, 64, 3) RGB whose left half has a grey of its own, and red on the right."""
+    """Make a (48, 64, 3) RGB frame with its own grey on the left half, and red on the right."""
     image = np.zeros((*SIZE[::-1], 3), np.uint8)
     image[:, :32] = 10 + 12 * number
     image[:, 32:, 0] = 200
@@ -62,7 +62,7 @@ def test_a_video_is_turned_as_its_metadata_says(tmp_path: Path) -> None:
     path.write_bytes(content)
     image, _ = VideoFrames(path).read(2)
     assert image.shape == (64, 48, 3)
-    assert abs(float(image[8:24, 8:40].mean()) - 34) < 6  # what was left is above
+    assert abs(float(image[8:24, 8:40].mean()) - 34) < 6  # the left half is now on top
     assert image[50, 20, 0] > 150
 
 

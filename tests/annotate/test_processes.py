@@ -1,4 +1,4 @@
-"""Runs that are shared by real processes."""
+"""Runs shared by real processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def finish(launcher: list[str], photos: Path, output: Path) -> subprocess.Comple
 
 @pytest.fixture(scope="module")
 def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one process leaves that nobody disturbs."""
+    """Return the files of an undisturbed run with a single process."""
     output = tmp_path_factory.mktemp("undisturbed") / "out"
     done = finish(ALONE, photos, output)
     assert done.returncode == 1, done.stderr
@@ -62,7 +62,7 @@ def test_two_processes_leave_what_one_does(
     photos: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     done = finish([*TORCHRUN, *MAIN], photos, tmp_path / "out")
-    assert done.returncode == 1, done.stderr  # of the photo that cannot be read
+    assert done.returncode == 1, done.stderr  # because of the unreadable photo
     assert "10 done, 1 failed" in done.stdout
     assert done.stdout.count(" done, ") == 1
     assert tree(tmp_path / "out") == undisturbed

@@ -27,8 +27,8 @@ def test_joints_are_as_sure_as_the_hand_but_for_those_that_cannot_be_seen(
 ) -> None:
     landmarks = open_hand * 0.3 + (60, 80)
     landmarks[8] = (60, -1)  # outside the photo
-    landmarks[12] = (130, 50)  # beside the mask
-    landmarks[16] = (90, 60)  # beside it by no more than MediaPipe's jitter
+    landmarks[12] = (130, 50)  # off the mask
+    landmarks[16] = (90, 60)  # off it, but within MediaPipe's jitter
     mask = rectangle(SHAPE, 30, 0, 60, 100)
     hand = make_hand(mask, landmarks=landmarks, handedness_score=0.8, handedness="left")
     expected = np.full(21, 0.8)

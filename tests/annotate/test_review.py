@@ -14,7 +14,7 @@ from handseg.io.files import save_image
 
 
 def record(index: int, *hands: tuple[float, float | None], without_mask: int = 0) -> dict[str, Any]:
-    """Of hands with predicted IoU and agreement."""
+    """Make a record of hands with predicted IoU and agreement."""
     notes = [{"category_id": 1, "score": score, "handedness": "left"} for score, _ in hands]
     return {
         "index": index,

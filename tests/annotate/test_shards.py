@@ -29,7 +29,7 @@ HAND = (50, 60, 30, 20)
 
 
 def save_photos(folder: Path, *names: str) -> None:
-    """Photos with a hand each, at different places; `bad.png` is none."""
+    """Save photos with one hand each, at different places; `bad.png` is not an image."""
     for number, name in enumerate(names):
         save_photo(folder / name, (40 + 8 * number, 60, 30, 20))
     (folder / "bad.png").write_bytes(b"no photo")
@@ -186,7 +186,7 @@ def test_a_killed_run_does_only_unfinished_shards_again(tmp_path: Path) -> None:
     log.unlink()
     out, err = start(tmp_path / "out", "0").communicate(timeout=300)
     assert "8 done" in out, err
-    # Of the second shard, perhaps not all photos were recorded before the end.
+    # Not all photos of the second shard need have been recorded before the end.
     assert 3 <= log.read_text().count("[[[") <= 6
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
     assert not find_unfinished(tmp_path / "out")

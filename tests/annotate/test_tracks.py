@@ -17,7 +17,7 @@ SHAPE = (300, 600)
 def hand_at(
     open_hand: np.ndarray, x: float, y: float, side: str | None = "right", marks: bool = True
 ) -> dict[str, Any]:
-    """The annotation of a small hand whose wrist is at x, y px."""
+    """Make the annotation of a small hand with its wrist at x, y px."""
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
     mask = (abs(columns - x) < 30) & (rows > y - 80) & (rows < y + 10)
     landmarks = open_hand * 0.5 + (x, y) if marks else None

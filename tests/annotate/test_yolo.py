@@ -13,7 +13,7 @@ from handseg.results import HandSegmentation
 
 
 def draw_line(line: str, height: int, width: int) -> tuple[int, np.ndarray]:
-    """Class and mask (height, width) bool of a label line, drawn at 8 times the size."""
+    """Return class and mask (height, width) bool of a label line, drawn at 8 times the size."""
     number, *values = line.split()
     corners = np.array(values, float).reshape(-1, 2) * (width, height)
     canvas = Image.new("1", (8 * width, 8 * height))
@@ -43,7 +43,7 @@ def disc(x: float, y: float, radius: float, shape: tuple[int, int] = (90, 120)) 
         disc(50, 40, 30) & ~disc(40, 40, 8) & ~disc(62, 45, 6),  # holes
         disc(25, 30, 20) | disc(90, 60, 22) | disc(100, 15, 10),  # parts
         (disc(30, 40, 25) & ~disc(30, 40, 12)) | disc(95, 40, 20),
-        rectangle((90, 120), 0, 0, 120, 90),  # all of the photo
+        rectangle((90, 120), 0, 0, 120, 90),  # the whole photo
         rectangle((90, 120), 100, 70, 20, 20),  # to its corner
     ],
 )

@@ -39,7 +39,7 @@ def ring(hand: np.ndarray) -> np.ndarray:
 
 
 def voc(hand: np.ndarray) -> Image.Image:
-    """Entry 1 on the hand, 255 around it, as PASCAL VOC has it."""
+    """Make a mask with 1 on the hand and 255 around it, as in PASCAL VOC."""
     picture = Image.fromarray(hand * np.uint8(1) + ring(hand) * np.uint8(RING)).convert("L")
     picture = Image.frombytes("P", picture.size, picture.tobytes())
     colors = np.zeros((256, 3), np.uint8)
@@ -145,7 +145,7 @@ def test_colours_of_16_bits(hand: np.ndarray, suffix: str, highest: int, channel
     values[..., 3:] = 65535
     agree(read(cv2.imencode(suffix, values)[1].tobytes()), hand)
     agree(read(cv2.imencode(suffix, values)[1].tobytes(), highest), hand)
-    values[..., :2] = 0  # red alone
+    values[..., :2] = 0  # only red
     agree(read(cv2.imencode(suffix, values)[1].tobytes()), hand)
     values[..., :3] = (hand + ring(hand) * np.uint16(2))[..., None]
     with pytest.raises(ValueError, match="the values 0, 1, 2"):

@@ -15,7 +15,7 @@ from handseg.data.splits import parse_ratios
 
 
 def make(sizes: list[int]) -> datasets.Dataset:
-    """Groups g0, g1, ... of these sizes, their photos interleaved."""
+    """Make groups g0, g1, ... of these sizes, with interleaved photos."""
     rows = [(step, f"g{group}") for group, size in enumerate(sizes) for step in range(size)]
     rows.sort()
     ids = [f"{group}_{step}" for step, group in rows]

@@ -17,7 +17,7 @@ from handseg.evaluation.run import HITS, MASK, MEDIAPIPE, NONE, Evaluation, Phot
 
 
 def score(name: str, iou: float, group: str | None = None) -> PhotoScore:
-    """A photo of 10 x 10 px, all hand, of which this share is found."""
+    """Score a photo of 10 x 10 px, all hand, of which this share is found."""
     truth = np.ones((10, 10), bool)
     found = (np.arange(100) < round(100 * iou)).reshape(10, 10)
     hands = int(iou > 0)

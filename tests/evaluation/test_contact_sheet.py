@@ -9,7 +9,7 @@ from handseg.evaluation.contact_sheet import BOTH, PREDICTION, TRUTH, draw_case,
 
 
 def nearest(pixel: np.ndarray) -> tuple[int, ...]:
-    """Which of the three colours a tinted grey pixel leans to."""
+    """Return the closest of the three colours to a tinted grey pixel."""
     lean = pixel.astype(float) - pixel.mean()
     colours = [np.array(colour, float) for colour in (TRUTH, PREDICTION, BOTH)]
     scores = [
@@ -28,7 +28,7 @@ def test_case_tints_what_one_mask_alone_and_what_both_cover() -> None:
     middle = len(picture) // 2
     across = [nearest(pixel) for pixel in picture[middle] if np.ptp(pixel.astype(int)) > 8]
     order = [colour for at, colour in enumerate(across) if at == 0 or across[at - 1] != colour]
-    # Truth, its contour hidden below the prediction's, both, the truth's contour, prediction.
+    # Truth (its contour hidden below the prediction's), both, the truth's contour, prediction.
     assert [order[0], order[-1]] == [TRUTH, PREDICTION]
     assert set(order) == {TRUTH, BOTH, PREDICTION}
     for colour in (TRUTH, BOTH, PREDICTION):

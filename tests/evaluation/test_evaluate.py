@@ -70,12 +70,12 @@ def test_prompts_from_the_mask_need_no_landmarks(folder: Path) -> None:
     segmenter = HandSegmenter(red_segmenter().model, landmarker=Blind())
     evaluation = evaluate_pairs(segmenter, find_pairs(folder), prompts=MASK)
     found = {photo.id: photo for photo in evaluation.photos}
-    # The mask of "half" shows two hands and the photo one: a prompt on nothing finds nothing.
+    # The mask of "half" shows two hands, the photo only one: a prompt on nothing finds nothing.
     assert {name: photo.hands for name, photo in found.items()} == {
         "set/double": 1, "set/exact": 2, "set/half": 2, "set/missed": 1,
     }  # fmt: skip
     assert found["set/exact"].metrics.iou > 0.97
-    assert found["set/double"].metrics.iou > 0.97  # only what is in the mask was asked for
+    assert found["set/double"].metrics.iou > 0.97  # only the mask's hands were prompted
     assert found["set/missed"].metrics.iou == 0
     assert evaluation.summary.missed == 1
 

@@ -1,4 +1,4 @@
-"""Mask metrics against hand-computed values, independent references and their own laws."""
+"""Mask metrics against hand-computed values, independent references and invariants."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def grid(*rows: str) -> np.ndarray:
 
 
 def blobs(seed: int, shape: tuple[int, int] = (90, 120)) -> np.ndarray:
-    """Smooth shapes with holes and islands, some cut by the frame."""
+    """Make smooth shapes with holes and islands, some cut by the frame."""
     noise = np.random.default_rng(seed).normal(size=shape)
     return ndimage.gaussian_filter(noise, 5) > 0
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) row, column of the mask's pixels that have a 4-neighbour outside the mask."""
+    """Return row, column (N, 2) of mask pixels with a 4-neighbour outside the mask."""
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return np.argwhere(mask & ~inner)
@@ -110,7 +110,7 @@ def test_pixels_along_the_frame_are_contour() -> None:
 
 
 def references(prediction: np.ndarray, truth: np.ndarray, tolerance: float) -> dict[str, float]:
-    """The metrics from nearest neighbours among listed contour pixels."""
+    """Compute the metrics from nearest neighbours among listed contour pixels."""
     ours, theirs = contour(prediction), contour(truth)
     to_truth, to_prediction = cKDTree(theirs).query(ours)[0], cKDTree(ours).query(theirs)[0]
     precision, recall = (to_truth < tolerance).mean(), (to_prediction < tolerance).mean()
@@ -153,7 +153,7 @@ def test_shapes_match_brute_force(seed: int) -> None:
     truth = blobs(seed)
     moved = np.roll(truth, (2, -3), axis=(0, 1)) ^ (blobs(seed + 100) & blobs(seed + 200))
     metrics = assert_matches_references(moved, truth, 2.0)
-    assert 0.2 < metrics.boundary_f < 0.95  # neither extreme, or the comparison would prove little
+    assert 0.2 < metrics.boundary_f < 0.95  # an extreme would make the comparison meaningless
 
 
 def test_contour_distances_match_scipy_and_skimage() -> None:
@@ -171,7 +171,7 @@ def test_contour_distances_match_scipy_and_skimage() -> None:
     assert metrics.mean_distance_px == pytest.approx(distances.mean())
     largest = hausdorff_distance(*rims)
     assert 0.5 * largest < metrics.hausdorff_95_px <= largest
-    # A far island of a few pixels moves the largest distance, not the 95th percentile.
+    # A distant island of a few pixels changes the largest distance, not the 95th percentile.
     rod = np.zeros((60, 300), bool)
     rod[10:50, 10:100] = True
     island = rod.copy()

@@ -1,4 +1,4 @@
-"""What is written of evaluations, read back: JSON, CSV and the page."""
+"""Reports of evaluations, read back: JSON, CSV and the page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES = {"report.html", "summary.json", "per_photo.csv", "worst.jpg"}
 
 
 def evaluation(gain: float = 0.0, failures: dict[str, str] | None = None) -> Evaluation:
-    """Photos of two people, of whose hand these shares and `gain` are found; one is missed."""
+    """Evaluate photos of two people: fixed shares plus `gain` of each hand found, one missed."""
     photos, cases = [], []
     for name, share in SHARES.items():
         image = np.full((30, 40, 3), 128, np.uint8)
@@ -43,7 +43,7 @@ def evaluation(gain: float = 0.0, failures: dict[str, str] | None = None) -> Eva
 
 
 class Page(HTMLParser):
-    """The addresses, text and tags of a page."""
+    """Collects the addresses, text and tags of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of two systems, one of them with a failure and a name that is no markup."""
+    """Report two systems, one with a failure and a name that must not become markup."""
     output = tmp_path_factory.mktemp("report")
     systems = {
         "base": {MEDIAPIPE: evaluation(), MASK: evaluation(0.05)},
@@ -140,7 +140,7 @@ def test_page_needs_nothing_but_itself(report: Path) -> None:
         else:
             assert ElementTree.fromstring(content).tag.endswith("svg")
         kinds[kind] += 1
-    # Photo and drawing of four photos from three evaluations, and each plot once.
+    # Photo and drawing for four photos of three evaluations, and each plot once.
     assert kinds == {"jpeg": 3 * 4 * 2, "svg+xml": 5}
 
 
@@ -153,7 +153,7 @@ def test_page_shows_the_numbers_and_what_failed(report: Path) -> None:
     assert "2 groups" in text
     assert "IoU +0.0750" in text
     assert "better on 3 and worse on 0 of 4 photos" in text
-    assert "57.50 % 920" in text  # of the pixels that are hand, called so
+    assert "57.50 % 920" in text  # of hand pixels, predicted as hand
     assert "42.50 % 680" in text
     assert "cat/1 : cannot <read> it" in text
     assert "IoU 0.600" in text

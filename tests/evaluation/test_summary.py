@@ -1,4 +1,4 @@
-"""Summaries of many photos against hand-computed values and the bootstrap's own laws."""
+"""Summaries of many photos against hand-computed values and bootstrap invariants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handseg.evaluation.summary import bootstrap_means, group_members, matlab_sc
 
 
 def photos_of(*ious: float) -> list[MaskMetrics]:
-    """Photos of 1 x 100 px, all of it hand, of which these shares are found."""
+    """Score photos of 1 x 100 px, all hand, of which these shares are found."""
     truth = np.ones((1, 100), bool)
     return [compare_masks(np.arange(100)[None] < 100 * iou, truth) for iou in ious]
 
@@ -81,7 +81,7 @@ def test_photos_of_one_person_are_drawn_together() -> None:
     assert (alone.resampled, alone.units) == ("photos", 20)
     assert (grouped.resampled, grouped.units) == ("groups", 2)
     assert grouped.metrics["iou"]["mean"] == alone.metrics["iou"]["mean"] == pytest.approx(0.7)
-    # Two people give means of 0.5, 0.7 and 0.9 alone, one in four times each extreme.
+    # Two people give only the means 0.5, 0.7 and 0.9; each extreme has probability 1/4.
     assert grouped.metrics["iou"]["mean_low"] == pytest.approx(0.5)
     assert grouped.metrics["iou"]["mean_high"] == pytest.approx(0.9)
     assert 0.6 < alone.metrics["iou"]["mean_low"] < 0.65
@@ -146,12 +146,12 @@ def test_scores_by_matlabs_definitions() -> None:
     wide = np.zeros_like(truth)
     wide[:, :15] = True
     scores = matlab_scores(summarise([compare_masks(wide, truth), compare_masks(truth, truth)]))
-    # Of 2 x 1,000 pixels 400 are hand, all found; of 1,600 others 100 are called hand.
+    # Of 2 x 1,000 pixels, 400 are hand, all found; of the other 1,600, 100 are called hand.
     assert scores["hand"]["Accuracy"] == 1
     assert scores["background"]["Accuracy"] == pytest.approx(1500 / 1600)
     assert scores["hand"]["IoU"] == pytest.approx(400 / 500)
     assert scores["background"]["IoU"] == pytest.approx(1500 / 1600)
-    # Contours match along the frame where both have it, and there alone, at less than a pixel.
+    # At a tolerance below a pixel, contours match only along the frame, where both have it.
     assert 0.0075 * np.hypot(20, 50) < 1
     hand = f1(38 / (15 + 15 + 18 + 18), 38 / (10 + 10 + 18 + 18))
     other = f1(88 / (35 + 35 + 18 + 18), 88 / (40 + 40 + 18 + 18))

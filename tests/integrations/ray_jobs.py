@@ -1,8 +1,8 @@
-"""What `test_ray.py` runs in a process of its own: jobs on a cluster of two nodes with a CPU each.
+"""Jobs of `test_ray.py`, run in a separate process: on a cluster of two nodes with a CPU each.
 
     python ray_jobs.py PHOTOS OUTPUT
 
-PHOTOS is a folder of small photos. OUTPUT gets a JSON file a job, and a folder `parquet`.
+PHOTOS is a folder of small photos. OUTPUT gets a JSON file per job, and a folder `parquet`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from handseg.integrations.ray import connect, rows_of, segment_dataset
 
 
 def killed(paths: list[Path]) -> dict[str, Any]:
-    """All photos by path; an actor dies once the first results are there."""
+    """Segment all photos by path; an actor is killed after the first results."""
     items = [{"image": str(path), "n": number} for number, path in enumerate(paths)]
     ds = ray.data.from_items(items, override_num_blocks=12)
     rows = []
@@ -34,7 +34,7 @@ def killed(paths: list[Path]) -> dict[str, Any]:
 
 
 def arrays(paths: list[Path]) -> list[dict[str, Any]]:
-    """Arrays of different sizes, with a segmenter that is pickled."""
+    """Segment arrays of different sizes, with a pickled segmenter."""
     items = [{"photo": load_image(path), "n": number} for number, path in enumerate(paths)]
     with HandSegmenter.from_pretrained() as segmenter:
         found = segment_dataset(ray.data.from_items(items), segmenter, column="photo")
@@ -42,7 +42,7 @@ def arrays(paths: list[Path]) -> list[dict[str, Any]]:
 
 
 def deadly(paths: list[Path]) -> dict[str, str | None]:
-    """The errors of photos, over the second of which processes die."""
+    """Return the errors of photos; processes die on the second one."""
     items = [{"image": str(path)} for path in paths]
     ds = ray.data.from_items(items, override_num_blocks=1)
     found = rows_of(segment_dataset(ds, Deadly(str(paths[1]))))  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def deadly(paths: list[Path]) -> dict[str, str | None]:
 
 
 def files(paths: list[Path], folder: Path) -> None:
-    """Files as Ray reads them, masks as PNG, written as Parquet."""
+    """Segment files read by Ray, with masks as PNG, and write Parquet."""
     photos = ray.data.read_binary_files([str(path) for path in paths], include_paths=True)
     found = segment_dataset(photos, column="bytes", masks="png", objects=True)
     found.drop_columns(["bytes"]).write_parquet(str(folder))

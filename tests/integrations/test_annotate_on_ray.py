@@ -75,7 +75,7 @@ def test_without_the_package(
 
 @needs_ray
 def test_a_cluster_that_does_not_answer(photo_folder: Path, tmp_path: Path) -> None:
-    with socket.socket() as taken:  # Bound, and nobody listens.
+    with socket.socket() as taken:  # Bound, but not listening.
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = refused(photo_folder / "images", tmp_path / "out", "--ray", "--address", address)

@@ -38,7 +38,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def stored(*cells: Any) -> Any:
-    """A data set with these cells as they are stored: paths, bytes or None."""
+    """Make a data set with these stored cells: paths, bytes or None."""
     images = [
         {"bytes": cell, "path": None} if isinstance(cell, bytes) else cell and {"path": str(cell)}
         for cell in cells
@@ -93,7 +93,7 @@ if __name__ == "__main__":
 
 def test_features_are_declared(red: HandSegmenter) -> None:
     rows = SegmentRows(red, objects=True)
-    # No hand and no error in the first batch, from which `datasets` guesses types.
+    # The first batch, from which `datasets` infers types, has no hand and no error.
     found = stored(png(draw_photo()[0]), b"bad").map(rows, batched=True, batch_size=1)
 
     numbers, scores = List(Value("float32")), List(Value("float64"))
@@ -141,7 +141,7 @@ def test_masks_as_pictures(red: HandSegmenter) -> None:
 @pytest.mark.parametrize("masks", ["rle", "png"])
 def test_objects_are_null_where_a_hand_holds_nothing(red: HandSegmenter, masks: Any) -> None:
     photo = TWO.copy()
-    photo[20:40, 35:55] = BLUE  # At one of the hands.
+    photo[20:40, 35:55] = BLUE  # In contact with one of the hands.
     expected = red.segment(photo, objects=True)
     assert [hand.object_mask.any() for hand in expected].count(True) == 1
 

@@ -1,4 +1,4 @@
-"""A worker that dies over photos and is started again."""
+"""A worker that dies on photos and is restarted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ with deaths.risk({photo!r}):
 def test_a_photo_over_which_workers_die_is_given_up(folder: Path) -> None:
     for _ in range(MOST - 1):
         die_over(b"deadly")
-        with Deaths("worker").risk(b"deadly"):  # Chance, as far as is known.
+        with Deaths("worker").risk(b"deadly"):  # So far, it may be chance.
             pass
     die_over(b"deadly")
 

@@ -24,7 +24,7 @@ from handseg.segmenter import HandSegmenter
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: handseg[ray]")
 PHOTOS = 24
 NO_DATA: Any = object()
-# As the guide has it, with a file in the home folder.
+# As in the guide, with a file in the home folder.
 KEEP_TO_YOURSELF = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
@@ -43,7 +43,7 @@ def plain(paths: list[Path], segmenter: HandSegmenter) -> list[dict[str, Any] | 
 
 @pytest.fixture(scope="module")
 def jobs(paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder with what `ray_jobs.py` wrote, and whom it asked for."""
+    """The folder with the output of `ray_jobs.py`, and the hosts it looked up."""
     output = tmp_path_factory.mktemp("jobs")
     (output / "home").mkdir()
     (output / "home" / "ray_bootstrap_config.yaml").write_text("{}")
@@ -146,7 +146,7 @@ def test_addresses_that_are_none(address: str, message: str) -> None:
 @needs_ray
 @pytest.mark.parametrize("before", ["", "ray://"])
 def test_an_address_that_does_not_answer(before: str) -> None:
-    with socket.socket() as taken:  # Bound, and nobody listens.
+    with socket.socket() as taken:  # Bound, but not listening.
         taken.bind(("127.0.0.1", 0))
         address = f"{before}127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ClusterError, match=f"no Ray cluster answers at {address}: .*refused"):

@@ -18,7 +18,7 @@ EXPECTED = f"{PHOTOS - 1} done"
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """All files, but for those that a killed actor was writing."""
+    """Return all files except those that a killed actor was writing."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Pictures as the bytes of files."""
+"""Images as file contents."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_find_images(folder: Path, inputs: list[str], expected: list[str]) -> None:
-    # A folder named like an image is a folder: "*.jpg" finds nothing in it.
+    # A folder named like an image is still a folder: "*.jpg" finds nothing in it.
     assert find_images(inputs) == [Path(name) for name in expected]
 
 
@@ -264,7 +264,7 @@ def test_the_resolution_is_kept(tmp_path: Path, suffix: str) -> None:
     assert (round(across), round(down)) == (300, 150)
     np.testing.assert_allclose(load_image(path), pixels)
     save_image(pixels, path)
-    if suffix != ".bmp":  # which always tells one
+    if suffix != ".bmp":  # which always has one
         assert read_image(path).dpi is None
 
 

@@ -20,7 +20,7 @@ ORIENTATION = 0x0112
 
 
 class Unseekable(io.RawIOBase):
-    """A binary stream as a pipe gives it."""
+    """A binary stream like a pipe."""
 
     def __init__(self, content: bytes) -> None:
         self._content = io.BytesIO(content)
@@ -83,7 +83,7 @@ def test_what_is_returned_shares_no_memory_with_the_source() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
 def test_exif_orientation(orientation: int, kind: str) -> None:
-    # EXIF 2.32, 4.6.4: what the 0th row and the 0th column of the stored picture show.
+    # EXIF 2.32, 4.6.4: which sides the stored image's 0th row and 0th column show.
     blocks = np.array([[0, 80], [160, 240], [40, 200]], np.uint8)
     upright = np.kron(blocks, np.ones((16, 16), np.uint8))
     stored = {
@@ -107,7 +107,7 @@ def test_exif_orientation(orientation: int, kind: str) -> None:
     assert pixels.shape == expected.shape
     np.testing.assert_allclose(pixels.astype(int), expected, atol=2)
     np.testing.assert_array_equal(load_image(Image.open(io.BytesIO(content))), pixels)
-    # The same as Pillow's, and not turned twice when the caller has turned it already.
+    # As with Pillow, and not rotated twice if the caller already has.
     turned = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     np.testing.assert_array_equal(np.asarray(turned), pixels)
     np.testing.assert_array_equal(load_image(turned), pixels)
@@ -147,7 +147,7 @@ def test_premultiplied_modes() -> None:
 
 
 def test_cmyk_jpeg() -> None:
-    # Inks of 0 are paper white, so a photo read without inversion would come out dark.
+    # Ink 0 is paper white, so a photo read without inversion would be dark.
     picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     pixels = load_image(encode(picture, "JPEG", quality=95))
     np.testing.assert_allclose(pixels.reshape(-1, 3).mean(0), (255, 0, 0), atol=6)

@@ -78,7 +78,7 @@ def test_a_scan_that_ends_too_early_is_refused_not_grey() -> None:
     content = bytearray(encode(quality=85))
     middle = len(content) // 2
     content[middle : middle + 2] = b"\xff\xb8"
-    assert decode_jpeg(bytes(content)) is not None  # what OpenCV makes of it
+    assert decode_jpeg(bytes(content)) is not None  # as OpenCV decodes it
     with pytest.raises(ImageError, match="may be truncated or damaged"):
         load_image(bytes(content))
 
@@ -95,7 +95,7 @@ def test_a_file_without_its_last_bytes_is_completed(
     whole = encode(LARGE, **options)
     path = tmp_path / "hand.jpg"
     expected = load_image(whole)
-    path.write_bytes(whole[:-2])  # the mark of the end alone
+    path.write_bytes(whole[:-2])  # only the end marker is missing
     np.testing.assert_array_equal(load_image(path), expected)
     caplog.clear()
     path.write_bytes(whole[:-60])

@@ -66,7 +66,7 @@ def test_other_sources_have_no_copy(tmp_path: Path) -> None:
             assert small is None
             assert not decoders()
             np.testing.assert_array_equal(load().pixels, load_image(source))
-    with load_with_preview(encode(), 265) as (small, load):  # soon decoded
+    with load_with_preview(encode(), 265) as (small, load):  # decoded quickly
         assert small is None
         assert load().pixels.shape == PHOTO.shape
 
@@ -115,7 +115,7 @@ def test_the_thread_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class TestSegment:
-    """What `HandSegmenter` does with large JPEG files."""
+    """`HandSegmenter` on large JPEG files."""
 
     @pytest.fixture(autouse=True)
     def small_views(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ class TestSegment:
             assert len(result) == len(by_array) == 2
             for hand, other in zip(result, by_array, strict=True):
                 assert hand.landmarks is not None
-                assert np.abs(hand.landmarks - other.landmarks).max() < 8  # two of the copy's
+                assert np.abs(hand.landmarks - other.landmarks).max() < 8  # 2 px of the copy
                 assert (hand.mask & other.mask).sum() > 0.98 * (hand.mask | other.mask).sum()
 
     def test_own_prompts_look_for_no_hands(self) -> None:

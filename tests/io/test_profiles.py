@@ -14,7 +14,7 @@ from handseg.io.images import load_image
 from handseg.io.preview import load_with_preview
 
 SKIN = (224, 172, 130)
-SKIN_OF_P3 = (234, 170, 124)  # by the primaries' matrices: the same colour in sRGB
+SKIN_OF_P3 = (234, 170, 124)  # the same colour in sRGB, by the primaries' matrices
 
 
 def encode(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:

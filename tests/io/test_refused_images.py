@@ -1,4 +1,4 @@
-"""Files that are no images, damaged, too large or need a package."""
+"""Files that are not images, damaged, too large or need a package."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_image_of_no_pixels() -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG whose header promises far more pixels than the file holds."""
+    """Make a PNG whose header declares far more pixels than the file holds."""
     png = bytearray(encode(PHOTO))
     png[16:24] = struct.pack(">II", width, height)
     png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
@@ -125,7 +125,7 @@ def test_pillows_own_limit_plays_no_part(kind: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_pillows_limit_stands_after_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = encode(PHOTO, "TIFF")  # Pillow's decoder of TIFF looks at the limit, too.
+    content = encode(PHOTO, "TIFF")  # Pillow's TIFF decoder checks the limit, too.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
     with ThreadPoolExecutor(8) as pool:
         shapes = {pixels.shape for pixels in pool.map(load_image, [content] * 200)}

@@ -23,7 +23,7 @@ SHAPE = (1000, 1000)
 def paint(
     landmarks: np.ndarray, coin: tuple[float, float, float] | None = None
 ) -> HandSegmentation:
-    """A hand of straight fingers with round tips, as its landmarks run; a coin is x, y, radius."""
+    """Paint straight fingers with round tips along the landmarks; a coin is x, y, radius."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float32)
     outside = np.full(SHAPE, np.inf, np.float32)  # Signed distance to the contour, px.
     for name, joints in FINGERS.items():
@@ -54,7 +54,7 @@ def paint(
 
 @pytest.fixture
 def landmarks(open_hand: np.ndarray) -> np.ndarray:
-    """An open hand of 330 px from wrist to knuckle, its fingers spread."""
+    """An open hand, 330 px from wrist to knuckle, with spread fingers."""
     points = open_hand.astype(float) * 3.3 + [430, 880]
     for name, lean in (("index", 0.14), ("middle", 0.02), ("ring", -0.12), ("little", -0.3)):
         knuckle = points[FINGERS[name][0]]
@@ -100,7 +100,7 @@ class TestWidths:
     @settings(
         max_examples=15,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],  # it is not changed
+        suppress_health_check=[HealthCheck.function_scoped_fixture],  # the fixture is not changed
     )
     @given(
         turn=st.floats(-180, 180),
@@ -180,14 +180,14 @@ class TestCoin:
         measured = measure_hand(result, scale="2 euro")
         scale = coins()["2 euro"] / (2 * radius)
         assert measured.mm_per_px == pytest.approx(scale, rel=0.005)
-        # Fingers are farther off than a coin on the palm, by some percent of the camera's distance.
+        # Fingers are further away than a coin on the palm, by some percent of the camera distance.
         raised = 1 + 14 / (max(SHAPE) * scale)
         assert measured["ring"].width_mm == pytest.approx(WIDTHS["ring"] * scale * raised, rel=0.01)
         assert measure_hand(result, scale=25.75).mm_per_px == measured.mm_per_px
 
     def test_ends_at_the_outer_edge_of_its_rim(self, landmarks: np.ndarray) -> None:
         result = paint(landmarks, (432.3, 700.6, 58.7))
-        # Within the rim the coin is brighter: a stronger edge than that to the skin.
+        # Inside its rim the coin is brighter: a stronger edge than the one to the skin.
         cv2.circle(result.image, (432, 701), 54, (195, 190, 170), -1, cv2.LINE_AA)
         coin = find_coin(result.image, result.hands[0])
         assert coin.diameter == pytest.approx(2 * 58.7, rel=0.007)
@@ -200,7 +200,7 @@ class TestCoin:
         result = paint(landmarks, (x, y, radius))
         rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
         away = np.hypot(columns - x, rows - y)
-        # On one side darker than the skin, on the other brighter, and in between no edge at all.
+        # Darker than the skin on one side, brighter on the other, with no edge in between.
         across = (columns - x)[..., None] / np.maximum(away, 1)[..., None]
         shine = 1 + 0.2 * np.sign(across) * (np.abs(across) > 0.2)
         rim = (away > 0.72 * radius) & (away < radius)

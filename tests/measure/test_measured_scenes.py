@@ -1,4 +1,4 @@
-"""Hands of known size, drawn through a camera: scales, tilts, heights and intervals."""
+"""Hands of known size, drawn as a camera sees them: scales, tilts, heights and intervals."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestCoins:
         camera = Camera(tilt=tilt, turn=turn)
         measured = measure_hand(draw_hand(camera, (PALM,)), scale="2 euro")
         assert measured.tilt == pytest.approx(tilt, abs=6 if tilt < 5 else 4)
-        # Which side of a tilted hand is nearer a coin does not tell: 7 cm off, that is
+        # A coin does not tell which side of a tilted hand is nearer: 7 cm away, that is
         depth = 70 * np.sin(np.radians(tilt)) / camera.distance
         for name in NAMES:
             finger = measured[name]
@@ -82,7 +82,7 @@ class TestCoins:
         )
         for name in NAMES:
             ratio = aslant[name].length_px / straight[name].length_px
-            assert ratio < 0.95  # As it is seen.
+            assert ratio < 0.95  # as seen by the camera
             assert aslant[name].length_mm == pytest.approx(straight[name].length_mm, rel=0.05)
 
     def test_beside_the_hand(self) -> None:

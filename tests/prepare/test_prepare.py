@@ -86,7 +86,7 @@ def test_the_output_is_a_folder_to_train_on(
     for photo in photos.values():
         image, mask = photo.load()
         assert 0.02 < mask.mean() < 0.3
-        assert image[mask].mean(0)[0] > image[mask].mean(0)[2]  # the colour of skin
+        assert image[mask].mean(0)[0] > image[mask].mean(0)[2]  # skin colour
     values = np.unique(np.asarray(Image.open(output / "masks" / "1.png")))
     assert values.tolist() == [0, 255]
 
@@ -120,7 +120,7 @@ def test_report_and_pictures_are_there_for_a_person(prepared: tuple[Path, Prepar
     table = rows(output)
     assert float(table["1"]["landmarks_on_mask"]) > 0.8
     assert table["1"]["width"] == "640"
-    # Messages name files as they lie in the source.
+    # Messages name files by their paths in the source.
     assert not any("/tmp" in row["reasons"] for row in table.values())
 
 
@@ -137,7 +137,7 @@ def test_the_split_is_of_what_is_kept_and_by_group(
     assert {sizes["val"], sizes["test"]} == {2, 3}
 
 
-# Going on, and not
+# Resuming, or refusing to
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_later(
     assert prepare(pairs, tmp_path / "out").skipped == 2
 
 
-# What may come
+# Kinds of input
 
 
 def test_a_surprise_costs_its_pair_alone(

@@ -15,7 +15,7 @@ from handseg.results import Hand
 
 
 def signed_area(polygon: np.ndarray) -> float:
-    """Positive for what runs clockwise as the photo is seen (y grows downwards)."""
+    """Return the signed area, positive if clockwise in the photo (y grows downwards)."""
     x, y = polygon.astype(np.float64).T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
 

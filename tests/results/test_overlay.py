@@ -1,4 +1,4 @@
-"""The picture of what a model is told."""
+"""The picture of a model's prompts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def drawn(*hands: HandPrompts, size: tuple[int, int] = (300, 400)) -> np.ndarray
 
 
 def centre(picture: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
-    """x, y of the middle of what has exactly `color`."""
+    """Return x, y of the centre of the pixels with exactly `color`."""
     rows, columns = np.nonzero((picture == color).all(axis=2))
     assert len(rows)
     return np.array([columns.min() + columns.max(), rows.min() + rows.max()]) / 2

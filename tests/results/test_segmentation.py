@@ -64,7 +64,7 @@ class TestOutlineSvg:
             ]
             for loop, polygon in zip(loops, hand.contours(), strict=True):
                 np.testing.assert_allclose(loop, polygon + 0.5, atol=0.006)
-            # Painted 16 times as large, a pixel's middle lies where SVG has it.
+            # Painted 16 times as large, pixel centres are where SVG has them.
             canvas = np.zeros((120 * 16, 120 * 16), np.uint8)
             cv2.fillPoly(canvas, [np.rint(loop * 16).astype(np.int32) for loop in loops], 1)
             painted = canvas[8::16, 8::16] > 0

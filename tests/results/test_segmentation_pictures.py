@@ -19,7 +19,7 @@ from handseg.results import Edge, Hand, HandSegmentation
 
 
 def blurred_disc(blur: float = 1.0) -> tuple[np.ndarray, Hand]:
-    """A red disc on green as a lens shows it, and the hand with the disc's exact alpha."""
+    """Draw a red disc on green, blurred as by a lens, and the hand with its exact alpha."""
     y, x = np.mgrid[:400, :400]
     alpha = np.clip(180.5 - np.hypot(x - 200, y - 200), 0, 1).astype(np.float32)
     share = cv2.GaussianBlur(alpha, (0, 0), blur)[..., None]
@@ -71,7 +71,7 @@ class TestCutout:
     def test_no_old_background_shines_through_a_soft_edge(self) -> None:
         photo, hand = blurred_disc()
         pixels = np.asarray(HandSegmentation(photo, (hand,)).composite("black"), int)
-        # Green is the background's alone: a share of it would be seen in the rim.
+        # Only the background is green: any share of it would show in the rim.
         share = pixels[..., 1] / np.maximum(pixels.sum(-1), 1)
         rim = (hand.alpha > 0.3) & (hand.alpha < 1)
         assert (photo[rim][:, 1] > 60).any()
@@ -121,7 +121,7 @@ class TestComposite:
 
     @pytest.mark.parametrize("kind", ["array", "pil", "path", "str"])
     def test_covers_the_photo_with_the_middle_of_a_picture(self, tmp_path: Path, kind: str) -> None:
-        # Three times as wide as the photo: red, green and blue thirds, of which green is left.
+        # Three times as wide as the photo, in red, green and blue thirds; green remains.
         wide = np.repeat(np.eye(3, dtype=np.uint8) * 255, 16, axis=0)[None].repeat(12, axis=0)
         file = tmp_path / "wide.png"
         Image.fromarray(wide).save(file)

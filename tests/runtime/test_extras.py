@@ -1,4 +1,4 @@
-"""The core without the packages of the extras: it works, and says what it lacks in a line."""
+"""The core without the packages of the extras: it works, and names what is missing in a line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ main()
 
 
 def handseg(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command `handseg` in an interpreter that finds no package of an extra."""
+    """Run `handseg` in an interpreter that finds no package of an extra."""
     command = [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

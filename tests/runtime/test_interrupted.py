@@ -1,4 +1,4 @@
-"""Every long command: killed at any point it resumes, and leaves what an undisturbed run leaves."""
+"""Every long command resumes after a kill at any point, with the results of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def command(request: pytest.FixtureRequest, data: Path) -> Command:
 
 
 def results(output: Path) -> dict[str, object]:
-    """All that a run leaves behind, but for what tells when and by whom it was done."""
+    """Return all results of a run except records of when and by which process they were made."""
     found: dict[str, object] = {}
     for path in sorted(output.rglob("*")):
         name = path.relative_to(output).as_posix()
@@ -72,7 +72,7 @@ def until(condition: Callable[[], bool], run: subprocess.Popen[str]) -> None:
 
 @pytest.fixture
 def ended() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that are killed at the end, whatever became of the test."""
+    """Processes that are killed at the end, whatever the test's outcome."""
     runs: list[subprocess.Popen[str]] = []
     yield runs
     for run in runs:

@@ -43,7 +43,7 @@ def test_half_a_line_costs_that_record_alone(cut: int) -> None:
         whole = file.read_bytes()
         file.write_bytes(whole[:cut])
         second = Journal(folder)
-        # A line that lacks but its end can be read.
+        # A line that lacks only its line break can be read.
         lines = {whole[:cut].count(b"\n"), (whole[:cut] + b"\n").count(b"]\n")}
         assert len(second) in lines
         second.record("two", 2)
@@ -143,7 +143,7 @@ def test_removal_leaves_what_others_have_added(tmp_path: Path) -> None:
     other.record("c", 3)
     taken.remove()
     assert dict(Journal(folder)) == {"b": 2, "c": 3}
-    # A writer whose file was removed makes it anew.
+    # A writer whose file was removed creates it again.
     one.record("d", 4)
     assert dict(Journal(folder)) == {"b": 2, "c": 3, "d": 4}
     Journal(folder).remove()
@@ -152,7 +152,7 @@ def test_removal_leaves_what_others_have_added(tmp_path: Path) -> None:
 
 def test_lines_that_are_no_records_are_passed_over(tmp_path: Path) -> None:
     Journal(tmp_path).record("a", 1)
-    # After a power cut, file systems may leave zeros where data was to come.
+    # After a power cut, file systems may leave zeros in place of data.
     with next(tmp_path.iterdir()).open("ab") as file:
         file.write(b"\0\0\0\0\n[]\n{}\n7\n" + json.dumps(["b", 2]).encode() + b"\n")
     assert dict(Journal(tmp_path)) == {"a": 1, "b": 2}

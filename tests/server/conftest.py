@@ -1,4 +1,4 @@
-"""The server in this process, for what needs no network, and as a process of its own."""
+"""The server in this process, for tests without a network, and as a separate process."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from handseg.server.respond import Limits
 from handseg.server.workers import Workers
 
 PATIENT = Limits(timeout=600)
-"""For machines that are busy with other things."""
+"""Limits for busy machines."""
 RED_COMMAND = Path(__file__).parents[1] / "red_command.py"
 Visit = Callable[..., TestClient]
 
 
 @pytest.fixture
 def visit() -> Iterator[Visit]:
-    """Makes an application around segmenters, and gives a client of it."""
+    """Make an application around segmenters, and return a client."""
     with ExitStack() as stack:
 
         def visited(*segmenters: Segmenter, queue: int = 4, limits: Limits = PATIENT) -> TestClient:
@@ -43,7 +43,7 @@ def visit() -> Iterator[Visit]:
 
 
 class Gate:
-    """A segmenter that waits in each photo until it is opened."""
+    """A segmenter that blocks on each photo until it is opened."""
 
     def __init__(self) -> None:
         self.opened, self.entered = threading.Event(), threading.Semaphore(0)
@@ -70,7 +70,7 @@ class Server:
     process: subprocess.Popen[str]
 
     def stop(self, signal: int) -> tuple[int, str]:
-        """Send a signal, wait for the end, and give exit code and what was said."""
+        """Send a signal, wait for the end, and return exit code and output."""
         self.process.send_signal(signal)
         out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out + err
@@ -78,7 +78,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Starts `handseg serve` at a free port, which is ready then; ends it with the tests."""
+    """Start `handseg serve` at a free port and wait until it is ready; end it with the tests."""
     with ExitStack() as stack:
 
         def started(*options: str, command: Sequence[str], **variables: str) -> Server:
@@ -94,7 +94,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
                 )
             )
             stack.callback(process.kill)
-            # A thread, as reading a line has no limit.
+            # A timer thread, as reading a line has no timeout.
             limit = threading.Timer(300, process.kill)
             limit.start()
             assert process.stderr is not None
@@ -109,7 +109,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 
 @pytest.fixture(scope="session")
 def start_red(start: Callable[..., Server]) -> Callable[..., Server]:
-    """As `start`, with a segmenter that takes red for hands: see `red_command`."""
+    """Like `start`, with a segmenter that takes red for hands: see `red_command`."""
 
     def started(*options: str, **variables: str) -> Server:
         return start(*options, command=[str(RED_COMMAND)], **variables)

@@ -1,4 +1,4 @@
-"""Requests that are broken in all the ways that a seed thinks of."""
+"""Randomly malformed requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Malformed:
     """A request to POST.
 
     Attributes:
-        surely: no answer to it can be good; else what is left may be a photo still.
+        surely: no answer to it can be good; otherwise, the rest may still be a photo.
     """
 
     body: bytes
@@ -38,7 +38,7 @@ class Malformed:
 
 
 def malformed(seed: int, count: int) -> Iterator[tuple[str, Malformed]]:
-    """So many requests with their paths."""
+    """Yield `count` requests with their paths."""
     dice = random.Random(seed)
     ways = (_broken_photo, _broken_photo, _noise, _broken_form, _broken_form, _other_form,
             _other_type, _wrong_query)  # fmt: skip
@@ -66,7 +66,7 @@ def _broken_photo(dice: random.Random) -> Malformed:
     content = bytearray(file(dice.choice(FORMATS)))
     for _ in range(dice.randint(1, 4)):
         where = dice.randrange(len(content)) if content else 0
-        # Heads are short, and what stands there matters most.
+        # Heads are short, and their content matters most.
         where = min(where, dice.choice((32, 200, 10**9)))
         how = dice.randrange(5)
         if how == 0:
@@ -105,7 +105,7 @@ def _broken_form(dice: random.Random) -> Malformed:
             whole.replace(b'name="photo"; ', dice.choice((b"", b"name; ", b"name=; ")))
         )
     if how == 5:
-        at = dice.randrange(2, 40)  # In the boundary or the head.
+        at = dice.randrange(2, 40)  # In the boundary or the head
         return Malformed(whole[:at] + dice.randbytes(3) + whole[at + 3 :], surely=False)
     if how == 6:
         return Malformed(
@@ -148,6 +148,6 @@ def _wrong_query(dice: random.Random) -> Malformed:
 
 
 def post(client: Any, path: str, request: Malformed) -> Any:
-    """Send it; the answer."""
+    """Send a request; return the answer."""
     headers = {"Content-Type": request.kind} if request.kind else {}
     return client.post(f"{path}?{request.query}", content=request.body, headers=headers)

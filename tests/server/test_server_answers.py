@@ -39,7 +39,7 @@ def file(photo_folder: Path, stem: str) -> bytes:
 def png(
     *ellipses: tuple[int, int, int, int], size: tuple[int, int] = (160, 120), **options: Any
 ) -> bytes:
-    """A drawn photo with red hands."""
+    """Encode a drawn photo with red hands."""
     stream = io.BytesIO()
     Image.fromarray(draw_photo(*ellipses, size=size)[0]).save(stream, "PNG", **options)
     return stream.getvalue()
@@ -136,7 +136,7 @@ def test_a_photo_without_a_hand_is_answered_too(
 
 def test_resolution_and_orientation_are_kept(visit: Visit) -> None:
     exif = Image.Exif()
-    exif[274] = 6  # Upright after a quarter turn.
+    exif[274] = 6  # Upright after a quarter turn
     answer = visit().post("/mask", files={"photo": png(LEFT, exif=exif.tobytes(), dpi=(300, 300))})
     with Image.open(io.BytesIO(answer.content)) as picture:
         assert picture.size == (120, 160)

@@ -1,4 +1,4 @@
-"""Bodies that are no photo are refused with a line; none makes the server fail."""
+"""Bodies that are not photos are rejected with a one-line message; none makes the server fail."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_photos_of_odd_shapes_are_answered(
 
 @pytest.mark.parametrize("count", [500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_nothing_malformed_makes_it_fail(visit: Visit, count: int) -> None:
-    # Photos that became larger, of which there are some, would only take their time.
+    # Some photos become larger, and would only take more time.
     client = visit(limits=Limits(max_pixels=20_000, timeout=600))
     seen = Counter[int]()
     for number, (path, request) in enumerate(malformed(count, count)):

@@ -1,4 +1,4 @@
-"""`handseg serve` as a command: how it starts, what it refuses, how it ends."""
+"""`handseg serve` as a command: how it starts, what it rejects, how it ends."""
 
 from __future__ import annotations
 

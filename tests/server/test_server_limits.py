@@ -1,4 +1,4 @@
-"""Bytes, pixels, time and places: what is too much is refused, and the server stays."""
+"""Limits on bytes, pixels, time and places: excess is rejected, and the server keeps running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHOTO = png(LEFT)
 
 
 def soon(condition: Callable[[], bool]) -> None:
-    """Wait until it holds."""
+    """Wait until `condition` holds."""
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
@@ -68,7 +68,7 @@ class TestBytes:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims to have so many pixels."""
+    """Make a PNG of a few bytes that claims to have this many pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         end = struct.pack(">I", zlib.crc32(kind + data))
@@ -104,7 +104,7 @@ class TestTime:
         assert answer.status_code == 503
         assert answer.json() == {"detail": "the photo was not done within 0.3 s"}
         assert int(answer.headers["Retry-After"]) >= 1
-        # Its thread is still at it, so there is no place for another.
+        # Its thread is still busy, so there is no place for another.
         again = client.post("/mask", files={"photo": PHOTO})
         assert again.json() == {"detail": "too many photos are waiting"}
         gate.opened.set()
@@ -119,7 +119,7 @@ class TestTime:
                 b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
             )
             answer = b""
-            while part := slow.recv(4096):  # To the end: the server closes the connection.
+            while part := slow.recv(4096):  # Until the server closes the connection.
                 answer += part
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'{"detail":"the photo did not arrive within 0.5 s"}' in answer

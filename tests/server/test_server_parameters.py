@@ -1,4 +1,4 @@
-"""Query parameters: those of `segment()`, and each wrong one is answered with a line naming it."""
+"""Query parameters: those of `segment()`; each wrong one is answered with a line naming it."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class TestDocumentation:
                 {"points": "[[9, 9], [60, 60]]"} if name == "labels" else {}
             )
             answer = client.post(path, files={"photo": photo}, params=params)
-            # The scale is understood, but there is none in the photo.
+            # The scale is valid, but the photo does not show it.
             missing = name == "scale" and re.search("no (complete coin|card)", answer.text)
             assert answer.is_success or missing, (params, answer.text)
 

@@ -44,7 +44,7 @@ def test_run_lengths_of_both_kinds_give_the_mask(mask: np.ndarray) -> None:
 def write(
     folder: Path, annotations: list[dict[str, Any]], names: tuple[str, ...] = ("hand",)
 ) -> Path:
-    """Photos 1 and 2 of `SHAPE`, and a file of annotations of categories 0, 1, ...."""
+    """Write photos 1 and 2 of `SHAPE`, and an annotation file with categories 0, 1, ...."""
     (folder / "images").mkdir(parents=True)
     for stem in ("one", "two"):
         Image.new("RGB", SHAPE[::-1], (200, 150, 120)).save(folder / "images" / f"{stem}.jpg")

@@ -15,7 +15,7 @@ from handseg.evaluation.metrics import compare_masks
 def on_plain(
     image: np.ndarray, mask: np.ndarray, value: int, folder: Path, quality: int = 80
 ) -> np.ndarray:
-    """A JPEG of the hand on a plain ground, decoded, with a soft edge as cutting tools make it."""
+    """Return a decoded JPEG of the hand on a plain background, with the soft edge of editors."""
     alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)[..., None]
     path = folder / f"{value}_{quality}.jpeg"
     cut = np.round(image * alpha + value * (1 - alpha)).astype(np.uint8)
@@ -42,7 +42,7 @@ def test_a_plain_ground_is_told_from_the_hand_in_spite_of_jpeg_noise(
     assert metrics.iou > 0.94
     assert metrics.mean_distance_px < 1
     count, _ = cv2.connectedComponents((~ground).astype(np.uint8))
-    assert count == 2  # the frame's ground and one hand: no speck of noise
+    assert count == 2  # the background and one hand: no specks of noise
 
 
 def test_the_ground_need_not_surround_the_hand() -> None:

@@ -27,7 +27,7 @@ NO_HAND = np.zeros((0, 0))
 
 
 def box(x: int, y: int, width: int, height: int) -> np.ndarray:
-    """A polygon around these pixels, counted from 0, as MATLAB counts: the first one's middle is 1.
+    """Return a polygon around these pixels (from 0) in MATLAB's coordinates: the first centre is 1.
 
     Its corners are the pixels' outer corners.
     """
@@ -37,7 +37,7 @@ def box(x: int, y: int, width: int, height: int) -> np.ndarray:
 
 
 def write_polygons(path: Path, frames: list[dict[str, Any]]) -> None:
-    """A struct array 1 x N as MATLAB saves it."""
+    """Write a 1 x N struct array, as MATLAB saves it."""
     polygons = np.zeros((1, len(frames)), dtype=[(field, object) for field in FIELDS])
     for place, frame in enumerate(frames):
         for field in FIELDS:

@@ -19,7 +19,7 @@ NAMES = {
 
 
 def classes(palette: bool = False) -> Image.Image:
-    """Columns of 40 px each: 0, 1, 2, ... 8, the last one 160 px wide."""
+    """Make columns 0, 1, 2, ... 8 of 40 px each, the last one 160 px wide."""
     picture = Image.fromarray(
         np.minimum(np.arange(480) // 40, 8).astype(np.uint8)[None].repeat(360, 0)
     )

@@ -15,7 +15,7 @@ SAMPLES, VERSIONS = 3, 4
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """FreiHAND with three samples in four versions: 224 px JPEG, masks are RGB JPEG with noise."""
+    """FreiHAND with three samples in four versions: 224 px JPEG, masks as RGB JPEG with noise."""
     root = tmp_path / "FreiHAND_pub_v2"
     rng = np.random.default_rng(0)
     for part, photos in (("training", SAMPLES * VERSIONS), ("evaluation", 2)):

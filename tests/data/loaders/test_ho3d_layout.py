@@ -15,7 +15,7 @@ CAMERA = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
 
 
 def seg(scale: int = 1) -> Image.Image:
-    """Hand blue at x 200 to 320, object green at x 320 to 400, at 640 / `scale` px."""
+    """Draw a blue hand at x 200 to 320, a green object at x 320 to 400, at 640 / `scale` px."""
     picture = np.zeros((480, 640, 3), np.uint8)
     picture[120:360, 200:320] = 0, 0, 255
     picture[160:320, 320:400] = 0, 255, 0
@@ -23,7 +23,7 @@ def seg(scale: int = 1) -> Image.Image:
 
 
 def joints(x: float, y: float) -> np.ndarray:
-    """21 joints that are all seen at x, y px, in the publisher's coordinates (21, 3), m."""
+    """Return 21 joints that all project to x, y px, (21, 3) m, in the publisher's coordinates."""
     point = np.linalg.inv(CAMERA) @ [x, y, 1] * 0.5
     return np.tile(point * [1, -1, -1], (21, 1)).astype(np.float32)
 
@@ -47,10 +47,10 @@ def write_frame(place: Path, frame: str, kind: str, label: Image.Image | None) -
 
 @pytest.fixture(params=["v2", "v3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Three sequences with masks, and one of evaluation without.
+    """Three sequences with masks, and an evaluation sequence without.
 
-    Version 2 has PNG photos, here with JPEG masks of their size; 3 JPEG photos, here with PNG masks
-    of a quarter of their size.
+    Version 2 has PNG photos, here with JPEG masks of the same size; version 3 has JPEG photos, here
+    with PNG masks of a quarter of the size.
     """
     root = tmp_path / f"HO3D_{request.param}"
     kind, scale = {"v2": ("png", 1), "v3": ("jpg", 4)}[request.param]

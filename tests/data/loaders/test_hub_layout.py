@@ -19,7 +19,7 @@ def picture(value: int, mode: str = "RGB", size: tuple[int, int] = (60, 40)) -> 
 
 
 def make(names: tuple[str, ...] = ("photo", "hand_mask"), **columns: list[Any]) -> datasets.Dataset:
-    """Three rows of a photo, grey 10, 20, 30, and a mask that is white."""
+    """Make three rows with a photo, grey 10, 20, 30, and a white mask."""
     pictures = {
         names[0]: [picture(value) for value in (10, 20, 30)],
         **{name: [picture(255, "L")] * 3 for name in names[1:]},

@@ -97,7 +97,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(protocol: int, tmp_path: Path
         read_pickle(path)
     assert not target.exists()
     pickle.loads(path.read_bytes())
-    assert target.exists()  # it would have been
+    assert target.exists()  # an unsafe load does run it
 
 
 @pytest.mark.parametrize(

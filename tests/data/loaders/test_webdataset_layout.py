@@ -44,7 +44,7 @@ def write_shard(path: Path, members: Mapping[str, bytes | dict[str, Any]]) -> Pa
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two shards with two photos each; those of the first are of one person."""
+    """Two shards with two photos each; those in the first are of the same person."""
     root = tmp_path / "shards"
     for shard in range(2):
         members: dict[str, bytes | dict[str, Any]] = {}
@@ -88,7 +88,7 @@ def test_records_tell_groups_and_parts(root: Path) -> None:
 
 def test_one_shard_and_what_else_is_labelled(tmp_path: Path) -> None:
     members = {
-        "x/a.b.jpg": b"",  # Of WebDataset's key x/a: the suffix begins after the first dot.
+        "x/a.b.jpg": b"",  # WebDataset's key is x/a: the suffix starts after the first dot.
         "x/c.JPG": photo(7),
         "x/c.mask.png": png(hand()),
         "x/c.object_mask.png": png(255 - hand()),

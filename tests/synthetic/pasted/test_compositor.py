@@ -114,7 +114,7 @@ def test_prompts_of_samples_fit_their_truth(composer: Composer) -> None:
         inside &= (rows >= sample.box[1] - 2) & (rows <= sample.box[3] + 2)
         cover.append(inside.mean())
         assert set(sample.labels) <= {POSITIVE, NEGATIVE, IGNORED}
-    # Jitter puts some points off the hand, and other hands or objects hide some.
+    # Jitter moves some points off the hand, and other hands or objects hide some.
     assert np.mean(hits) > 0.8
     assert np.mean(misses) < 0.2
     assert np.mean(cover) > 0.95

@@ -70,7 +70,7 @@ def test_something_is_held_just_where_the_way_says_so(samples: list[HeldSample])
         assert sample.held.any() == (sample.way in HELD), sample.way
     counts = Counter(sample.way for sample in samples)
     assert set(counts) == {*HELD, *EMPTY}
-    assert 8 <= sum(counts[way] for way in EMPTY) <= 30  # of 60, 18 are to be expected
+    assert 8 <= sum(counts[way] for way in EMPTY) <= 30  # 18 of 60 are expected
 
 
 def test_what_is_held_touches_the_hand(samples: list[HeldSample]) -> None:
@@ -81,7 +81,7 @@ def test_what_is_held_touches_the_hand(samples: list[HeldSample]) -> None:
 
 
 def test_the_object_mask_is_exact(examples: list[Example], picture: Path) -> None:
-    # Nothing but the ball is red here: it is what the mask shows, to a pixel along its edge.
+    # Only the ball is red here, so the mask must show it, to a pixel along its edge.
     composer = HeldComposer(examples, [], [picture], size=256, empty_share=0, drawn_share=0)
     for index in range(12):
         sample = composer.sample(np.random.default_rng([9, index]))
@@ -92,7 +92,7 @@ def test_the_object_mask_is_exact(examples: list[Example], picture: Path) -> Non
         inside = sample.image[inner].astype(int)
         outside = sample.image[cv2.dilate(sample.hand.astype(np.uint8), kernel) > 0].astype(int)
         redness = [np.median(part[:, 0] - part[:, 1:].max(1)) for part in (inside, outside)]
-        grey = np.ptp(inside, axis=1).max() == 0  # the camera makes some pictures black and white
+        grey = np.ptp(inside, axis=1).max() == 0  # camera effects make some images monochrome
         assert grey or redness[0] > redness[1] + 10
 
 
@@ -116,7 +116,7 @@ def test_share_of_empty_hands(
 
 
 class TestScenes:
-    """Photos as they are, but for the object."""
+    """Photos that are unchanged except for the object."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -142,7 +142,7 @@ class TestScenes:
             small = cv2.resize(example.load()[1].astype(np.uint8), (320, 240)) > 0
             hands += [small, small[:, ::-1]]
         for sample in samples:
-            # Up to the wrist, and without what is covered: it lies on the hand of one photo.
+            # Up to the wrist and without covered parts, the mask lies on the hand of one photo.
             inside = [(sample.hand & hand).sum() / sample.hand.sum() for hand in hands]
             assert max(inside) > 0.95
 
@@ -154,7 +154,7 @@ def test_drawn_things(seed: int) -> None:
     assert drawn.shape == (SIDE, SIDE, 4)
     assert drawn.dtype == np.uint8
     rows = np.flatnonzero((drawn[..., 3] > 127).any(1))
-    assert np.ptp(rows) > 0.75 * SIDE  # as long as the picture, however thin
+    assert np.ptp(rows) > 0.75 * SIDE  # as long as the image, however thin
     assert (drawn[..., 3] > 127).mean() > 0.02
     np.testing.assert_array_equal(drawn, draw_object(texture, np.random.default_rng(seed)))
 

@@ -20,7 +20,7 @@ def test_highlights_roll_off_without_a_step():
     ramp = to_srgb(np.linspace(0, 3, 3000, dtype=np.float32)).astype(int)
 
     assert (np.diff(ramp) >= 0).all()
-    assert np.diff(ramp).max() <= 13  # At black, where sRGB is steepest.
+    assert np.diff(ramp).max() <= 13  # At black, where sRGB is steepest
     assert np.diff(ramp)[500:].max() <= 1
     assert ramp[-1] == 255
 

@@ -25,7 +25,7 @@ lengths = st.floats(0.002, 0.5)
 
 
 def is_watertight(mesh: Mesh) -> bool:
-    """Each edge is run through once in each direction."""
+    """Whether each edge is traversed once in each direction."""
     edges = {(int(f[k - 1]), int(f[k])) for f in mesh.faces for k in range(3)}
     return len(edges) == 3 * len(mesh.faces) and all((b, a) in edges for a, b in edges)
 

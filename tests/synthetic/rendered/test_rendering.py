@@ -1,4 +1,4 @@
-"""Real pictures, where Blender is installed (`pip install ".[render]"`, Python 3.11)."""
+"""Real renderings, if Blender is installed (`pip install ".[render]"`, Python 3.11)."""
 
 import importlib.util
 import json

@@ -60,7 +60,7 @@ def test_what_is_missing_are_takes_without_all_their_records(tmp_path):
     assert all((tmp_path / "out" / name).is_dir() for name in FOLDERS)
     assert missing(tmp_path / "out", SETTINGS) == [0, 1, 2, 3]
 
-    for number in (0, 1, 2, 3, 5, 9):  # Take 1 lacks picture 4; take 3 has but one picture.
+    for number in (0, 1, 2, 3, 5, 9):  # Take 1 lacks picture 4; take 3 has only one picture.
         (tmp_path / "out" / "truth" / f"{picture_id(SETTINGS, number)}.json").write_text("{}")
 
     assert missing(tmp_path / "out", SETTINGS) == [1, 2]
@@ -171,7 +171,7 @@ def test_a_coin_on_a_palm_is_not_sunk_into_it():
         near = np.linalg.norm(triangles.mean(1) - middle, axis=1) < 0.03
         points = np.einsum("sk,fkx->sfx", places, triangles[near]).reshape(-1, 3) - middle
         if not len(points):
-            continue  # On the table.
+            continue  # The coin is on the table.
         height = points @ axis
         inside = np.linalg.norm(points - np.outer(height, axis), axis=1) < 0.0098
         if not inside.any():

@@ -34,7 +34,7 @@ def hand(side="right", landmarks=FLAT):
 
 
 def limb():
-    """A limb from the top of the picture to its lower edge, 30 px wide."""
+    """Draw a limb from the top of the image to its lower edge, 30 px wide."""
     mask = np.zeros((SIZE, SIZE), np.float32)
     mask[20:, 35:65] = 1
     return mask
@@ -69,7 +69,7 @@ def test_the_record_tells_box_scale_and_place(view):
     (record,) = truth.hands
     rows, columns = np.nonzero(truth.hand)
     assert record["box"] == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-    # 0.5 m away, focal length of one picture's side: 5 mm a pixel.
+    # 0.5 m away, focal length equal to the image side: 5 mm per pixel.
     assert record["mm_per_px"] == pytest.approx(5.0, abs=0.01)
     np.testing.assert_allclose(np.array(record["landmarks_mm"])[:, 2], 500, atol=0.1)
     assert record["handedness"] == "right"

@@ -33,7 +33,7 @@ def posed_hand(body, name, side="R"):
 
 def test_a_body_at_rest_is_posed_as_it_is(body):
     figure = Figure(body)
-    # Fingers count from straight, so they are told to bend as at rest.
+    # Finger angles count from straight, so they are set to the bend at rest.
     for number, joint in enumerate(JOINTS):
         if joint.bone.startswith("finger") and joint.axis == "flex":
             figure.values[number] = float(body.bend[topology().index(joint.bone)])
@@ -84,7 +84,7 @@ def test_both_hands_are_mirror_images(body):
 
 
 def test_each_body_has_fingers_of_its_own_length():
-    # Bodies are freed in between: what is kept of one must not be taken for the next one's.
+    # Bodies are freed in between: cached values of one must not be used for the next.
     for seed in (1, 2, 3):
         made = make_body(draw_phenotype(np.random.default_rng(seed)))
         number = topology().index("finger3-3.L")
@@ -128,7 +128,7 @@ def test_an_arm_reaches_and_stays_out_of_the_head(body):
     figure.free_arm("R")
     begin = start(figure)
     head = Surface.of(begin, "head", "neck")
-    # In the middle of the head, where the hand cannot go.
+    # In the centre of the head, where the hand cannot go.
     goal = begin.bone("head") + torch.tensor([0.0, -0.03, 0.05])
 
     (posed,), losses = solve(

@@ -64,7 +64,7 @@ def body(phenotype: str = "adult", bent: bool = False) -> BodyShape:
 
 
 def distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N,) metres from each point to the nearest of the others."""
+    """Return the distance from each point to the nearest of the others, (N,) metres."""
     parts = np.array_split(points.astype(np.float32), max(1, len(points) // 100))
     square = (others.astype(np.float32) ** 2).sum(1)
     nearest = [
@@ -184,7 +184,7 @@ def test_arm_fields_grow_from_shoulder_to_wrist():
 
 
 def plane(size: int = 9) -> tuple[np.ndarray, np.ndarray]:
-    """A square of size 1 in the xy plane, made of triangles."""
+    """Make a square of size 1 in the xy plane from triangles."""
     axis = np.linspace(0, 1, size)
     places = np.stack([*np.meshgrid(axis, axis), np.zeros((size, size))], -1).reshape(-1, 3)
     start = (np.arange(size - 1)[:, None] * size + np.arange(size - 1)).ravel()

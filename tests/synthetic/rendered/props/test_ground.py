@@ -14,7 +14,7 @@ def disc():
 
 
 def depths(part, points, share=0.8):
-    """Of points above the plane of the part's lower face, metres, where they lie within
+    """Return the heights above the plane of the part's lower face, metres, of points within
     this share of its radius."""
     vertices = part.mesh.vertices.astype(float)
     middle = (vertices.max(0) + vertices.min(0)) / 2
@@ -59,7 +59,7 @@ def test_nothing_below_pokes_through_and_it_does_not_float(seed, kind):
     laid = lay(part, points, np.array([0.0, 0.0, 0.02]), UPRIGHT)
 
     assert depths(laid, points).max() < DENT + 3e-4
-    # A grid of 3 mm and slopes up to 0.4: what touches lies a little beyond the rim.
+    # With a grid of 3 mm and slopes up to 0.4, the point of contact is a little beyond the rim.
     assert depths(laid, points, 1.3).max() > -1e-3
 
 
