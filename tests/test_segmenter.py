@@ -324,7 +324,7 @@ class TestResolution:
         exif[0x0112] = 6
         path = tmp_path / "photo.jpg"
         pixels, _ = draw_photo((80, 60, 40, 25))
-        for size in ((160, 120), (5200, 3900)):  # Hands are searched while the latter is decoded.
+        for size in ((160, 120), (5200, 3900)):  # The latter is searched while being decoded.
             photo = Image.fromarray(pixels).resize(size)
             photo.save(path, dpi=(300, 150), exif=exif)
             for source in (path, path.read_bytes(), Image.open(path)):

@@ -57,7 +57,7 @@ def test_a_photo_and_its_files(
     alpha = np.asarray(cutout)[..., 3]
     assert ((alpha > 0) & (alpha < 255)).any()
     assert overlap(alpha >= 128, photo_masks[OPEN]) > 0.9
-    kept = cv2.erode((alpha == 255).astype(np.uint8), np.ones((9, 9))) > 0  # but for the edge
+    kept = cv2.erode((alpha == 255).astype(np.uint8), np.ones((9, 9))) > 0  # except the edge
     np.testing.assert_array_equal(np.asarray(cutout)[kept, :3], photos[OPEN][kept])
 
     name, data = download(page, "Mask (PNG)")

@@ -66,7 +66,7 @@ def _broken_photo(dice: random.Random) -> Malformed:
     content = bytearray(file(dice.choice(FORMATS)))
     for _ in range(dice.randint(1, 4)):
         where = dice.randrange(len(content)) if content else 0
-        # Heads are short, and their content matters most.
+        # Headers are short, and their content matters most.
         where = min(where, dice.choice((32, 200, 10**9)))
         how = dice.randrange(5)
         if how == 0:
@@ -105,7 +105,7 @@ def _broken_form(dice: random.Random) -> Malformed:
             whole.replace(b'name="photo"; ', dice.choice((b"", b"name; ", b"name=; ")))
         )
     if how == 5:
-        at = dice.randrange(2, 40)  # In the boundary or the head
+        at = dice.randrange(2, 40)  # in the boundary or the header
         return Malformed(whole[:at] + dice.randbytes(3) + whole[at + 3 :], surely=False)
     if how == 6:
         return Malformed(
