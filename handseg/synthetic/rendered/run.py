@@ -92,7 +92,7 @@ class Settings:
 
 
 def open_folder(folder: Path, settings: Settings) -> None:
-    """Make the folder, or check that it has these settings; `count` may have grown.
+    """Make the folder, or check that it has these settings, except for `count`.
 
     Raises:
         RenderingError: if the folder has pictures with other settings, or other files.
@@ -137,7 +137,7 @@ def numbers_of(settings: Settings, take: int) -> range:
 def draw_take(settings: Settings, take: int) -> tuple[Take, int]:
     """Draw pose number `take`; return it and the number of earlier draws that no body could do.
 
-    It depends only on the seed and the number.
+    It depends only on the settings, except for `count`, and the number.
 
     Raises:
         RenderingError: if no draw succeeds.

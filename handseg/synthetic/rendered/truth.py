@@ -12,7 +12,7 @@ from handseg.synthetic.rendered.scene import View
 from handseg.synthetic.rendered.take import MAX_HANDS, HandTruth, Take
 
 MIN_PIXELS = 12
-"""A hand with fewer visible pixels is not labelled as a hand; its pixels stay in the masks."""
+"""A hand with fewer visible pixels is not labelled as a hand; its pixels count as forearm."""
 _SEEN_DEPTH = 1.6
 """A landmark is seen if its own hand's surface is in front of it, at most this many finger radii
 away: joints lie one radius below the skin."""

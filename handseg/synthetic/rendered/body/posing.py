@@ -256,7 +256,7 @@ def require(losses: dict[str, float], **limits: float) -> None:
 
 
 def near(point: torch.Tensor, goal: torch.Tensor, within: float = 0.02) -> torch.Tensor:
-    """Squared distance from `point` (3,) to `goal`, in units of `within` metres."""
+    """A tenth of the squared distance of `point` (3,) from `goal`, in units of `within` metres."""
     return ((point - goal) / within).pow(2).sum() * 0.1
 
 
