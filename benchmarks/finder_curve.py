@@ -15,13 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file
 
 from handseg.finetune.finder.calibration import fit_logistic
-from handseg.finetune.finder.network import FinderNetwork
 from handseg.finetune.finder.samples import FinderSamples
 from handseg.finetune.finder.settings import FinderConfig
-from handseg.finetune.finder.task import WEIGHTS, found_boxes, load_samples
+from handseg.finetune.finder.task import finished, found_boxes, load_samples
 from handseg.runtime.config import from_mapping, read_yaml
 from handseg.runtime.files import write_atomic
 from handseg.runtime.run_folder import CACHE
@@ -46,8 +44,7 @@ def main() -> None:
     values = read_yaml(options.run / "config.yaml")
     config = from_mapping(FinderConfig, values, str(options.run))
     _, held_out = load_samples(config, options.run / CACHE)
-    network = FinderNetwork().eval()
-    network.load_state_dict(load_file(options.run / WEIGHTS))
+    network = finished(config, options.run)
     slope, offset = fit_logistic(*found_boxes(network, held_out))
     held_out.seed, held_out.count = config.seed + 2, options.count
     logits, right = found_boxes(network, held_out)

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=second_look.LOOK, help="score of boxes")
     parser.add_argument("--json", type=Path, help="file to write the boxes to")
     options = parser.parse_args()
-    second_look.ALONE = options.least
+    second_look.SURE = options.least
     with HandSegmenter.from_pretrained("handseg-lite") as segmenter:
         if options.finder is not None:
             segmenter.landmarker.finder = HandFinder(options.finder)

@@ -15,10 +15,8 @@ from handseg.landmarks.views import CloseView
 
 LOOK = 0.2
 """Minimum score of the finder for MediaPipe to look again."""
-SURE = 0.7
-"""Minimum score for one close view to be enough."""
-ALONE = 0.7
-"""Minimum score for a box to be a prompt even if no close view shows a hand."""
+SURE = 0.6
+"""Minimum score for one close view to be enough, and for a box to be a prompt without any."""
 NONE = 0.0005
 """Below this score there is no hand, even if MediaPipe detects one."""
 _ALIKE, _WITHIN = 0.3, 0.7  # Two boxes show one hand above this IoU, or this share covered.
@@ -55,7 +53,7 @@ def with_boxes(
         if hits and (sure or len(hits) == len(seen)):
             best = max(hits, key=lambda hand: _iou(hand, box))
             found.append(replace(best, votes=len(hits), detection_score=box.detection_score))
-        elif box.detection_score >= ALONE:
+        elif sure:
             found.append(box)
     return found
 

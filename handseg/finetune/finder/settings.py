@@ -44,6 +44,8 @@ class FinderConfig(RunSettings):
         validation_samples: images to validate on.
         init: folder of a run to start from, or "hand-finder" for the bundled one; None starts from
             an ImageNet backbone.
+        init_share: share of the weights of `init` in the finder, the rest are the best epoch's
+            (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
         image_size: side of the square images, px; a multiple of 32.
         rotation: standard deviation of the angle, degrees; one image in eight is turned by any
             angle.
@@ -54,6 +56,7 @@ class FinderConfig(RunSettings):
     epoch_samples: Count = 4000
     validation_samples: Count = 300
     init: str | None = None
+    init_share: Share = 0.0
     image_size: Annotated[int, Field(ge=64, multiple_of=32)] = 320
     rotation: NotNegative = 12.0
     ema_decay: Share = 0.99

@@ -45,6 +45,7 @@ class FinderTask(Task):
         from accelerate.utils import set_seed
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+        self._config = config
         set_seed(config.seed)
         with accelerator.main_process_first():
             # One process finds the landmarks; the others read them.
@@ -85,8 +86,7 @@ class FinderTask(Task):
 
     def finish(self, output: Path) -> None:
         """Write the best epoch's graph, its scores calibrated on the validation pictures."""
-        network = FinderNetwork().eval()
-        network.load_state_dict(load_file(output / WEIGHTS))
+        network = finished(self._config, output)
         logits, right = found_boxes(network, self.validation)
         slope, offset = fit_logistic(logits, right)
         rescale(network, slope, offset)
@@ -162,6 +162,18 @@ def load_samples(config: FinderConfig, cache: Path) -> tuple[FinderSamples, Find
         FinderSamples(parts[0], weights, *shape, config.seed),
         FinderSamples(parts[1], weights, *shape, config.seed + 1, config.validation_samples),
     )
+
+
+def finished(config: FinderConfig, output: Path) -> FinderNetwork:
+    """The network of the run in `output`, averaged with its start by `config.init_share`."""
+    network = FinderNetwork().eval()
+    weights = load_file(output / WEIGHTS)
+    if config.init_share:
+        for name, before in _start(config).state_dict().items():
+            if before.is_floating_point():
+                weights[name] = torch.lerp(weights[name], before, config.init_share)
+    network.load_state_dict(weights)
+    return network
 
 
 def _start(config: FinderConfig) -> FinderNetwork:

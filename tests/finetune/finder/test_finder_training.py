@@ -9,9 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
 
 from handseg.data.image_mask import find_pairs
+from handseg.finetune.finder.export import read_weights
+from handseg.finetune.finder.network import FinderNetwork
 from handseg.finetune.finder.photos import (
     FinderPhoto,
     OutlinedHand,
@@ -21,7 +25,9 @@ from handseg.finetune.finder.photos import (
     rendered,
 )
 from handseg.finetune.finder.samples import PASTED, FinderSamples
-from handseg.landmarks.finder import HandFinder
+from handseg.finetune.finder.settings import FinderConfig, FinderData
+from handseg.finetune.finder.task import WEIGHTS, finished
+from handseg.landmarks.finder import BUNDLED_FINDER, HandFinder
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +158,24 @@ def test_a_run_leaves_a_finder(data: Path, tmp_path: Path) -> None:
     assert found  # An untrained network is sure of nothing.
     assert all(np.isfinite(one.box).all() for one in found)
     assert (tmp_path / "run" / "finder.onnx").stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_finder_keeps_a_share_of_the_weights_it_started_from(
+    tmp_path: Path, share: float
+) -> None:
+    before = read_weights(BUNDLED_FINDER)
+    network = FinderNetwork()
+    network.load_state_dict({name: one + 1 for name, one in before.items()}, strict=False)
+    save_file(network.state_dict(), tmp_path / WEIGHTS)
+    config = FinderConfig(
+        data=FinderData(rendered={}, boxes={}, masked={}, empty={}),
+        init="hand-finder",
+        init_share=share,
+    )
+    weights = finished(config, tmp_path).state_dict()
+    for name in ("stem.0.weight", "out.bias", "head.0.2.running_var"):
+        torch.testing.assert_close(weights[name], before[name] + (1 - share))
 
 
 def test_wrong_settings_are_refused(data: Path, tmp_path: Path) -> None:
