@@ -152,8 +152,11 @@ class FinderSamples(Dataset[Item]):
         linear = scale * effects.rotation(angle) @ np.diag([mirror, 1.0])
         target = rng.uniform(0.0, 1.0, 2) * size
         matrix = np.column_stack([linear, target - linear @ hand.hull.mean(0)])
-        pictures, used = _shrunk([cutout.color, cutout.alpha, cutout.hand], scale, matrix)
-        color, skin, bare = warp(Cutout(*pictures, cutout.landmarks), used, size)
+        (color, skin, bare), used = _shrunk(
+            [cutout.color, cutout.alpha, cutout.hand], scale, matrix
+        )
+        small = Cutout(color, skin, bare, cutout.landmarks)
+        color, skin, bare = warp(small, used, size)
         landmarks = transform(cutout.landmarks, matrix)
         tone = effects.vary_color(effects.vary_skin(color, rng), rng, 0.5)
         cut, with_arm = skin, False
