@@ -15,7 +15,7 @@ from handseg.landmarks.views import CloseView
 
 LOOK = 0.2
 """Minimum score of the finder for MediaPipe to look again."""
-SURE = 0.6
+SURE = 0.7
 """Minimum score for one close view to be enough, and for a box to be a prompt without any."""
 NONE = 0.0005
 """Below this score there is no hand, even if MediaPipe detects one."""
