@@ -203,7 +203,7 @@ def draw_coin(image: np.ndarray, landmarks: np.ndarray, rng: Generator) -> np.nd
 
 
 def _polygon(outline: np.ndarray, size: int) -> np.ndarray:
-    """Return the inside of `outline` (N, 2) px as an alpha; it may reach far out of the picture."""
+    """Fill `outline` (N, 2) px, as an alpha; it may extend far beyond the picture."""
     cover = np.zeros((size, size), np.uint8)
     fixed = np.round(np.clip(outline, -4000, 4000) * 16).astype(np.int32)
     cv2.fillPoly(cover, [fixed], 255, cv2.LINE_AA, shift=4)
