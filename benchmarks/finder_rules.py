@@ -1,10 +1,10 @@
-"""When is a box that only the hand finder sees a hand? Rules compared on held-out pictures.
+"""Compare rules for when a box that only the hand finder sees is a hand.
 
     python benchmarks/finder_rules.py DATA/rendered_held_out DATA/backgrounds DATA/faces/interfaces
 
 Folders are those of `hand_recall.py`. Every box over `--least` that MediaPipe does not confirm in a
-close look becomes a prompt for the model. Counts the true and false hands that each rule adds; a
-rule requires a score, and more of the mask where the score is lower.
+close look becomes a prompt for the model. Counts the true and false hands that each rule adds: a
+rule requires a score, a predicted IoU, and an IoU of the finder's box with the mask's.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ class FinderConfig(RunSettings):
         validation_samples: images to validate on.
         init: folder of a run to start from, or "hand-finder" for the bundled one; None starts from
             an ImageNet backbone.
-        init_share: share of the weights of `init` in the finder, the rest are the best epoch's
-            (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+        init_share: share of `init` in the finder's weights; the rest is the best epoch (Wortsman
+            et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
         image_size: side of the square images, px; a multiple of 32.
         rotation: standard deviation of the angle, degrees; one image in eight is turned by any
             angle.
@@ -69,3 +69,7 @@ class FinderConfig(RunSettings):
     max_grad_norm: Positive | None = 10.0
     mixed_precision: Literal["no", "bf16", "fp16"] | None = "no"
     workers: Annotated[int, Field(ge=0)] = 1
+
+    def __post_init__(self) -> None:
+        if self.init_share and self.init is None:
+            raise ValueError(f"init_share needs init to average with, got {self.init_share}")

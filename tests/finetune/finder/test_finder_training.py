@@ -178,6 +178,12 @@ def test_a_finder_keeps_a_share_of_the_weights_it_started_from(
         torch.testing.assert_close(weights[name], before[name] + (1 - share))
 
 
+def test_there_is_nothing_to_average_with_imagenet() -> None:
+    nothing = FinderData(rendered={}, boxes={}, masked={}, empty={})
+    with pytest.raises(ValueError, match="init_share needs init"):
+        FinderConfig(data=nothing, init_share=0.5)
+
+
 def test_wrong_settings_are_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "finder.yaml").write_text(
         "data: {rendered: {}, boxes: {}, masked: {}, empty: {}, rendred: {}}"
