@@ -31,7 +31,7 @@ def copy_button(label: str, make: Callable[[], bytes], key: str) -> None:
 _button: Any = st.components.v2.component(
     "handseg_copy",
     html="""
-<button type="button" title="Copy the picture, to paste it into another program">
+<button type="button" disabled title="Copy the picture, to paste it into another program">
   <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 2h9a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H9a2 2 0
   0 1-2-2V4a2 2 0 0 1 2-2zm0 2v12h9V4zM3 6h2v14h11v2H5a2 2 0 0 1-2-2z"/></svg>
   <span aria-live="polite"></span>
@@ -45,7 +45,7 @@ button { display: inline-flex; align-items: center; gap: 0.5rem; min-height: 2.5
   color: var(--st-text-color); font: 0.875rem/1.6 var(--st-font); cursor: pointer; }
 button:hover, button:focus-visible { border-color: var(--st-primary-color);
   color: var(--st-primary-color); outline: none; }
-button[aria-busy] { opacity: 0.6; cursor: progress; }
+button:disabled, button[aria-busy] { opacity: 0.6; cursor: progress; }
 svg { width: 1.1rem; height: 1.1rem; fill: currentColor; fill-rule: evenodd; }
 p { max-width: 22rem; margin: 0.25rem 0 0; color: var(--st-text-color);
   font: 0.875rem/1.4 var(--st-font); }
@@ -62,6 +62,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const title = () => (label.textContent = button.label);
   button.label = data.label;
   title();
+  button.disabled = false; // Before, a click would be lost.
   if (button.wanted && button.wanted.id === data.id) button.wanted.give(asPng(data.png));
 
   button.onclick = async () => {

@@ -81,6 +81,26 @@ def test_what_is_copied_is_the_file_that_is_downloaded(
         page.get_by_text("Copied").wait_for(state="detached")
 
 
+EARLY = """() => new Promise((done) => {
+  const look = (root) => [...root.querySelectorAll("*")].some((element) => {
+    if (element.shadowRoot) return look(element.shadowRoot);
+    if (!element.matches("button[title^='Copy the picture']")) return false;
+    done({ ready: element.onclick !== null, disabled: element.disabled });
+    return true;
+  });
+  const again = () => look(document) || setTimeout(again);
+  again();
+})"""
+
+
+def test_the_button_is_disabled_until_it_works(visit: Visit, paths: dict[str, Path]) -> None:
+    page = visit()
+    page.locator("input[type=file]").first.set_input_files(paths[OPEN])
+    first = page.evaluate(EARLY)
+    assert first["disabled"] or first["ready"]
+    page.locator("button[title^='Copy the picture']:enabled").wait_for()
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
