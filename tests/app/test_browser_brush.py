@@ -213,7 +213,11 @@ def test_a_finger_paints_on_a_phone(visit: Visit, browser: Browser, paths: dict[
     page = visit(width=390, context=browser.new_context(has_touch=True))
     canvas = open_for_painting(page, paths[OPEN])
     before = mask_of(page)
-    for tool in (ADD, ERASE):
+    for zoom, tool in ((None, ADD), (None, ERASE), ("zoom_in", ERASE), (None, ADD)):
+        if zoom is not None:
+            frame = canvas.frame()
+            button(page, zoom).click()
+            canvas.wait_for_another_frame(frame)
         take(page, tool)
         radius = radius_of(page)
         inside = before if tool == ERASE else ~before

@@ -15,6 +15,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from handseg.app import downloads as files
+from handseg.app.brush import Stroke
 from handseg.measure import finger_row, hand_dict
 from handseg.measure.report import COLUMNS
 from handseg.segmenter import HandSegmenter
@@ -110,6 +111,28 @@ def test_a_finger_that_is_refused_is_named_with_the_reason(
     run(page)
     assert list(widths(page)) == ["index"]
     assert "- **ring**: the finger is bent" in texts(page.markdown)
+
+
+def test_what_is_painted_is_measured(page: AppTest, segmenter: HandSegmenter) -> None:
+    page.selectbox(key="coin").select("2 euro")
+    run(page)
+    before = widths(page)
+    measured = segmenter.measure(palm_with_coin(), scale="2 euro")
+    line = measured["index"].width_line
+    away = np.linalg.norm(line - measured["middle"].width_line.mean(0), axis=1)
+    across = np.diff(line, axis=0)[0]
+    along = np.array([-across[1], across[0]])
+    side = line[away.argmax()] + np.array([[-1], [1]]) * along
+    (photo,) = page.session_state.workspace.photos.values()
+    (entry,) = photo.active(4)
+    photo.paint(entry, Stroke(side.astype(np.float32), radius=5))
+    run(page)
+    after = widths(page)
+    assert after["index"] == pytest.approx(before["index"] + 5 * 25.75 / 83, abs=0.5)
+    assert after["little"] == before["little"]
+    photo.undo()
+    run(page)
+    assert widths(page) == before
 
 
 def test_several_hands_are_measured_one_at_a_time(page: AppTest) -> None:
