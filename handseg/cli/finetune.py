@@ -38,7 +38,8 @@ def finetune(
             "--layout",
             metavar="NAME",
             help="folder, aitaca, coco, hub, freihand, ho3d, egohos, egohands, webdataset (tar "
-            "files), or mix: a YAML file that lists several, such as finetune/mix.yaml.",
+            "files), or mix: a YAML file that lists several, such as finetune/mix.yaml. "
+            "Default: folder.",
         ),
     ] = None,
     splits: Annotated[
@@ -46,7 +47,8 @@ def finetune(
         typer.Option(
             "--splits",
             metavar="FILE|official",
-            help="File written by `handseg prepare --split`, or official: the publisher's split.",
+            help="File written by `handseg prepare --split`, or official: the publisher's split. "
+            "Default: 80 % for training, 10 % for validation, 10 % to test.",
         ),
     ] = None,
     model: Annotated[
@@ -54,25 +56,49 @@ def finetune(
         typer.Option(
             "--model",
             metavar="NAME",
-            help='"handseg-lite", or a Hugging Face id or folder of a SAM-family model.',
+            help='"handseg-lite", or a Hugging Face id or folder of a SAM-family model. Default: '
+            "handseg-lite.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", min=1)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", metavar="N", min=1, help="Passes over the photos. Default: 20."),
+    ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", metavar="N", min=1, help="Batch size on each device."),
+        typer.Option(
+            "--batch-size", metavar="N", min=1, help="Hands a step, on each device. Default: 8."
+        ),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", metavar="X")] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", metavar="X", help="Highest learning rate. Default: 0.001."),
+    ] = None,
     rank: Annotated[
-        int | None, typer.Option("--rank", metavar="N", min=1, help="Rank of LoRA.")
+        int | None,
+        typer.Option(
+            "--rank",
+            metavar="N",
+            min=1,
+            help="Rank of LoRA; the adapter's size grows with it. Default: 8.",
+        ),
     ] = None,
     cache: Annotated[
         bool | None,
         typer.Option(
-            "--cache/--no-cache", help="Whether to keep the frozen encoder's features on disk."
+            "--cache/--no-cache",
+            help="Whether to keep the frozen encoder's features on disk. Default: --cache.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            help="Seed of the split, the prompts, the augmentation and the order. Default: 0.",
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,6 +123,8 @@ def finetune(
     settings, the split, a report that compares base and adapter, TensorBoard logs and a checkpoint:
     to resume an interrupted run, give the same command again. On several devices, use
     `accelerate launch -m handseg.finetune` instead of `handseg finetune`.
+
+    An option that is not given is taken from --config; the defaults are for what is in neither.
 
     Exit codes: 0 done; 1 the run failed; 2 wrong command line; 130 interrupted.
     """

@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 from handseg.cli import app
 from handseg.cli.help import unwrapped
+from handseg.finetune.lora.lora import LoraSettings
+from handseg.finetune.lora.settings import FinetuneConfig
+from handseg.finetune.settings import DataSettings
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 WITH_INPUT = sorted(set(COMMANDS) - {"app", "info", "serve"})
@@ -73,3 +76,21 @@ def test_paragraphs_are_joined_and_indented_lines_stay() -> None:
         "One line.", "", "Examples:", "    handseg one", "    handseg two", "",
         "A paragraph of two lines.",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "default"),
+    [
+        ("--layout", DataSettings.layout),
+        ("--model", FinetuneConfig.model),
+        ("--epochs", FinetuneConfig.epochs),
+        ("--batch-size", FinetuneConfig.batch_size),
+        ("--learning-rate", FinetuneConfig.learning_rate),
+        ("--rank", LoraSettings.rank),
+        ("--cache", "--cache" if FinetuneConfig.cache else "--no-cache"),
+        ("--seed", FinetuneConfig.seed),
+    ],
+)
+def test_finetune_tells_its_defaults(option: str, default: object) -> None:
+    (told,) = [one for one in COMMANDS["finetune"].params if option in one.opts]
+    assert told.help.endswith(f"Default: {default}.")
