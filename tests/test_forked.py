@@ -12,7 +12,7 @@ if "fork" not in multiprocessing.get_all_start_methods():
     pytest.skip("this system does not fork", allow_module_level=True)
 
 BEGIN = """
-import multiprocessing, os, sys, threading, warnings
+import faulthandler, multiprocessing, os, sys, threading, warnings
 from pathlib import Path
 import numpy as np
 from handseg import HandSegmenter, load_image, segment
@@ -125,22 +125,26 @@ def children():
         with HandSegmenter.from_pretrained() as fresh:
             fresh.landmarker
 
+def forked():
+    faulthandler.dump_traceback_later(30, exit=True)  # tells where it hangs
+    sys.exit(pixels(segmenter.segment, 0) != alone)
+
 threads = [threading.Thread(target=work) for _ in range(2)]
 threads.append(threading.Thread(target=children))
 for thread in threads:
     thread.start()
 try:
     for _ in range(6):
-        child = forks.Process(target=lambda: sys.exit(pixels(segmenter.segment, 0) != alone))
+        child = forks.Process(target=forked)
         child.start()
-        child.join(30)
+        child.join(40)
         print(child.exitcode)
         child.kill()
 finally:
     over.set()
 """
     done = run_alone(BEGIN + code, images, timeout=400)
-    assert (done.returncode, done.stdout.split()) == (0, ["0"] * 6)
+    assert (done.returncode, done.stdout.split()) == (0, ["0"] * 6), done.stderr
 
 
 def test_workers_of_a_data_loader(images: Path) -> None:
