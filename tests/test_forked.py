@@ -147,6 +147,34 @@ finally:
     assert (done.returncode, done.stdout.split()) == (0, ["0"] * 6), done.stderr
 
 
+def test_a_fork_waits_for_opencv(images: Path) -> None:
+    code = """
+import time
+from handseg.pipeline import predict
+
+segmenter = HandSegmenter.from_pretrained()
+follow_edges, began, ended = predict.follow_edges, threading.Event(), threading.Event()
+
+def slowly(*arguments):
+    began.set()
+    time.sleep(1)
+    found = follow_edges(*arguments)
+    ended.set()
+    return found
+
+predict.follow_edges = slowly
+thread = threading.Thread(target=pixels, args=(segmenter.segment, 0))
+thread.start()
+began.wait()
+child = forks.Process(target=sys.exit)
+child.start()
+print(ended.is_set())
+child.join()
+thread.join()
+"""
+    assert output_of(BEGIN + code, images) == "True"
+
+
 def test_workers_of_a_data_loader(images: Path) -> None:
     code = """
 import torch.utils.data

@@ -14,6 +14,7 @@ import numpy as np
 
 from handseg.landmarks.boxes import box_iou
 from handseg.landmarks.found import HandBox
+from handseg.runtime.forks import forks_wait
 from handseg.runtime.onnx_graph import Graph
 
 BUNDLED_FINDER = Path(__file__).parents[1] / "assets" / "hand-finder" / "finder.onnx"
@@ -51,7 +52,8 @@ class HandFinder:
 
     def find(self, image: np.ndarray, least: float = 0.3) -> list[HandBox]:
         """Find hands in `image`, (H, W, 3) uint8 RGB, with scores from `least` up, best first."""
-        pixels, scale = fit(image)
+        with forks_wait():  # OpenCV's threads have locks.
+            pixels, scale = fit(image)
         (maps,) = self._graph.run({"pixels": pixels[None]})
         return [hand.resized(1 / scale) for hand in decode(maps[0], least)]
 

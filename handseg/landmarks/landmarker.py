@@ -30,7 +30,7 @@ from handseg.landmarks.views import (
     shrink,
     warp_to_square,
 )
-from handseg.runtime.forks import Mutex, in_forked_child
+from handseg.runtime.forks import Mutex, forks_wait, in_forked_child
 from handseg.runtime.threads import thread_limit
 
 BUNDLED_TASK = Path(__file__).parents[1] / "assets" / "hand_landmarker.task"
@@ -157,13 +157,15 @@ class HandLandmarker:
 
     def suspect(self, image: np.ndarray) -> list[HandBox]:
         """All detections of the finder, most confident first; empty without a finder."""
-        small, factor = shrink(image)
+        with forks_wait():  # OpenCV's threads have locks.
+            small, factor = shrink(image)
         if self.finder is None or min(small.shape[:2]) < LEAST_SIDE:
             return []
         return [place.resized(factor) for place in self.finder.find(small, NONE)]
 
     def _find(self, image: np.ndarray, finder: HandFinder | None) -> list[FoundHand]:
-        small, factor = shrink(image)
+        with forks_wait():  # OpenCV's threads have locks.
+            small, factor = shrink(image)
         if finder is None or min(small.shape[:2]) < LEAST_SIDE:
             found: list[FoundHand] = [*self._see(small)]
         else:
@@ -187,7 +189,11 @@ class HandLandmarker:
     def _second_glance(self, image: np.ndarray) -> list[HandLandmarks]:
         """Search a photo again in which `views` show no hand."""
         hands = drop_doubtful(merge(_all(self._look(image, self.hard_views))))
-        if hands or (clearer := brightened(image)) is None:
+        if hands:
+            return hands
+        with forks_wait():
+            clearer = brightened(image)
+        if clearer is None:
             return hands
         # Amplified noise sometimes looks like a hand in one view, rarely in two.
         seen = self._look(clearer, (*self.views, *self.hard_views))
@@ -203,7 +209,8 @@ class HandLandmarker:
 
 
 def _look_once(image: np.ndarray, view: View | CloseView, detect: Detect) -> list[HandLandmarks]:
-    square, matrix = warp_to_square(image, view)
+    with forks_wait():
+        square, matrix = warp_to_square(image, view)
     result = detect(square)
     inverse = cv2.invertAffineTransform(matrix)
     hands = []

@@ -22,6 +22,7 @@ from handseg.postprocess.clicks import apply_clicks
 from handseg.postprocess.refine import follow_edges
 from handseg.prompts import NEGATIVE, POSITIVE, HandPrompts, PromptBatch, PromptRecipe
 from handseg.results.hand import Hand
+from handseg.runtime.forks import forks_wait
 
 ENCODER_BATCH = 8
 """Regions per model call; more take memory and save no time."""
@@ -95,37 +96,43 @@ def _predict_chunk(
     batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
     logits, scores = decode_regions(model, requests, regions, batch)
     hands = []
-    for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
-        places, labels = (batch.points[index] + 0.5) * mask_size / size - 0.5, batch.labels[index]
-        clicks = slice(len(labels) - request.prompts.clicks, None)
-        clicked, landmarks = logits[index], request.prompts.landmarks
-        bones = None if landmarks is None else region.to_crop(landmarks, mask_size)
-        if request.prompts.clicks:
-            view = region.crop(request.photo.image, size)
-            clicked = apply_clicks(clicked, view, places[clicks], labels[clicks], bones)
-        off = places[clicks][labels[clicks] == NEGATIVE]
-        cleaned = clean_logits(clicked, places[labels == POSITIVE], off)
-        if holes == "fill" and bones is not None:
-            cleaned = fill_holes_on_hand(cleaned, bones)
-        outline = recipe.outline * _size(request.prompts)
-        alpha, (x, y) = follow_edges(smooth_logits(cleaned), request.photo.image, region, outline)
-        if landmarks is not None and recipe.forearm == 0:
-            on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
-            if not past_wrist(on, landmarks).any():  # else the user wants the arm
-                cut_at_wrist(alpha, landmarks - [x, y])
-        hands.append(
-            Hand.from_alpha(
-                alpha,
-                (x, y),
-                request.photo.image.shape[:2],
-                prompt_box=request.prompts.roi_box,
-                predicted_iou=float(scores[index]),
-                landmarks=landmarks,
-                handedness=request.found.handedness if request.found else None,
-                handedness_score=request.found.score if request.found else None,
-                detection_score=request.found.detection_score if request.found else None,
+    with forks_wait():  # OpenCV's threads have locks.
+        for index, (region, request) in enumerate(zip(regions, requests, strict=True)):
+            places, labels = (
+                (batch.points[index] + 0.5) * mask_size / size - 0.5,
+                batch.labels[index],
             )
-        )
+            clicks = slice(len(labels) - request.prompts.clicks, None)
+            clicked, landmarks = logits[index], request.prompts.landmarks
+            bones = None if landmarks is None else region.to_crop(landmarks, mask_size)
+            if request.prompts.clicks:
+                view = region.crop(request.photo.image, size)
+                clicked = apply_clicks(clicked, view, places[clicks], labels[clicks], bones)
+            off = places[clicks][labels[clicks] == NEGATIVE]
+            cleaned = clean_logits(clicked, places[labels == POSITIVE], off)
+            if holes == "fill" and bones is not None:
+                cleaned = fill_holes_on_hand(cleaned, bones)
+            outline = recipe.outline * _size(request.prompts)
+            alpha, (x, y) = follow_edges(
+                smooth_logits(cleaned), request.photo.image, region, outline
+            )
+            if landmarks is not None and recipe.forearm == 0:
+                on = request.prompts.points[clicks][labels[clicks] == POSITIVE]
+                if not past_wrist(on, landmarks).any():  # else the user wants the arm
+                    cut_at_wrist(alpha, landmarks - [x, y])
+            hands.append(
+                Hand.from_alpha(
+                    alpha,
+                    (x, y),
+                    request.photo.image.shape[:2],
+                    prompt_box=request.prompts.roi_box,
+                    predicted_iou=float(scores[index]),
+                    landmarks=landmarks,
+                    handedness=request.found.handedness if request.found else None,
+                    handedness_score=request.found.score if request.found else None,
+                    detection_score=request.found.detection_score if request.found else None,
+                )
+            )
     return hands
 
 
@@ -144,7 +151,8 @@ def embed_regions(model: MaskModel, requests: Sequence[Request], regions: Sequen
             new[id(request.photo), region] = request.photo
     if not new:
         return
-    crops = [region.crop(photo.image, model.input_size) for (_, region), photo in new.items()]
+    with forks_wait():
+        crops = [region.crop(photo.image, model.input_size) for (_, region), photo in new.items()]
     embeddings = model.encode(np.stack(crops))
     for row, ((_, region), photo) in enumerate(new.items()):
         photo.regions[region] = embeddings, row

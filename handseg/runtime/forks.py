@@ -106,8 +106,9 @@ _gate = _Gate()
 def forks_wait() -> AbstractContextManager[None]:
     """Make forks wait for the end of this block, and the block for the end of forks.
 
-    For calls of native code with its own locks: a lock that another thread holds during a fork
-    stays locked in the child. The block must not wait for another thread.
+    For calls of native code with its own locks, such as those of OpenCV's threads: a lock that
+    another thread holds during a fork stays locked in the child. The block must not wait for
+    another thread.
     """
     return _gate.call()
 

@@ -41,7 +41,7 @@ class Graph:
 
     def session(self) -> Any:
         """ONNX Runtime's `InferenceSession`."""
-        with self._opening:
+        with forks_wait(), self._opening:  # In this order: `_open` waits for forks.
             if self._session is None:
                 self._session = _open(self._file, self._threads, self._content)
             return self._session
