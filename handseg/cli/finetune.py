@@ -48,7 +48,7 @@ def finetune(
             "--splits",
             metavar="FILE|official",
             help="File written by `handseg prepare --split`, or official: the publisher's split. "
-            "Default: 80 % for training, 10 % for validation, 10 % to test.",
+            "Default: 80 % for training, 10 % for validation, 10 % for testing.",
         ),
     ] = None,
     model: Annotated[
@@ -67,7 +67,7 @@ def finetune(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            "--batch-size", metavar="N", min=1, help="Hands a step, on each device. Default: 8."
+            "--batch-size", metavar="N", min=1, help="Hands per step, on each device. Default: 8."
         ),
     ] = None,
     learning_rate: Annotated[
