@@ -19,6 +19,7 @@ from handseg.measure import HandMeasurement, Scale, measure_hand
 from handseg.models import Backend, MaskModel, load_mask_model
 from handseg.models.adapters import base_of_adapter, is_adapter, local_adapter
 from handseg.models.bundled import LITE, home
+from handseg.models.hub import recipe_folder
 from handseg.models.semantic.model import is_semantic
 from handseg.pipeline.embedded import EmbeddedPhoto, segment_photos
 from handseg.pipeline.held_objects import OBJECT_FOLDER, ObjectStage, find_weights
@@ -124,11 +125,11 @@ class HandSegmenter:
                 )
         model = load_mask_model(folder, adapter, device, dtype, backend)
         if recipe is None:
-            recipe = find_recipe(adapter, folder)
+            recipe = find_recipe(adapter, recipe_folder(folder))
         elif not isinstance(recipe, PromptRecipe):
             recipe = PromptRecipe.load(recipe)
         weights = find_weights(folder, object_adapter)
-        load_objects = None if weights is None else partial(weights.load, device, dtype)
+        load_objects = None if weights is None else partial(weights.load, device, dtype, backend)
         return cls(model, recipe, landmarker, load_objects)
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -147,13 +147,15 @@ finally:
     assert (done.returncode, done.stdout.split()) == (0, ["0"] * 6), done.stderr
 
 
-def test_a_fork_waits_for_opencv(images: Path) -> None:
+@pytest.mark.parametrize("stage", ["predict", "held_objects"])
+def test_a_fork_waits_for_opencv(images: Path, stage: str) -> None:
     code = """
 import time
-from handseg.pipeline import predict
+from handseg.pipeline import held_objects, predict
 
-segmenter = HandSegmenter.from_pretrained()
-follow_edges, began, ended = predict.follow_edges, threading.Event(), threading.Event()
+stage = {"predict": predict, "held_objects": held_objects}[sys.argv[2]]
+segmenter = HandSegmenter.from_pretrained(backend="torch" if stage is held_objects else None)
+follow_edges, began, ended = stage.follow_edges, threading.Event(), threading.Event()
 
 def slowly(*arguments):
     began.set()
@@ -162,17 +164,18 @@ def slowly(*arguments):
     ended.set()
     return found
 
-predict.follow_edges = slowly
-thread = threading.Thread(target=pixels, args=(segmenter.segment, 0))
+stage.follow_edges = slowly
+options = {"objects": stage is held_objects}
+thread = threading.Thread(target=segmenter.segment, args=photos[:1], kwargs=options)
 thread.start()
 began.wait()
-child = forks.Process(target=sys.exit)
+child = forks.Process(target=os._exit, args=(0,))
 child.start()
 print(ended.is_set())
 child.join()
 thread.join()
 """
-    assert output_of(BEGIN + code, images) == "True"
+    assert output_of(BEGIN + code, images, stage) == "True"
 
 
 def test_workers_of_a_data_loader(images: Path) -> None:

@@ -53,6 +53,16 @@ class TestFoundHands:
             assert iou(hand.mask, mask) > 0.9
         np.testing.assert_array_equal(result.image, photo)
 
+    def test_results_may_be_changed(self, make: Any) -> None:
+        photo, hands, _ = make(400, 1)
+        embedded = HandSegmenter(StubModel(), None, StubLandmarker({400: hands})).embed(photo)
+        (first,) = embedded.segment()
+        assert first.landmarks is not None
+        before = first.landmarks.copy()
+        first.landmarks[:] = 0
+        (second,) = embedded.segment()
+        np.testing.assert_array_equal(second.landmarks, before)
+
     def test_at_most_max_hands(self, make: Any) -> None:
         photo, hands, _ = make(400, 3)
         segmenter = HandSegmenter(StubModel(), None, StubLandmarker({400: hands}))

@@ -130,3 +130,40 @@ def test_mediapipe_alone_is_what_a_landmarker_without_finder_gives(photo_folder:
     assert one.detection_score is None
     assert third.detection_score is not None
     assert third.detection_score > 0.5
+
+
+def test_a_doubtful_box_takes_no_hands_place(scene: tuple) -> None:
+    photo, masks, hands = scene
+    model = StubModel(certainty=LEAST_IOU - 0.01)
+    segmenter = HandSegmenter(model, None, StubLandmarker({450: hands}))
+    (hand,) = segmenter.segment(photo, max_hands=1)
+    assert iou(hand.mask, masks[1]) > 0.9
+    (sure,) = segmenter_of(hands).segment(photo, max_hands=1)
+    assert iou(sure.mask, masks[0]) > 0.9
+    one, other = segmenter_of(hands).segment_batch([photo, photo], max_hands=2)
+    assert len(one) == len(other) == 2
+
+
+def test_points_on_hands_that_the_finder_sees_or_not(scene: tuple) -> None:
+    photo, masks, hands = scene
+
+    class Landmarker(StubLandmarker):
+        def suspect(self, image: np.ndarray) -> list[HandBox]:
+            return hands[:1]
+
+    segmenter = HandSegmenter(StubModel(), None, Landmarker({}))
+    first, second = segmenter.segment(photo, points=[[PLACES[0]], [PLACES[1]]])
+    assert iou(first.mask, masks[0]) > 0.9
+    assert second.mask[masks[1]].mean() > 0.95
+
+
+def test_a_hand_of_which_only_the_forearm_is_in_the_photo_holds_nothing(
+    open_hand: np.ndarray,
+) -> None:
+    photo, _ = disc(240, 450, (220, 20), 15)
+    stage = ObjectStage(StubModel(), PromptRecipe(positives=("grip",), negatives=()))
+    segmenter = HandSegmenter(StubModel(), load_objects=lambda: stage)
+    above = open_hand * 0.4 + [220, -40]
+    (hand,) = segmenter.segment(photo, landmarks=above, forearm=True, objects=True)
+    assert hand.object_mask is not None
+    assert not hand.object_mask.any()

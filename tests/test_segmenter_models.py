@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from stub_stages import StubLandmarker, assert_same, found
+from stub_stages import StubLandmarker, StubModel, assert_same, found
 from tiny_models import FAMILIES, save_tiny_model, tiny_model
 
-from handseg.errors import ModelError
+from handseg.errors import MissingExtraError, ModelError
 from handseg.models import bundled
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.prompts import PromptRecipe
@@ -219,3 +220,41 @@ def test_an_adapter_on_the_hub_brings_its_recipe(
     assert tuned.recipe == recipe
     with pytest.raises(ModelError, match=r"no/such: not a PEFT adapter"):
         HandSegmenter.from_pretrained(adapter="no/such", device="cpu")
+
+
+def test_a_model_on_the_hub_brings_its_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    recipe = PromptRecipe(forearm=3.0)
+    recipe.save(tmp_path)
+
+    def hf_hub_download(name: str, file: str) -> str:
+        if name != "someone/hands":
+            raise FileNotFoundError("404")
+        return str(tmp_path / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+    monkeypatch.setattr("handseg.segmenter.load_mask_model", lambda *_: StubModel())
+    assert HandSegmenter.from_pretrained("someone/hands").recipe == recipe
+    assert HandSegmenter.from_pretrained("facebook/sam-vit-base").recipe == PromptRecipe()
+
+
+def test_the_backend_is_that_of_held_objects_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(*arguments: Any) -> StubModel:
+        asked.append(arguments[-1])
+        return StubModel()
+
+    monkeypatch.setattr("handseg.pipeline.held_objects.load_mask_model", load)
+    for backend in ("torch", "onnx", None):
+        HandSegmenter.from_pretrained(device="cpu", backend=backend).check_objects()
+    assert asked == ["torch", "onnx", None]
+
+
+def test_an_object_adapter_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'handseg\[sam\]'"):
+        HandSegmenter.from_pretrained(object_adapter="someone/objects")

@@ -25,6 +25,10 @@ FileSource: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Imag
 
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # The first three letters.
 
+_NOT_OPENED = ("EPS", "ICNS", "ICO", "IPTC")
+"""Formats that are not opened. EPS would start Ghostscript. The others hold whole images of other
+formats, which Pillow decodes before their size can be checked."""
+
 _HIGHEST_DPI = 65535  # The maximum in JPEG.
 
 MAX_PIXELS = 200_000_000
@@ -93,6 +97,10 @@ class OpenImage:
             raise ImageError(
                 f"{self.name} cannot be decoded, it may be truncated or damaged: {error}"
             ) from error
+        if self.image.im.size != self.image.size:
+            # It was checked by the size in the header.
+            inner, outer = (" x ".join(map(str, one.size)) for one in (self.image.im, self.image))
+            raise ImageError(f"{self.name} holds {inner} pixels, but its header says {outer}")
         return self.image
 
     def orientation(self) -> Any:
@@ -146,7 +154,11 @@ def open_image(source: FileSource, max_pixels: int = MAX_PIXELS) -> Iterator[Ope
 
 @contextmanager
 def _opened(file: IO[bytes], name: str, max_pixels: int) -> Iterator[OpenImage]:
-    if not isinstance(file.read(0), bytes):
+    try:
+        binary = isinstance(file.read(0), bytes)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name} cannot be read: {error}") from error
+    if not binary:
         raise ImageError(f"{name} must be open in binary mode, not for text")
     try:
         file.seek(0)
@@ -173,7 +185,7 @@ def _identify(file: IO[bytes], prefix: bytes, name: str, missing: str) -> Image.
     Image.init()
     reason = ""
     for kind in list(Image.ID):
-        if kind == "EPS":  # Decoding would start Ghostscript.
+        if kind in _NOT_OPENED:
             continue
         factory, accept = Image.OPEN[kind]
         try:

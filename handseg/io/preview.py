@@ -53,9 +53,9 @@ def _read_large_jpeg(
     """Content, header and EXIF orientation; None if not a JPEG or not longer than `least` px."""
     if not isinstance(source, str | os.PathLike | bytes):
         return None
-    if not isinstance(source, bytes) and not Path(os.fsdecode(source)).is_file():
-        return None  # A pipe can be read only once.
     try:
+        if not isinstance(source, bytes) and not Path(os.fsdecode(source)).is_file():
+            return None  # A pipe can be read only once.
         with _open(source) as file, JpegImageFile(file) as image:
             if max(image.size) <= least or image.width * image.height > MAX_PIXELS:
                 return None

@@ -240,6 +240,8 @@ def _edge(hand: Hand, start: np.ndarray, direction: np.ndarray, reach: float) ->
 
 def _alpha(hand: Hand, places: np.ndarray) -> np.ndarray:
     """Interpolate alpha, 0..1, at `places` (N, 2) x, y px; 0 off the hand."""
+    if not hand.patch.size:
+        return np.zeros(len(places))
     local = (places - hand.offset).astype(np.float32)
     values = cv2.remap(
         hand.patch, local[:, :1], local[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT

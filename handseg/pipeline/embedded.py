@@ -95,7 +95,7 @@ class EmbeddedPhoto:
         finder = options["finder"]
         if finder not in self._found:
             self._found[finder] = landmarker.find(self.image, finder)
-        return requests_of(self._encoded, self._found[finder][:max_hands], recipe)
+        return _enough(requests_of(self._encoded, self._found[finder], recipe), max_hands)
 
     def _told(self, recipe: PromptRecipe, options: SegmentOptions) -> list[HandPrompts]:
         height, width = self.image.shape[:2]
@@ -131,7 +131,10 @@ def segment_photos(
     owners = [photo for photo, some in zip(photos, requests, strict=True) for _ in some]
     asked = list(chain(*requests))
     hands = predict_hands(stages.model, recipe, asked, options["holes"])
-    kept = [index for index, pair in enumerate(zip(asked, hands, strict=True)) if _shows(*pair)]
+    kept, most = list[int](), len(asked) if prompts else options["max_hands"]
+    for photo in photos:
+        shown = [i for i, one in enumerate(owners) if one is photo and _shows(asked[i], hands[i])]
+        kept += shown[:most]
     hands, owners = [hands[index] for index in kept], [owners[index] for index in kept]
     if stage is not None:
         hands = add_objects(stage, [photo._for_objects for photo in owners], hands)
@@ -143,6 +146,16 @@ def segment_photos(
         )
         for photo in photos
     ]
+
+
+def _enough(requests: list[Request], max_hands: int) -> list[Request]:
+    """The first of `requests` that surely give `max_hands` hands, if there are so many."""
+    sure = 0
+    for number, request in enumerate(requests):
+        if sure == max_hands:
+            return requests[:number]
+        sure += not isinstance(request.found, HandBox)
+    return requests
 
 
 def _shows(request: Request, hand: Hand) -> bool:

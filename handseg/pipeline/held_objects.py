@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from handseg.errors import ModelError
 from handseg.landmarks.anatomy import WRIST, hand_size, palm_axis
-from handseg.models import MaskModel, load_mask_model
+from handseg.models import Backend, MaskModel, load_mask_model
 from handseg.models.adapters import local_adapter
 from handseg.models.bundled import LITE_FOLDER, LITE_OBJECT_FOLDER
 from handseg.models.region import Region
@@ -32,6 +33,7 @@ from handseg.prompts.recipe import RECIPE_FILE
 from handseg.results.hand import Hand, shrink_to_photo
 from handseg.runtime.connected import Components
 from handseg.runtime.extras import needing_extras
+from handseg.runtime.forks import forks_wait
 
 if TYPE_CHECKING:
     import torch
@@ -77,9 +79,12 @@ class ObjectWeights:
         return ObjectWeights, (self.model, self.adapter)
 
     def load(
-        self, device: str | torch.device | None, dtype: str | torch.dtype | None
+        self,
+        device: str | torch.device | None,
+        dtype: str | torch.dtype | None,
+        backend: Backend | None = None,
     ) -> ObjectStage:
-        """Load the stage.
+        """Load the stage; the arguments are those of `load_mask_model`.
 
         Raises:
             ModelError: if a part cannot be loaded, or has no recipe for objects.
@@ -91,7 +96,7 @@ class ObjectWeights:
         if not recipe.is_for_objects:
             raise ModelError(f"object_adapter: {home} is for hands, pass it as adapter")
         with needing_extras("objects"):
-            model = load_mask_model(self.model, adapter=self.adapter, device=device, dtype=dtype)
+            model = load_mask_model(self.model, self.adapter, device, dtype, backend)
         return ObjectStage(model, recipe)
 
 
@@ -107,7 +112,8 @@ def find_weights(model: str | Path, adapter: str | os.PathLike[str] | None) -> O
         ModelError: if `adapter` is not a folder and cannot be downloaded.
     """
     if adapter is not None:
-        return ObjectWeights(model, local_adapter(adapter))
+        with needing_extras(f"the adapter {adapter}"):
+            return ObjectWeights(model, local_adapter(adapter))
     if (Path(model) / OBJECT_FOLDER / RECIPE_FILE).is_file():
         return ObjectWeights(Path(model) / OBJECT_FOLDER)
     if Path(model) == LITE_FOLDER:
@@ -128,37 +134,42 @@ def add_objects(
     """
     nothing = np.zeros((0, 0), np.uint8)
     done = [replace(hand, object_patch=nothing) for hand in hands]
-    known = [number for number, hand in enumerate(hands) if hand.landmarks is not None]
-    for start in range(0, len(known), ENCODER_BATCH):
-        part = known[start : start + ENCODER_BATCH]
-        added = _add_to_chunk(stage, [photos[one] for one in part], [hands[one] for one in part])
-        for number, hand in zip(part, added, strict=True):
+    asked: list[tuple[int, Request]] = []
+    for number, (photo, hand) in enumerate(zip(photos, hands, strict=True)):
+        if hand.landmarks is None:
+            continue
+        with suppress(ValueError):  # Only its forearm may be in the photo.
+            prompts = stage.recipe.prompts(hand.landmarks, *hand.image_shape)
+            asked.append((number, Request(photo, prompts)))
+    for start in range(0, len(asked), ENCODER_BATCH):
+        part = asked[start : start + ENCODER_BATCH]
+        added = _add_to_chunk(
+            stage, [request for _, request in part], [hands[number] for number, _ in part]
+        )
+        for (number, _), hand in zip(part, added, strict=True):
             done[number] = hand
     return done
 
 
 def _add_to_chunk(
-    stage: ObjectStage, photos: Sequence[RegionEmbeddings], hands: Sequence[Hand]
+    stage: ObjectStage, requests: Sequence[Request], hands: Sequence[Hand]
 ) -> list[Hand]:
-    model, recipe = stage.model, stage.recipe
+    model = stage.model
     size, mask_size = model.input_size, model.mask_size
-    requests = []
-    for photo, hand in zip(photos, hands, strict=True):
-        assert hand.landmarks is not None
-        prompts = recipe.prompts(hand.landmarks, *hand.image_shape)
-        requests.append(Request(photo, prompts))
-    regions = [Region.around(one.prompts.roi_box, recipe.region_margin) for one in requests]
+    regions = [Region.around(one.prompts.roi_box, stage.recipe.region_margin) for one in requests]
     embed_regions(model, requests, regions)
     batch = batch_prompts([one.prompts for one in requests], regions, size, mask_size)
     logits, _ = decode_regions(model, requests, regions, batch)
     done = []
-    for index, (region, hand) in enumerate(zip(regions, hands, strict=True)):
-        mask = _shrunk(hand, region, mask_size)
-        holding = mask & _before_wrist(hand, region, mask_size)
-        touching = drop_detached(logits[index] - OBJECT_MARGIN * mask, holding)
-        alpha, offset = follow_edges(smooth_logits(touching), photos[index].image, region)
-        alpha = _without_specks(alpha, hand)
-        done.append(_cut_out(hand, *shrink_to_photo(alpha, offset, hand.image_shape)))
+    with forks_wait():  # OpenCV's threads have locks.
+        for index, (region, hand) in enumerate(zip(regions, hands, strict=True)):
+            mask = _shrunk(hand, region, mask_size)
+            holding = mask & _before_wrist(hand, region, mask_size)
+            touching = drop_detached(logits[index] - OBJECT_MARGIN * mask, holding)
+            image = requests[index].photo.image
+            alpha, offset = follow_edges(smooth_logits(touching), image, region)
+            alpha = _without_specks(alpha, hand)
+            done.append(_cut_out(hand, *shrink_to_photo(alpha, offset, hand.image_shape)))
     return done
 
 

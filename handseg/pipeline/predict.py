@@ -74,12 +74,12 @@ def predict_hands(
 
     `holes` is as in `SegmentOptions`.
     """
+    # Only prompts of the same kind share a model call: with or without a box, and of the finder's
+    # hands only a box.
+    kinds = [(isinstance(one.found, HandBox), one.prompts.box is None) for one in requests]
     hands: dict[int, Hand] = {}
-    # Only prompts of the same kind share a model call: with landmarks, or only a box.
-    for alone in (False, True):
-        chosen = [
-            number for number, one in enumerate(requests) if isinstance(one.found, HandBox) == alone
-        ]
+    for kind in dict.fromkeys(kinds):
+        chosen = [number for number, one in enumerate(kinds) if one == kind]
         for start in range(0, len(chosen), ENCODER_BATCH):
             part = chosen[start : start + ENCODER_BATCH]
             done = _predict_chunk(model, recipe, [requests[number] for number in part], holes)

@@ -146,7 +146,7 @@ class PromptRecipe:
             height: of the photo, in pixels.
             width: of the photo, in pixels.
         """
-        landmarks = np.asarray(landmarks, np.float32)
+        landmarks = np.array(landmarks, np.float32)  # Callers may change theirs.
         if landmarks.shape != (21, 2) or not np.isfinite(landmarks).all():
             raise ValueError(f"landmarks must be (21, 2) finite numbers, got {landmarks.shape}")
         size = hand_size(landmarks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -105,7 +106,8 @@ def _around(
     """
     for place in places if len(on_it) else ():
         if (on_it[0] >= place.box[:2]).all() and (on_it[0] <= place.box[2:]).all():
-            return recipe.box_prompts(place.box, place.wrist, height, width)
+            with suppress(ValueError):  # Less than a pixel of it may be in the photo.
+                return recipe.box_prompts(place.box, place.wrist, height, width)
     whole = np.array([0, 0, width - 1, height - 1], np.float32)
     return HandPrompts(np.zeros((0, 2), np.float32), np.zeros(0, np.int64), None, whole)
 
@@ -141,8 +143,8 @@ def _labels(value: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
     if value is None:
         return np.full(shape, POSITIVE, np.int64)
     try:
-        labels = np.asarray(value)
-    except ValueError as error:
+        labels = np.asarray(_detached(value))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"labels must be 0 or 1, one per point: {error}") from error
     labels = labels[None] if labels.ndim == 1 else labels
     if labels.shape != shape or not np.isin(labels, (0, 1)).all():

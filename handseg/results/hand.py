@@ -118,7 +118,7 @@ class Hand:
             left, top = x + left, y + top
             box = np.array([left, top, left + width - 1, top + height - 1], np.float32)
         if landmarks is not None:
-            landmarks = np.asarray(landmarks, np.float32)
+            landmarks = np.array(landmarks, np.float32)  # Callers may change theirs.
         return cls(
             patch,
             (x, y),

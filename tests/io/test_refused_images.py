@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_bytes import PHOTO, encode, refuse
 from PIL import Image
+from stub_stages import StubModel
 
 from handseg.errors import ImageError
 from handseg.io.images import load_image
+from handseg.segmenter import HandSegmenter
 
 
 def noise(height: int = 64, width: int = 64) -> np.ndarray:
@@ -155,3 +157,29 @@ def test_heic_with_its_package(tmp_path: Path) -> None:
     pixels = load_image(path)
     assert pixels.shape == (32, 64, 3)
     np.testing.assert_allclose(pixels.mean((0, 1)), (200, 100, 50), atol=4)
+
+
+def test_paths_and_files_that_segment_cannot_read_either() -> None:
+    with pytest.raises(ImageError, match="cannot open 'xxx"):
+        HandSegmenter(StubModel()).segment("x" * 300)
+    closed = io.BytesIO(encode(PHOTO))
+    closed.close()
+    refuse(closed, "the BytesIO cannot be read: .*closed")
+
+
+def record(number: int, content: bytes, group: int = 3) -> bytes:
+    """Make a field of an IPTC file."""
+    return struct.pack(">BBBHI", 0x1C, group, number, 0x8004, len(content)) + content
+
+
+def test_an_image_in_another_is_not_opened() -> None:
+    inner = encode(noise(200, 200))
+    small = struct.pack(">H", 10)
+    iptc = b"".join(
+        (
+            record(60, b"\x01\x00"), record(20, small), record(30, small), record(120, b"\x05"),
+            record(10, inner, 8),
+        )
+    )  # fmt: skip
+    refuse(iptc, "not an image", max_pixels=1000)
+    refuse(encode(noise(), "ICO"), "not an image")

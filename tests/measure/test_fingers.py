@@ -241,3 +241,12 @@ def test_says_what_is_missing(landmarks: np.ndarray) -> None:
     without = replace(result.hands[0], landmarks=None)
     with pytest.raises(MeasurementError, match="no landmarks"):
         measure_hand(HandSegmentation(result.image, (without,)))
+
+
+def test_a_hand_without_a_mask_has_no_finger(landmarks: np.ndarray) -> None:
+    empty = Hand.from_alpha(
+        np.zeros(SHAPE, bool), (0, 0), SHAPE, prompt_box=np.array([0, 0, 9, 9]),
+        predicted_iou=0.1, landmarks=landmarks.astype(np.float32),
+    )  # fmt: skip
+    photo = np.zeros((*SHAPE, 3), np.uint8)
+    assert all(finger.reason for finger in measure_hand(HandSegmentation(photo, (empty,))))

@@ -260,3 +260,36 @@ class TestPlaces:
         for prompts in ({"boxes": BOX}, {"landmarks": small_hand}):
             plain, other = own(**prompts), own(**prompts, places=self.places())
             np.testing.assert_array_equal(plain[0].roi_box, other[0].roi_box)
+
+    def test_one_hardly_in_the_photo_is_none(self) -> None:
+        edge = HandBox(np.array([-40, 20, 0.4, 60], np.float32), 0.9, 0.5, self.DOWN)
+        (hand,) = own(points=[[0, 40]], places=[edge])
+        assert hand.roi_box.tolist() == self.WHOLE
+
+
+class OnGpu:
+    """Like a tensor on a GPU, which NumPy cannot read."""
+
+    def __init__(self, values: list) -> None:
+        self.values = values
+
+    def detach(self) -> OnGpu:
+        return self
+
+    def cpu(self) -> np.ndarray:
+        return np.array(self.values)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+def test_all_prompts_may_be_on_a_gpu() -> None:
+    (hand,) = own(boxes=OnGpu([BOX]), points=OnGpu([[[30, 40]]]), labels=OnGpu([[0]]))
+    assert hand.labels.tolist() == [NEGATIVE]
+
+
+def test_landmarks_are_copied(small_hand: np.ndarray) -> None:
+    given = small_hand.copy()
+    (hand,) = own(landmarks=given)
+    given += 5
+    np.testing.assert_array_equal(hand.landmarks, small_hand)

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from red_hands import LEFT, RIGHT, draw_photo
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "PCX")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000", "PCX")
 PATHS = ("/cutout", "/mask", "/hands")
 TYPES = ("", "application/json", "image/jpeg", "text/plain", "application/x-www-form-urlencoded",
          "multipart/mixed; boundary=x", "multipart", ";",

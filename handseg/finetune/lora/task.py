@@ -20,6 +20,7 @@ from handseg.finetune.step import PromptedStep
 from handseg.finetune.task import Task
 from handseg.models import load_mask_model
 from handseg.models.bundled import home
+from handseg.models.hub import recipe_folder
 from handseg.models.sam.transformers import TransformersMaskModel
 from handseg.models.semantic.config import HAND
 from handseg.prompts.recipe import find_recipe
@@ -46,7 +47,7 @@ class LoraTask(Task):
             )
         self._config, self._device = config, accelerator.device
         self._print = accelerator.print
-        self._recipe = config.recipe or find_recipe(home(config.model))
+        self._recipe = config.recipe or find_recipe(recipe_folder(home(config.model)))
         data = prepare_data(config, base, self._recipe, output, accelerator)
         self.training, self.validation = data.training, data.validation
         self._photos, self._hands = data.photos, data.hands
