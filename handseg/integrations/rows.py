@@ -44,7 +44,7 @@ class HandColumns:
     - `object_masks`, with `objects=True`: like `masks`, null if the hand holds nothing.
     - `boxes`: x0, y0, x1, y1 px, see `Hand.box`.
     - `landmarks`: 21 pairs of x, y px; null if the hand has none.
-    - `handedness`: "left" or "right"; null if the hand has no landmarks.
+    - `handedness`: "left" or "right"; null for models that take no prompts.
     - `handedness_scores`, `detection_scores`, `predicted_ious`: as in `Hand`.
 
     `error` says in one line why a photo failed, or is null.

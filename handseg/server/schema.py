@@ -48,7 +48,7 @@ class FoundHand(_Documented):
         "finder saw, and for boxes or points in the request.",
     )
     handedness: Literal["left", "right"] | None = Field(
-        description="null without landmarks, and if the request had prompts."
+        description="null if the request had prompts."
     )
     handedness_score: float | None = Field(description="Confidence in the handedness, 0..1.")
     detection_score: float | None = Field(
