@@ -183,7 +183,8 @@ class HandSegmenter:
     def share(self) -> HandSegmenter:
         """Create another segmenter, for another thread. Close it, too.
 
-        It shares model, recipe and object stage with this one, and has its own landmarker.
+        It shares model, recipe and object stage with this one, and has its own, default landmarker:
+        for another one, create `HandSegmenter(segmenter.model, segmenter.recipe, landmarker)`.
         """
         load_objects = (
             None if self._load_objects is None else partial(getattr, self, "object_stage")

@@ -15,6 +15,7 @@ from handseg.errors import ImageError
 from handseg.io.decode import MAX_PIXELS, FileSource, OpenImage, open_image
 from handseg.io.jpeg import decode_jpeg, read_plain_jpeg, upright
 from handseg.io.profiles import pixels_to_srgb, srgb_transform
+from handseg.runtime.forks import forks_wait
 
 if TYPE_CHECKING:
     import torch
@@ -164,14 +165,14 @@ def _from_array(values: np.ndarray, channel_order: str, name: str = "the array")
         )
     if values.size == 0:
         raise ImageError(f"{name} is empty, shape {shape}, expected at least one pixel")
-    pixels = np.ascontiguousarray(_to_uint8(values, name))
-    channels = shape[2] if len(shape) == 3 else 1
-    if channels == 1:
-        return cv2.cvtColor(pixels.reshape(shape[:2]), cv2.COLOR_GRAY2RGB)
-    if channels == 4:
-        bgr = channel_order == "bgr"
-        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if bgr else cv2.COLOR_RGBA2RGB)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if channel_order == "bgr" else pixels.copy()
+    bgr, channels = channel_order == "bgr", shape[2] if len(shape) == 3 else 1
+    with forks_wait():  # OpenCV's threads have locks.
+        pixels = np.ascontiguousarray(_to_uint8(values, name))
+        if channels == 1:
+            return cv2.cvtColor(pixels.reshape(shape[:2]), cv2.COLOR_GRAY2RGB)
+        if channels == 4:
+            return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if bgr else cv2.COLOR_RGBA2RGB)
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if bgr else pixels.copy()
 
 
 def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:

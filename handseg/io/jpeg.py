@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from handseg.runtime.forks import forks_wait
+
 JPEG_FORMATS = ("JPEG", "MPO")
 """Pillow's names; MPO is what phones write: a JPEG followed by another."""
 
@@ -72,13 +74,14 @@ def decode_jpeg(content: bytes, reduction: int = 1) -> np.ndarray | None:
     """
     flags = cv2.IMREAD_COLOR_RGB if reduction == 1 else _REDUCED[reduction]
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:
-        return None
-    if pixels is None or reduction == 1:
-        return pixels
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    with forks_wait():  # OpenCV's threads have locks.
+        try:
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        except cv2.error:
+            return None
+        if pixels is None or reduction == 1:
+            return pixels
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def is_cut_jpeg(content: bytes) -> bool:
