@@ -56,7 +56,7 @@ def check_camera(camera: Mapping[str, Any], image: np.ndarray, path: Path) -> No
     wanted = camera.get("width", width), camera.get("height", height)
     if wanted != (width, height):
         raise ValueError(
-            f"--camera {path} is for {wanted[0]} x {wanted[1]} px, the photos are "
+            f"--camera {path} is for {wanted[0]} x {wanted[1]} px, the photo is "
             f"{width} x {height} px"
         )
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -75,9 +76,10 @@ class PhotoFolder:
     def __init__(
         self, source: str, output: Path, *, recursive: bool = False, numbered: bool = False
     ) -> None:
-        target = output.absolute()
         paths = find_images([source], recursive=recursive)
-        paths = [path for path in paths if target not in path.absolute().parents]
+        follow = cache(os.path.realpath)  # Folders are few, photos many.
+        below = follow(output) + os.sep
+        paths = [path for path in paths if not f"{follow(path.parent)}{os.sep}".startswith(below)]
         if not paths:
             raise ImageError(f"{source} holds no image but those in the output folder {output}")
         root = Path(source)

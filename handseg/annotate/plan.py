@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from handseg._version import __version__
 from handseg.annotate.frame_json import check_camera, read_camera
 from handseg.annotate.frames import Frames, PhotoFolder, VideoFrames
 from handseg.data.shard_writer import whole_shards
+from handseg.errors import ImageError
 from handseg.io.video import is_video
 from handseg.models.identity import weights_identity
 from handseg.runtime.run_folder import RunFolder
@@ -88,7 +92,8 @@ def open_run(job: Job, frames: Frames) -> RunFolder:
         if not job.is_sequence:
             raise ValueError("--camera is for sequences: add --sequence, or annotate a video")
         camera = read_camera(job.camera)
-        check_camera(camera, frames.read(0)[0], job.camera)
+        if (image := _first_image(frames)) is not None:
+            check_camera(camera, image, job.camera)
     identity = {
         "handseg": __version__,
         "input": hashlib.sha256(json.dumps(frames.identity()).encode()).hexdigest(),
@@ -102,3 +107,11 @@ def open_run(job: Job, frames: Frames) -> RunFolder:
         **job.options,
     }
     return RunFolder(job.output, identity)
+
+
+def _first_image(frames: Frames) -> np.ndarray | None:
+    """Return the first frame that can be read, (H, W, 3) uint8; None if there is none."""
+    for index in range(len(frames)):
+        with suppress(ImageError):
+            return frames.read(index)[0]
+    return None

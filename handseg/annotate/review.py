@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import heapq
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 
 from handseg.annotate.frames import Frames
 from handseg.annotate.records import Record
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import write_text_atomic
 
 SHOWN = 200
 """Maximum number of frames on the page."""
@@ -99,13 +101,14 @@ class Review:
             {
                 "frame": frames[doubt.index],
                 "doubt": doubt,
+                # From the file name's bytes, which need not be UTF-8.
+                "link": quote(os.fsencode(f"images/{frames[doubt.index].image}")),
                 "picture": _picture(thumbnails / f"{frames[doubt.index].name}.jpg"),
             }
             for doubt in sorted(entry[-1] for entry in self._worst)
         ]
-        with write_atomic(path) as temporary:
-            page = template.render(cases=cases, counts=self._counts)
-            temporary.write_text(page, encoding="utf-8")
+        with write_text_atomic(path) as file:
+            file.write(template.render(cases=cases, counts=self._counts))
 
 
 def _picture(path: Path) -> str | None:

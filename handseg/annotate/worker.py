@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 from handseg.annotate import records, yolo
+from handseg.annotate.frame_json import check_camera, read_camera
 from handseg.annotate.frames import Frame, Frames
 from handseg.annotate.plan import Job
 from handseg.annotate.records import Record
@@ -104,6 +106,8 @@ class Worker:
 
     def _find(self, frame: Frame) -> tuple[HandSegmentation, Record]:
         image, seconds = self.frames.read(frame.index)
+        if self.job.camera is not None:
+            check_camera(self._camera, image, self.job.camera)
         options = dict(self.job.options)
         if self.job.objects:
             options["objects"] = True
@@ -120,6 +124,11 @@ class Worker:
             agreements = [None] * len(result)
         without_mask = len(found) - len(result)
         return result, records.make_record(frame, seconds, result, agreements, without_mask)
+
+    @cached_property
+    def _camera(self) -> dict[str, Any]:
+        assert self.job.camera is not None
+        return read_camera(self.job.camera)
 
     def _members(self, frame: Frame, result: HandSegmentation, record: Record) -> dict[str, bytes]:
         """Return the shard members of a frame, by suffix."""

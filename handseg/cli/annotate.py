@@ -200,11 +200,12 @@ def _run(
     mine = run.left(rank.share(everything, job.shard_size or 1), name)
     started = time.perf_counter()
     try:
+        run.journal.retry(map(name, mine))
         if mine:
             work = _work_on_ray if ray else _work
             started = work(job, frames, run, rank, job.with_shards(mine, len(frames)), device)
         seconds = time.perf_counter() - started
-        if not run.is_over(everything, name):
+        if not run.is_over(everything, name, worked=bool(mine)):
             say(
                 f"Process {rank.number + 1} of {rank.count}: its photos are done. The last one "
                 "writes the data set; if one was stopped, the same command continues from there."

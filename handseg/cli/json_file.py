@@ -44,10 +44,17 @@ class JsonFile:
         """Tell the other processes of this run that the photo gets no row."""
         self._journal.fail(_key(photo), why)
 
-    def has_all(self, photos: Iterable[Path]) -> bool:
-        """Whether each photo got a row or failed, by this process or others."""
+    def retry(self, photos: Iterable[Path]) -> None:
+        """Tell the other processes of this run that these photos are tried again."""
+        self._journal.retry(map(_key, photos))
+
+    def has_all(self, photos: Iterable[Path], worked: bool) -> bool:
+        """Whether each photo got a row or failed, by this process or others.
+
+        Failures count only if this process has `worked`, as in `RunFolder.is_over`.
+        """
         journal = Journal(self._journal.folder)
-        over = self._held | journal.keys() | journal.failed.keys()
+        over = self._held | journal.keys() | (journal.failed.keys() if worked else set())
         return all(_key(photo) in over for photo in photos)
 
     def merge(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,8 +185,9 @@ def measure(
             fail(reason(error))
         measuring = Measuring(wanted, mm_per_px, relation, fit.value, overlay)
         run = Run(Rank(), skipped=0)
+        segmenter = load_segmenter(model, adapter, recipe, device)
         try:
-            with ready(load_segmenter(model, adapter, recipe, device), 1) as segmenters:
+            with ready(segmenter, 1) as segmenters:
                 calls = write_all(photos, segmenters, {}, measuring, rows)
                 run.count(calls, len(photos), rows)
         finally:
@@ -197,11 +200,18 @@ def _end(run: Run, measuring: Measuring, rows: JsonFile | None, csv_file: Path |
     """Print a summary and write the files."""
     if run.done + run.failed > 1:
         results.print(Text(run.summary()), soft_wrap=True)
-    try:
-        if csv_file is not None:
-            measuring.write_csv(csv_file)
-        if rows is not None:
-            rows.merge()
-    except (ValueError, OSError) as error:
-        say_failed("writing the results", reason(error))
-        raise typer.Exit(FAILED) from error
+    files: list[tuple[Path, Callable[[], None]]] = []
+    # A run that got to no photo must not replace an earlier table with an empty one.
+    if csv_file is not None and run.done + run.failed:
+        files.append((csv_file, partial(measuring.write_csv, csv_file)))
+    if rows is not None:
+        files.append((rows.file, rows.merge))
+    failed = False
+    for file, write in files:
+        try:
+            write()
+        except (ValueError, OSError) as error:
+            say_failed(str(file), reason(error))
+            failed = True
+    if failed:
+        raise typer.Exit(FAILED)

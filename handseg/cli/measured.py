@@ -23,7 +23,7 @@ from handseg.measure.report import (
     write_csv,
 )
 from handseg.results import HandSegmentation
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import write_text_atomic
 from handseg.runtime.terminal import results
 
 _WIDTHS = (8, 18, 18, 11, 18, 4, 7, 7, 5)
@@ -74,10 +74,7 @@ class Measuring:
                     )
 
     def write_csv(self, path: Path) -> None:
-        with (
-            write_atomic(path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as out,
-        ):
+        with write_text_atomic(path) as out:
             write_csv(self.rows, out)
 
 

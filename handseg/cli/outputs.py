@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +16,12 @@ from tempfile import TemporaryDirectory
 from handseg.errors import ImageError
 from handseg.io.files import IMAGE_SUFFIXES, find_images, is_marked
 from handseg.io.video import is_video
+from handseg.runtime.files import fit_name
 
 STANDARD = "-"
 """Names standard input among the inputs, and standard output as the output."""
 
-_LONGEST_NAME = 255
-"""Longest file name on common file systems, bytes."""
+_LONGEST_SUFFIX = "_measured.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,12 @@ class InputPhoto:
     Attributes:
         path: path as found from the inputs.
         result: path in the output folder.
+        named: file that the caller named for the cut-out, or None.
     """
 
     path: Path
     result: Path
+    named: Path | None = None
 
     def source(self) -> Path | bytes:
         """Return the file, or the content of standard input."""
@@ -44,7 +45,7 @@ class InputPhoto:
     @property
     def picture(self) -> Path:
         """The cut-out or composite."""
-        return Path(f"{self.result}.png")
+        return self.named or Path(f"{self.result}.png")
 
     @property
     def mask(self) -> Path:
@@ -112,12 +113,13 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
     for (folder, name), path in zip(map(os.path.split, found), found.values(), strict=True):
         stem, suffix = _split(name)
         clash = any(claims[folder][one] > 1 for one in _names(stem))
-        result = _fit(f"{stem}_{suffix}" if clash else stem)
+        result = fit_name(f"{stem}_{suffix}" if clash else stem, _LONGEST_SUFFIX)
         photos.append(InputPhoto(path, targets[folder] / result))
     if file:
         if len(photos) != 1:
             raise ValueError(f"--output {output} names a file, but there are {len(photos)} photos")
-        photos = [InputPhoto(photos[0].path, Path(target, output.stem))]
+        named = Path(target, output.name)
+        photos = [InputPhoto(photos[0].path, named.with_suffix(""), named)]
     # No result may replace a photo, whatever links lead to it.
     taken = {f"{follow(folder)}{os.sep}{name}" for folder, name in map(os.path.split, found)}
     taken |= {os.path.realpath(path) for path in found if os.path.islink(path)}  # noqa: PTH114
@@ -144,6 +146,20 @@ def _refuse_what_is_no_photo(entry: str) -> None:
     if is_video(entry) and Path(entry).is_file():
         raise ImageError(
             f"{entry} is a video; handseg annotate {entry} --output DIR cuts out its frames"
+        )
+
+
+def refuse_to_replace(photo: InputPhoto, files: Iterable[Path]) -> None:
+    """Raise ValueError if one of a photo's results exists and may be that of another photo.
+
+    That is so for standard input, and for a file that the caller named.
+    """
+    if photo.named is None and str(photo.path) != STANDARD:
+        return
+    if there := [file for file in files if file.exists()]:
+        raise ValueError(
+            f"{and_more(there)}: already exists, and may show another photo; choose another "
+            "--output, or replace it with --overwrite"
         )
 
 
@@ -228,16 +244,6 @@ def _split(name: str) -> tuple[str, str]:
     """Return a file's stem, and its suffix without the dot; strings for speed, see `_absolute`."""
     stem, _, suffix = name.rpartition(".")
     return (stem, suffix) if stem and suffix else (name, "")
-
-
-def _fit(name: str) -> str:
-    """Return `name`, or a unique shorter one if a result's name would be too long for a file."""
-    room = _LONGEST_NAME - len("_measured.jpg")
-    whole = os.fsencode(name)
-    if len(whole) <= room:
-        return name
-    digest = f"~{zlib.crc32(whole):08x}"
-    return whole[: room - len(digest)].decode(errors="ignore") + digest
 
 
 def _images_in(folder: str) -> set[str]:

@@ -14,7 +14,7 @@ from handseg._version import __version__
 from handseg.cli.common import SegmenterChoice
 from handseg.cli.folder import segment_all, write_all
 from handseg.cli.json_file import JsonFile
-from handseg.cli.outputs import InputPhoto, foreign_files, result_name
+from handseg.cli.outputs import InputPhoto, foreign_files, refuse_to_replace, result_name
 from handseg.cli.pictures import Outputs
 from handseg.cli.shards import Samples, Shards
 from handseg.models.identity import weights_identity
@@ -74,10 +74,15 @@ class IntoFiles:
     ) -> None:
         self._wanted, self._photos, self._json_file, self._rank = wanted, photos, json_file, rank
         self.rows = None if json_file is None else JsonFile(json_file, anew=wanted.overwrite)
+        if not wanted.overwrite:
+            for photo in photos:
+                refuse_to_replace(photo, wanted.files(photo))
         own = rank.share(photos)
         self._todo = [
             photo for photo in own if wanted.overwrite or not wanted.are_there(photo, self.rows)
         ]
+        if self.rows is not None:
+            self.rows.retry(photo.path for photo in self._todo)
         self.left, self.skipped = len(self._todo), len(own) - len(self._todo)
         self.kept: Sequence[Path] = ()
         if not wanted.overwrite:
@@ -98,7 +103,8 @@ class IntoFiles:
         """Merge all rows into the JSON file, if this process is the last."""
         if self.rows is None:
             return
-        if self._rank.count == 1 or self.rows.has_all(photo.path for photo in self._photos):
+        paths = (photo.path for photo in self._photos)
+        if self._rank.count == 1 or self.rows.has_all(paths, worked=self.left > 0):
             self.rows.merge()
 
 
@@ -135,6 +141,7 @@ class IntoShards:
             if self._shards.number(index) not in there
             or self._names[index] not in self._run.journal
         ]
+        self._run.journal.retry(self._names[index] for index in self._left)
         self.left, self.skipped = len(self._left), len(own) - len(self._left)
 
     def calls(self, segmenters: Sequence[Segmenter], made_by: SegmenterChoice) -> Calls:
@@ -156,7 +163,8 @@ class IntoShards:
 
     def end(self) -> None:
         """Write the JSON file, if all photos are done."""
-        if not self._run.is_over(self._names, str) or not self._run.take_end():
+        over = self._run.is_over(self._names, str, worked=self.left > 0)
+        if not over or not self._run.take_end():
             return
         if self._json is not None:
             for photo, name in zip(self._shards.photos, self._names, strict=True):

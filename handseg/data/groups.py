@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import write_text_atomic
 
 GROUPS_FILE = "groups.csv"
 
@@ -101,7 +101,7 @@ def write_groups(
         splits: maps some ids to their part of the official split.
     """
     columns = ("id", "group", "split") if splits else ("id", "group")
-    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with write_text_atomic(path) as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         for name, group in groups.items():

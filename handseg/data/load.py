@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import datasets
+from pydantic import TypeAdapter, ValidationError
 
 from handseg.data.arrow import to_dataset
 from handseg.data.groups import GROUPS_FILE, grouping
@@ -23,6 +24,7 @@ from handseg.data.loaders.hub import list_hub, load_hub
 from handseg.data.loaders.mix import list_mix, load_mix
 from handseg.data.loaders.webdataset import list_webdataset
 from handseg.data.schema import Candidate
+from handseg.runtime.config import expectation
 
 _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "folder": list_folder,
@@ -129,6 +131,12 @@ def _checked(
             f"layout {layout} takes the options {', '.join(('groups', 'group_pattern', *known))}, "
             f"got {', '.join(unknown)}"
         )
+    hints = get_type_hints(taker) | get_type_hints(grouping)
+    for name, value in {"groups": groups, "group_pattern": group_pattern, **options}.items():
+        try:
+            TypeAdapter(hints[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{name} {expectation(error.errors()[0])}") from error
     if groups is None and group_pattern is None and layout in _OWN_GROUPS:
         return None
     if groups is None and group_pattern is None and layout == "folder":

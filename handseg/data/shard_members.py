@@ -10,7 +10,7 @@ OBJECT_MASK, INSTANCES = "object_mask.png", "instances.png"
 """Suffixes of the masks, named like the folders of layout "folder"."""
 RECORD = "json"
 
-_SPAN = re.compile(r"(.+\.tar)::(\d+)\+(\d+)", re.DOTALL)
+_SPAN = re.compile(r"(.+)::(\d+)\+(\d+)", re.DOTALL)
 
 
 def member_key(name: str) -> str:

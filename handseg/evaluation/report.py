@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jinja2
 from PIL import Image
@@ -27,7 +27,7 @@ from handseg.evaluation.plots import color_of, draw_plots
 from handseg.evaluation.run import HITS, Evaluation, PhotoScore
 from handseg.evaluation.summary import CONFIDENCE, RESAMPLES, matlab_scores
 from handseg.io.files import save_image
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import write_text_atomic
 
 SUMMARY_FILE, PER_PHOTO_FILE = "summary.json", "per_photo.csv"
 PAGE_FILE, WORST_FILE = "report.html", "worst.jpg"
@@ -85,13 +85,12 @@ def write_report(
             for name, by_source in differences.items()
         },
     }
-    with write_atomic(output / SUMMARY_FILE) as temporary:
-        text = json.dumps(summary, indent=2, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-    with write_atomic(output / PER_PHOTO_FILE) as temporary:
-        _write_photos(systems, temporary)
-    with write_atomic(output / PAGE_FILE) as temporary:
-        temporary.write_text(_page(systems, differences, details), encoding="utf-8")
+    with write_text_atomic(output / SUMMARY_FILE) as file:
+        file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    with write_text_atomic(output / PER_PHOTO_FILE) as file:
+        _write_photos(systems, file)
+    with write_text_atomic(output / PAGE_FILE) as file:
+        file.write(_page(systems, differences, details))
     cases = _worst_cases(systems)
     if cases:
         title = f"Worst of {' and '.join(systems)}"
@@ -124,7 +123,7 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _write_photos(systems: Systems, path: Path) -> None:
+def _write_photos(systems: Systems, file: TextIO) -> None:
     """Write a row per system, prompt source and photo; those of "hits" would be duplicates."""
     rows = [
         {"system": name, "prompts": source, **_photo_row(photo)}
@@ -133,10 +132,9 @@ def _write_photos(systems: Systems, path: Path) -> None:
         if source != HITS
         for photo in evaluation.photos
     ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def _photo_row(photo: PhotoScore) -> dict[str, Any]:

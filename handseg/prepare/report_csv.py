@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import write_text_atomic
 
 KEPT, REPAIRED, REJECTED = "kept", "repaired", "rejected"
 
@@ -61,7 +61,7 @@ def row_of(record: Mapping[str, Any]) -> ReportRow:
 
 def write_report(rows: Iterable[ReportRow], path: Path) -> None:
     """Write `report.csv`."""
-    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with write_text_atomic(path) as file:
         writer = csv.DictWriter(file, _FIELDS, restval="", lineterminator="\n")
         writer.writeheader()
         for row in rows:

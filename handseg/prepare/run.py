@@ -41,7 +41,7 @@ from handseg.prepare.report_csv import (
 )
 from handseg.prepare.sheet import PICTURES, draw_flagged, write_pages
 from handseg.prepare.thresholds import Thresholds
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import fit_name, write_atomic
 from handseg.runtime.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ SPLITS_FILE = "splits.json"
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 """The file suffix of each format that can be copied unchanged."""
+_LONGEST_SUFFIX = ".webp"
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,11 @@ def prepare(
                 f"{candidate.id} in {source} has changed since {output} was prepared, choose "
                 "another folder"
             )
+    if gone := rows.keys() - names.keys():
+        raise ValueError(
+            f"{min(gone)} is no longer in {source}, which has changed since {output} was "
+            "prepared, choose another folder"
+        )
     todo = [candidate for candidate in candidates if candidate.id not in rows]
     run = _Run(f"{Path(source).absolute()}{os.sep}", output, limits, landmarker)
     run.remember(rows.values())
@@ -147,7 +153,12 @@ def prepare(
         outcomes = tuple(rows[one.id] for one in candidates if one.id in rows)
         if outcomes:
             write_report(outcomes, output / REPORT_FILE)
-    groups = {row.name: row.group for row in outcomes if row.status != REJECTED}
+    # As `groups.csv` holds them: a group may be a file name that is not UTF-8.
+    groups = {
+        row.name: row.group.encode(errors="backslashreplace").decode()
+        for row in outcomes
+        if row.status != REJECTED
+    }
     official = {names[one.id]: one.split for one in candidates if one.split is not None}
     write_groups(groups, output / GROUPS_FILE, official)
     flagged = [row for row in outcomes if row.status != KEPT]
@@ -165,7 +176,9 @@ def prepare(
 def _names(candidates: Sequence[Candidate]) -> dict[str, str]:
     """Make a file name without suffix for each id."""
     names = {
-        candidate.id: re.sub(r"[^\w.\-]+", "_", candidate.id).lstrip(".") or "_"
+        candidate.id: fit_name(
+            re.sub(r"[^\w.\-]+", "_", candidate.id).lstrip(".") or "_", _LONGEST_SUFFIX
+        )
         for candidate in candidates
     }
     if len(names) < len(candidates):

@@ -43,12 +43,14 @@ _EXPECTED = {
     "int_parsing": "a whole number",
     "int_parsing_size": "a whole number of few digits",
     "int_type": "a whole number",
+    "is_instance_of": "a list",  # Raised for `Sequence`.
     "less_than": "below {lt:g}",
     "less_than_equal": "at most {le:g}",
     "list_type": "a list",
     "literal_error": "one of {expected}",
     "missing": "given",
     "multiple_of": "a multiple of {multiple_of:g}",
+    "sequence_str": "a list",
     "string_type": "text",
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
@@ -145,15 +147,18 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read the mapping in a YAML file.
 
     Raises:
-        ValueError: if the file is missing, or its content is not YAML or not a mapping.
+        ValueError: if the file is missing or cannot be read, or its content is not YAML or not a
+            mapping.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no configuration at {path}")
     try:
+        if not path.is_file():
+            raise ValueError(f"no configuration at {path}")
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} must be a mapping, got {values!r:.80}")
     return values

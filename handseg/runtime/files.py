@@ -7,15 +7,20 @@ import json
 import os
 import re
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TextIO
 
 from handseg.errors import ImageError
 
 UNFINISHED_FOLDER = ".exporting-"
 """Name prefix of folders that `write_folder_atomic` has not finished."""
+
+_LONGEST_NAME = 255
+"""Longest file name on common file systems, bytes."""
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}(\..+)?")
 
@@ -44,6 +49,19 @@ def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
+def write_text_atomic(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    r"""Like `write_atomic`, but yield the open file, in UTF-8 and without translated line ends.
+
+    File names may be bytes that are not UTF-8; such bytes are written as escapes, `\udcff` for FF.
+    """
+    with (
+        write_atomic(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        yield file
+
+
+@contextmanager
 def write_folder_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a folder completely or not at all.
 
@@ -62,6 +80,16 @@ def write_folder_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 def find_unfinished(folder: Path) -> list[Path]:
     """Find unfinished files of `write_atomic` below `folder`, also those of killed processes."""
     return [path for path in folder.rglob(".*") if _UNFINISHED.fullmatch(path.name)]
+
+
+def fit_name(name: str, suffix: str) -> str:
+    """Return `name`, or a unique shorter one if with `suffix` it would be too long for a file."""
+    room = _LONGEST_NAME - len(suffix)
+    whole = os.fsencode(name)
+    if len(whole) <= room:
+        return name
+    digest = f"~{zlib.crc32(whole):08x}"
+    return whole[: room - len(digest)].decode(errors="ignore") + digest
 
 
 def give_usual_rights(path: Path) -> None:

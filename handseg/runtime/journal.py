@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ class Journal(Mapping[str, Any]):
     """A mapping from keys to JSON values that writers have recorded in a folder.
 
     Each writer appends one line per record to its own file: `[key, value]`, or `[key, null, why]`
-    for a failure. No writer waits for a lock, and if one is killed, its half-written line costs
-    only that record. If a key has several records, the newest writer's last one counts. The values
-    stay on disk until they are requested. Any thread may record.
+    for a failure; `why` is null once it is being retried. No writer waits for a lock, and if one is
+    killed, its half-written line costs only that record. If a key has several records, the newest
+    writer's last one counts. The values stay on disk until they are requested. Any thread may
+    record.
 
     Args:
         folder: folder of the files; created with the first record.
 
     Attributes:
-        failed: reasons by key, of failures since the last `end` without a record since.
+        failed: reasons by key, of failures since the last `end` without a record or `retry` since.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -62,6 +63,12 @@ class Journal(Mapping[str, Any]):
     def fail(self, key: str, why: str) -> None:
         """Store the failure of `key`, until it is recorded or the run has ended."""
         self._append([key, None, why])
+
+    def retry(self, keys: Iterable[str]) -> None:
+        """Withdraw the failures of `keys`, so that no process takes them for new ones."""
+        for key in keys:
+            if key in self.failed:
+                self._append([key, None, None])
 
     def end(self) -> None:
         """Let the next run retry failures."""
@@ -105,8 +112,9 @@ class Journal(Mapping[str, Any]):
             key, _, *why = json.loads(line)
             if key is None:
                 self.failed.clear()
-            elif why:
+            elif why and why[0] is not None:
                 self.failed[key] = why[0]
             else:
-                self._places[key] = file, offset
                 self.failed.pop(key, None)
+                if not why:
+                    self._places[key] = file, offset

@@ -69,10 +69,14 @@ class RunFolder:
         """The `items` without a record under their `key`, including those that failed before."""
         return [item for item in items if key(item) not in self.journal]
 
-    def is_over(self, items: Iterable[T], key: Callable[[T], str]) -> bool:
-        """Whether all `items` are recorded or failed, in any process; reads the journal again."""
+    def is_over(self, items: Iterable[T], key: Callable[[T], str], worked: bool) -> bool:
+        """Whether all `items` are recorded or failed, in any process; reads the journal again.
+
+        For a process that had nothing left, and has not `worked`, failures do not count: they may
+        be of an interrupted run, and the process that retries them ends this one.
+        """
         self.journal = Journal(self.path / RUN)
-        over = self.journal.keys() | self.journal.failed.keys()
+        over = self.journal.keys() | (self.journal.failed.keys() if worked else set())
         return all(key(item) in over for item in items)
 
     def take_end(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import NoReturn
 
 import typer
@@ -49,10 +51,14 @@ def fail(text: str) -> NoReturn:
 def running(command: str, extra: str | None = None) -> Iterator[None]:
     """Run a command; report Ctrl-C and a missing package in one line, without a traceback.
 
+    On stdout, characters that its encoding lacks are escaped, as Python does on stderr.
+
     Args:
         command: its name, for messages.
         extra: extra of handseg with all that the command needs, if the core is not enough.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with needing_extras(f"handseg {command}", extra):
             yield

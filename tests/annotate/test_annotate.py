@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from red_hands import draw_photo, save_photo
 from typer.testing import CliRunner, Result
 
+from handseg.annotate import finish
 from handseg.cli import app
 from handseg.data import load_data
 from handseg.models.semantic.config import NetworkConfig
@@ -169,6 +170,23 @@ def test_a_video_is_a_sequence(run: Run) -> None:
     assert {note["track_id"] for note in coco.loadAnns(coco.getAnnIds())} == {1}
 
 
+def test_only_photos_of_the_cameras_size_get_it(run: Run) -> None:
+    Path("in").mkdir()
+    Path("in/f0.png").write_bytes(b"no photo")
+    save_photo(Path("in/f1.png"), HAND)
+    Image.new("RGB", (80, 60)).save("in/f2.png")
+    matrix = [[200.0, 0, 80], [0, 200, 60], [0, 0, 1]]
+    Path("camera.json").write_text(json.dumps({"K": matrix, "width": 160, "height": 120}))
+    done = run("in", "-o", "out", "--sequence", "--camera", "camera.json")
+    assert done.exit_code == 1, done.output
+    assert "1 done, 2 failed" in done.stdout
+    message = "f2.png: --camera camera.json is for 160 x 120 px, the photo is 80 x 60 px"
+    assert message in " ".join(done.stderr.split())
+    (frame,) = Path("out/frames").iterdir()
+    assert json.loads(frame.read_text())["camera"]["K"] == matrix
+    assert {path.name for path in Path("out/images").iterdir()} == {"f1.png"}
+
+
 def test_folders_of_numbered_photos_are_sequences_of_their_own(run: Run) -> None:
     for folder in ("x", "y"):
         for number in (8, 9, 10):
@@ -302,6 +320,33 @@ def test_command_that_cannot_run_says_why_and_writes_nothing(
     assert named in " ".join(done.stderr.split())
     assert "Traceback" not in done.output
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_process_that_retries_a_failure_ends_the_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_photo(Path("in/a.png"), HAND)
+    Path("in/b.png").write_bytes(b"no photo")
+
+    def start(rank: int) -> Any:
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        return run("in", "-o", "out")
+
+    assert "Process 2 of 2: its photos are done." in start(1).stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(finish, "merge", interrupted)
+        assert start(0).exit_code == 130
+    # "a" is done, and "b" failed in a run that was interrupted before its end.
+    assert "Process 1 of 2: its photos are done." in start(0).stderr
+    assert not Path("out/coco.json").exists()
+    done = start(1)
+    assert "1 done, 1 failed" in done.stdout
+    assert len(read_coco().loadImgs([1])) == 1
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_folder_free(tmp_path: Path) -> None:

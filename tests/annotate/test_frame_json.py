@@ -47,5 +47,5 @@ def test_what_is_no_camera_is_refused(content: str, tmp_path: Path) -> None:
 def test_a_camera_of_another_size_is_refused() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     check_camera({"K": K, "width": 640, "height": 480}, image, Path("c.json"))
-    with pytest.raises(ValueError, match=r"c\.json is for 480 x 640 px, the photos are 640 x 480"):
+    with pytest.raises(ValueError, match=r"c\.json is for 480 x 640 px, the photo is 640 x 480"):
         check_camera({"K": K, "width": 480, "height": 640}, image, Path("c.json"))

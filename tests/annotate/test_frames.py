@@ -131,6 +131,17 @@ def test_frames_of_a_video_are_kept_as_jpeg(tmp_path: Path) -> None:
     assert abs(kept.astype(int) - image).mean() < 3
 
 
+def test_the_output_is_left_out_however_it_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo_files(tmp_path / "in", "a.png", "outside/b.png", "out/images/a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "in" / "out")
+    monkeypatch.chdir(tmp_path / "in")
+    for output in ("out", "../in/out", "../link"):
+        photos = PhotoFolder(".", Path(output), recursive=True)
+        assert [photos[index].name for index in range(len(photos))] == ["a", "outside__b"]
+
+
 def test_a_folder_without_photos_is_named(tmp_path: Path) -> None:
     photo_files(tmp_path, "out/a.png")
     with pytest.raises(ImageError, match="holds no image"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,14 @@ def test_the_page_holds_all_that_it_shows(
     assert "&lt;b&gt;bad" in page
     assert page.count("data:image/jpeg;base64,") == 3
     assert not re.search(r"https?://|<script", page)
+
+
+def test_a_name_that_is_not_utf8_is_escaped_and_its_link_works(tmp_path: Path) -> None:
+    image = np.zeros((30, 40, 3), np.uint8)
+    save_image(image, tmp_path / "in" / os.fsdecode(b"a \xff.png"))
+    review = Review()
+    review.add(record(0))
+    frames = PhotoFolder(str(tmp_path / "in"), tmp_path / "out")
+    review.write(tmp_path / "review.html", frames, tmp_path / "thumbnails")
+    page = (tmp_path / "review.html").read_text(encoding="utf-8")
+    assert r'<a href="images/a%20%FF.png">a \udcff</a>' in page

@@ -66,15 +66,22 @@ def test_masks_that_somebody_drew_are_not_replaced(option: list[str]) -> None:
     assert contents("gt/masks") == masks
 
 
-@pytest.mark.parametrize("output", ["gt/masks", "gt/masks/a.png"])
-def test_they_are_named_where_nothing_is_left_to_write(output: str) -> None:
+def test_they_are_named_where_nothing_is_left_to_write() -> None:
     masks = draw_masks("a")
-    done = segment("gt/images", "-o", output)
+    done = segment("gt/images", "-o", "gt/masks")
     assert done.exit_code == 0
     assert done.stderr.splitlines() == [
         f"Left as it is, not written by handseg: {Path('gt/masks/a.png').absolute()}"
     ]
     assert "0 done, 1 skipped" in done.stdout
+    assert contents("gt/masks") == masks
+
+
+def test_one_that_was_named_is_refused() -> None:
+    masks = draw_masks("a")
+    done = segment("gt/images", "-o", "gt/masks/a.png")
+    assert done.exit_code == 2
+    assert "a.png: already exists" in done.stderr
     assert contents("gt/masks") == masks
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +18,17 @@ import numpy as np
 import pytest
 from measured_scenes import WIDTHS_MM, Camera, draw_hand
 from PIL import Image
-from red_hands import red_segmenter
+from red_hands import LEFT, red_segmenter, save_photo
 from typer.testing import CliRunner, Result
 
 from handseg.cli import app
+from handseg.errors import ModelError
 from handseg.io.images import load_image
 from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 
 Run = Callable[..., Result]
+RED_COMMAND = Path(__file__).parents[1] / "red_command.py"
 COIN = draw_hand(Camera(), ((10.0, -5.0, 25.75),))
 BARE = draw_hand(Camera())
 
@@ -178,6 +184,45 @@ def test_a_table_of_somebody_elses_is_not_replaced_and_its_own_is(run: Run) -> N
     assert len(Path("m.csv").read_text().splitlines()) == 6
 
 
+@pytest.mark.parametrize(
+    ("method", "error", "code"),
+    [
+        ("from_pretrained", ModelError("model: no such folder: nowhere"), 2),
+        ("from_pretrained", KeyboardInterrupt(), 130),
+        ("segment", KeyboardInterrupt(), 130),
+    ],
+)
+def test_a_run_that_measured_nothing_leaves_an_earlier_table(
+    method: str, error: BaseException, code: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("photos/a.png", "--scale", "2 euro", "--csv", "m.csv")
+    assert run(*options).exit_code == 0
+    earlier = Path("m.csv").read_bytes()
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(HandSegmenter, method, stop)
+    result = run(*options)
+    assert result.exit_code == code
+    assert result.stderr.count("\n") == 1
+    assert Path("m.csv").read_bytes() == earlier
+
+
+def test_a_table_that_cannot_be_written_costs_no_entries(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def segment(*_: Any, **__: Any) -> HandSegmentation:
+        Path("m.csv").mkdir()  # Since the command started.
+        return COIN
+
+    monkeypatch.setattr(HandSegmenter, "segment", segment)
+    result = run("photos/a.png", "--scale", "2 euro", "--csv", "m.csv", "--json", "m.json")
+    assert result.exit_code == 1
+    assert result.stderr == "Failed: cannot write to m.csv: it exists and is not a file\n"
+    assert [row["file"] for row in json.loads(Path("m.json").read_text())] == ["photos/a.png"]
+
+
 def test_a_picture_of_somebody_elses_is_not_replaced(run: Run) -> None:
     Path("out").mkdir()
     Image.new("RGB", (9, 9)).save("out/a_measured.jpg")
@@ -185,3 +230,37 @@ def test_a_picture_of_somebody_elses_is_not_replaced(run: Run) -> None:
     assert result.exit_code == 2
     assert "not written by handseg" in result.stderr
     assert load_image("out/a_measured.jpg").shape == (9, 9, 3)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "shown"),
+    [
+        ("ascii", "手.png", r"\u624b.png"),
+        # A name of bytes that are not UTF-8.
+        ("utf-8", os.fsdecode(b"\xff.png"), r"\udcff.png"),
+    ],
+)
+def test_a_name_that_cannot_be_encoded_is_escaped(
+    encoding: str, name: str, shown: str, tmp_path: Path
+) -> None:
+    save_photo(tmp_path / "b.png", LEFT)
+    shutil.copy(tmp_path / "b.png", tmp_path / name)
+    options = ["--mm-per-px", "0.1", "--csv", "m.csv"]
+    done = subprocess.run(
+        [sys.executable, RED_COMMAND, "measure", name, "b.png", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stderr.decode() == ""
+    assert done.returncode == 0
+    lines = done.stdout.decode().splitlines()
+    assert [line for line in lines if "mm a pixel" in line] == [
+        f"{shown}: 0.1 mm a pixel",
+        "b.png: 0.1 mm a pixel",
+    ]
+    with (tmp_path / "m.csv").open(encoding="utf-8", newline="") as file:
+        files = [row["file"] for row in csv.DictReader(file)]
+    assert files == 5 * [name if encoding == "ascii" else shown] + 5 * ["b.png"]

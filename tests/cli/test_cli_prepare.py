@@ -94,6 +94,25 @@ def test_the_hands_class_is_named(run: Run, photo_masks: dict[str, np.ndarray]) 
         (["pairs", "--option", "test=both"], "layout folder takes the options"),
         (["pairs", "--option", "seed=1"], "--option cannot set seed"),
         (["pairs", "--option", "x"], "expected key=value"),
+        (["pairs", "--option", "group_pattern=5"], "group_pattern must be text, got 5"),
+        (["pairs", "--option", "groups=5"], "groups must be text, got 5"),
+        (["pairs", "--layout", "coco", "--option", "images=5"], "images must be text, got 5"),
+        (
+            ["pairs", "--layout", "coco", "--option", "categories=hand"],
+            "categories must be a list, got 'hand'",
+        ),
+        (
+            ["pairs", "--layout", "coco", "--option", "categories=5"],
+            "categories must be a list, got 5",
+        ),
+        (
+            ["pairs", "--layout", "coco", "--option", "categories=[hand, 5]"],
+            "categories must be text, got 5",
+        ),
+        (
+            ["pairs", "--layout", "egohos", "--option", "second_order=maybe"],
+            "second_order must be true or false, got 'maybe'",
+        ),
         (["pairs", "--split", "50/20"], "a split must be two or three positive numbers"),
         (["pairs", "--speck", "2"], "speck must be in 0..1, got 2.0"),
         (["pairs", "--group-pattern", "("], "is no regular expression"),

@@ -22,6 +22,7 @@ from written_files import Run, files_in
 from handseg.data import load_data
 from handseg.results import HandSegmentation
 from handseg.runtime.files import find_unfinished
+from handseg.runtime.journal import Journal
 from handseg.segmenter import HandSegmenter
 
 RED = [sys.executable, str(Path(__file__).parents[1] / "red_command.py"), "segment"]
@@ -154,6 +155,45 @@ def test_json_has_all_rows_whenever_it_is_asked_for(run: Run) -> None:
     assert "0 done, 4 skipped" in run(*command, "--json", "all.json").stdout
     assert Path("all.json").read_text() == Path("plain.json").read_text()
     assert not Path("all.json.journal").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "journal"), [((), "all.json.journal"), (("--shard-size", "1"), "out/run")]
+)
+def test_a_process_that_retries_a_failure_ends_the_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], journal: str
+) -> None:
+    save_photos("a.png", "b.png")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def start(rank: int) -> None:
+        monkeypatch.setenv("RANK", str(rank))
+        run("segment", "in", "-o", "out", "--json", "all.json", *options)
+
+    with monkeypatch.context() as patch:
+        watch(patch, failing="b")
+        start(1)
+        patch.setattr("handseg.cli.json_file.JsonFile.merge", interrupted)
+        start(0)
+    assert list(Journal(journal).failed.values()) == ["RuntimeError: no memory"]
+    # "a" is done, and "b" failed in a run that was interrupted before its end.
+    start(0)
+    assert not Path("all.json").exists()
+    failed: list[dict[str, str]] = []
+    segment = HandSegmenter.segment
+
+    def watched(self: HandSegmenter, image: Any, **options: Any) -> HandSegmentation:
+        failed.append(Journal(journal).failed)
+        return segment(self, image, **options)
+
+    monkeypatch.setattr(HandSegmenter, "segment", watched)
+    start(1)
+    assert failed == [{}]
+    assert len(json.loads(Path("all.json").read_text())) == 2
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_interruption_leaves_whole_shards(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

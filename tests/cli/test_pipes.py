@@ -87,6 +87,29 @@ def test_one_photo_to_one_file(photo, expected, tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "cut" / "result.png"), expected)
 
 
+def test_the_file_has_the_name_that_was_given(photo, expected, tmp_path):
+    run([photo, "--output", tmp_path / "Hand.PNG"])
+
+    assert [path.name for path in tmp_path.iterdir()] == ["Hand.PNG"]
+    np.testing.assert_array_equal(pixels(tmp_path / "Hand.PNG"), expected)
+
+
+@pytest.mark.parametrize("output", ["cut/hand.png", "cut"])
+def test_another_photos_result_is_not_taken_for_this_ones(photo_folder, tmp_path, output):
+    first, second = (path.read_bytes() for path in sorted((photo_folder / "images").iterdir())[:2])
+    run(["-", "-o", output], input=first, cwd=tmp_path)
+    (result,) = (tmp_path / "cut").iterdir()
+    before = result.read_bytes()
+
+    done = run(["-", "-o", output], check=False, input=second, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert f"{result.name}: already exists, and may show another photo" in done.stderr.decode()
+    assert result.read_bytes() == before
+    run(["-", "-o", output, "--overwrite"], input=second, cwd=tmp_path)
+    assert result.read_bytes() != before
+
+
 def test_a_file_is_not_where_the_photo_is(photo, tmp_path):
     own = tmp_path / "hand.png"
     own.write_bytes(photo.read_bytes())

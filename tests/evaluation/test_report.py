@@ -6,7 +6,9 @@ import base64
 import csv
 import io
 import json
+import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -165,6 +167,18 @@ def test_names_are_no_markup(report: Path) -> None:
     assert "runs/&lt;b&gt;&amp;_1" in text
     assert "runs/<b>&_1" in Page(text).text
     assert not re.search("<i>|<read>|<b>&", text)
+
+
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff")
+    one = evaluation(failures={f"{name}/1": "cut short"})
+    photos = (replace(one.photos[0], id=name), *one.photos[1:])
+    write_report({"tuned": {MASK: replace(one, photos=photos)}}, tmp_path, {"data": name})
+    with (tmp_path / "per_photo.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["photo"] == r"a\udcff"
+    assert r"a\udcff/1" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["systems"]["tuned"][MASK]["failed"] == {f"{name}/1": "cut short"}
 
 
 def test_same_evaluations_give_the_same_page(tmp_path: Path) -> None:

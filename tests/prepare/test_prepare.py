@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -228,6 +229,17 @@ def test_other_settings_or_files_in_the_output_are_refused(pairs: Path, tmp_path
     assert not (pairs / "images" / "new").exists()
 
 
+def test_a_source_that_lost_a_pair_is_refused(pairs: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    prepare(pairs, output)
+    before = contents(output)
+    for folder in ("images", "masks"):
+        (pairs / folder / "a.png").rename(pairs / folder / "z.png")
+    with pytest.raises(ValueError, match=r"a is no longer in .*pairs, .* changed since .*out was"):
+        prepare(pairs, output)
+    assert contents(output) == before
+
+
 def test_a_run_that_was_interrupted_before_its_first_pair_blocks_no_other(
     pairs: Path, tmp_path: Path
 ) -> None:
@@ -432,6 +444,54 @@ def test_ids_of_other_layouts_become_file_names(photo_folder: Path, tmp_path: Pa
     assert {path.name for path in (output / "images").iterdir()} == {"_up_a_b.jpg", "sub_c.jpg"}
     assert set(rows(output)) == {"../up/a b", "sub/c"}
     assert {path.name for path in tmp_path.iterdir()} == {"coco", "out"}
+
+
+def test_ids_too_long_for_a_file_name_are_shortened(pairs: Path, tmp_path: Path) -> None:
+    folders = ["/".join(letter * 90 for letter in f"äb{last}") for last in "cd"]
+    for folder, name in zip(folders, ("a.png", "b.png"), strict=True):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        shutil.copy(pairs / "images" / name, tmp_path / "photos" / folder / name)
+    content = {
+        "images": [
+            {"id": index, "file_name": f"{folder}/{name}", "height": 480, "width": 640}
+            for index, (folder, name) in enumerate(zip(folders, ("a.png", "b.png"), strict=True))
+        ],
+        "annotations": [
+            {
+                "image_id": index,
+                "category_id": 1,
+                "segmentation": [[300, 60, 430, 60, 430, 260, 300, 260]],
+            }
+            for index in (0, 1)
+        ],
+        "categories": [{"id": 1, "name": "hand"}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    output = tmp_path / "out"
+    done = prepare(tmp_path / "labels.json", output, "coco", images=tmp_path / "photos")
+    assert done.count("rejected") == 0
+    assert set(rows(output)) == {f"{folders[0]}/a", f"{folders[1]}/b"}
+    names = set(load_data(output, cache_dir=tmp_path / "cache")["id"])
+    assert names == {path.stem for path in (output / "images").iterdir()}
+    assert len(names) == 2
+
+
+def test_a_name_that_is_not_utf8_is_escaped(pairs: Path, tmp_path: Path) -> None:
+    stem = os.fsdecode(b"a\xff")
+    for folder in ("images", "masks"):
+        (pairs / folder / "a.png").rename(pairs / folder / f"{stem}.png")
+    (pairs / "images" / "b.png").rename(pairs / "images" / f"{stem}b.png")
+    output = tmp_path / "out"
+    done = prepare(pairs, output, ratios={"train": 0.5, "val": 0.5})
+    assert done.count("kept") == 5
+    table = rows(output)
+    assert table[r"a\udcff"]["name"] == "a_"
+    assert r"no mask a\udcffb" in table[r"a\udcffb"]["reasons"]
+    dataset = load_data(output, cache_dir=tmp_path / "cache")
+    groups = dict(zip(dataset["id"], dataset["group"], strict=True))
+    assert groups["a_"] == r"a\udcff"
+    splits = Splits.load(output / "splits.json")
+    assert sum(len(splits.select(dataset, part)) for part in splits.parts) == 5
 
 
 def test_ids_that_would_share_a_file_are_refused(pairs: Path, tmp_path: Path) -> None:

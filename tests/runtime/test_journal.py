@@ -85,6 +85,21 @@ def test_what_failed_is_to_try_again_once_the_run_has_ended(tmp_path: Path) -> N
     assert Journal(tmp_path).failed == {"a": "again"}
 
 
+def test_what_is_tried_again_has_not_failed(tmp_path: Path) -> None:
+    before = Journal(tmp_path)
+    before.record("a", 1)
+    before.fail("b", "no memory")
+    before.fail("c", "no memory")
+    one, other = Journal(tmp_path), Journal(tmp_path)
+    one.retry("abd")
+    assert one.failed == Journal(tmp_path).failed == {"c": "no memory"}
+    assert dict(Journal(tmp_path)) == {"a": 1}
+    one.fail("b", "again")
+    other.record("c", 2)
+    assert Journal(tmp_path).failed == {"b": "again"}
+    assert dict(Journal(tmp_path)) == {"a": 1, "c": 2}
+
+
 def test_threads_record_together(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
 

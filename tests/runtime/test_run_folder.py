@@ -28,10 +28,31 @@ def test_a_run_resumes_with_what_is_left(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", SETTINGS)
     assert run.left(["a", "b", "c"], str) == ["b", "c"]
     assert run.journal["a"] == 1
-    assert not run.is_over("abc", str)
+    assert not run.is_over("abc", str, worked=True)
     RunFolder(tmp_path / "run", SETTINGS).journal.record("c", 2)
-    assert run.is_over("abc", str)
+    assert run.is_over("abc", str, worked=True)
     assert run.journal["c"] == 2
+
+
+def test_a_run_is_not_over_while_a_process_retries_what_failed_before(tmp_path: Path) -> None:
+    begun(tmp_path).journal.fail("x", "no memory")
+    first, second = (RunFolder(tmp_path, SETTINGS) for _ in range(2))
+    second.journal.retry(second.left(["x"], str))
+    first.journal.record("a", 1)
+    assert not first.is_over("ax", str, worked=True)
+    second.journal.fail("x", "no memory")
+    assert second.is_over("ax", str, worked=True)
+    late = RunFolder(tmp_path, SETTINGS)
+    late.journal.record("b", 1)
+    assert late.is_over("abx", str, worked=True)
+
+
+def test_a_process_with_nothing_to_do_leaves_failures_to_the_others(tmp_path: Path) -> None:
+    begun(tmp_path).journal.fail("x", "no memory")
+    idle, late = (RunFolder(tmp_path, SETTINGS) for _ in range(2))
+    assert not idle.is_over("x", str, worked=False)
+    late.journal.record("x", 1)
+    assert idle.is_over("x", str, worked=False)
 
 
 def test_one_of_those_that_finish_together_ends_a_run(tmp_path: Path) -> None:

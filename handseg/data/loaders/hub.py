@@ -91,7 +91,7 @@ def load_hub(
         image_column, mask_column: guessed by default.
         object_mask_column: masks of held objects.
         id_column: by default rows are numbered.
-        group_column: persons, bursts and so on.
+        group_column: persons, bursts and so on; a row with a null is its own group.
         split_column: "train", "val" or "test", if one loaded split holds several parts.
         mask_value: the hands' value (1) or colour ("0,255,0") in masks that hold several classes;
             without it, each must have one class, see `handseg.data.mask_file`.
@@ -111,18 +111,16 @@ def load_hub(
     ids = (
         [f"{index:06d}" for index in range(len(loaded))]
         if id_column is None
-        else _texts(loaded, "id_column", id_column)
+        else [str(value) for value in _column(loaded, "id_column", id_column)]
     )
     if len(set(ids)) < len(ids):
         raise ValueError(f"id_column {id_column!r} of {source} has the same value in several rows")
-    groups = (
-        [group_of(name) for name in ids]
-        if group_column is None
-        else _texts(loaded, "group_column", group_column)
-    )
-    splits = (
-        [None] * len(ids) if split_column is None else _column(loaded, "split_column", split_column)
-    )
+    if group_column is None:
+        groups = [group_of(name) for name in ids]
+    else:
+        named = zip(_column(loaded, "group_column", group_column), ids, strict=True)
+        groups = [name if group is None else str(group) for group, name in named]
+    splits = [None] * len(ids) if split_column is None else _parts(loaded, split_column)
     loaded = loaded.select_columns(list(columns)).rename_columns(columns)
     for name in columns.values():
         loaded = loaded.cast_column(name, datasets.Image())
@@ -198,8 +196,16 @@ def _picture_column(
     return guesses[0]
 
 
-def _texts(dataset: datasets.Dataset, option: str, name: str) -> list[str]:
-    return [str(value) for value in _column(dataset, option, name)]
+def _parts(dataset: datasets.Dataset, name: str) -> list[str | None]:
+    """Return the official parts in a column of texts or classes; null is none."""
+    values = _column(dataset, "split_column", name)
+    feature = dataset.features[name]
+    if isinstance(feature, datasets.ClassLabel):
+        return [None if value is None else feature.int2str(value) for value in values]
+    for value in values:
+        if not isinstance(value, str | None):
+            raise ValueError(f"split_column {name!r} must hold text, such as train, got {value!r}")
+    return values
 
 
 def _column(dataset: datasets.Dataset, option: str, name: str) -> list[Any]:

@@ -69,7 +69,9 @@ def read_mix(path: Path) -> tuple[MixSet, ...]:
         there = (path.absolute().parent / one.source).resolve()
         source = one.source if one.layout == "hub" and not there.exists() else str(there)
         options = {
-            name: str(path.absolute().parent / value) if name in _FILES else value
+            name: str(path.absolute().parent / value)
+            if name in _FILES and isinstance(value, str)
+            else value
             for name, value in one.options.items()
         }
         name = one.name or Path(source).name

@@ -120,7 +120,10 @@ def list_webdataset(
         for key, members, record in _photos(shard):
             if key in found:
                 raise ValueError(f"{found[key].shard} and {shard} both hold {key}")
-            group = str(record.get("group", key)) if group_of is None else group_of(key)
+            if group_of is not None:
+                group = group_of(key)
+            else:
+                group = key if record.get("group") is None else str(record["group"])
             found[key] = ShardPhoto(
                 key, group, source.stem, shard, members, record.get("split"), value
             )

@@ -82,6 +82,23 @@ def test_the_official_split_may_be_named(tmp_path: Path) -> None:
         load_data(source, "hub", **columns, split_column="x")
 
 
+def test_a_split_column_may_hold_classes_but_no_numbers(tmp_path: Path) -> None:
+    rows = make(("a", "b"), part=[0, 1, 1])
+    columns = {"image_column": "a", "mask_column": "b", "split_column": "part"}
+    with pytest.raises(ValueError, match=r"split_column 'part' must hold text, .*, got 0"):
+        load_data(saved(rows, tmp_path / "numbers"), "hub", **columns)
+    classes = rows.cast_column("part", datasets.ClassLabel(names=["train", "test"]))
+    dataset = load_data(saved(classes, tmp_path / "classes"), "hub", **columns)
+    assert list(dataset["split"]) == ["train", "test", "test"]
+
+
+def test_a_row_without_a_group_is_its_own(tmp_path: Path) -> None:
+    rows = make(("a", "b"), name=["x", "y", "z"], burst=["7", None, None])
+    options = {"image_column": "a", "mask_column": "b", "group_column": "burst"}
+    dataset = load_data(saved(rows, tmp_path), "hub", **options, id_column="name")
+    assert list(dataset["group"]) == ["7", "y", "z"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -98,6 +98,11 @@ def test_paths_start_at_the_file_wherever_one_works(
     assert set(load(mix)["group"]) == {"hands/person"}
 
 
+def test_an_option_that_is_null_is_not_given(mix: Path) -> None:
+    write(mix.parent, {"source": "data/hands", "options": {"groups": None}})
+    assert len(load(mix)) == 4
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
@@ -111,6 +116,7 @@ def test_paths_start_at_the_file_wherever_one_works(
         ([{"source": "a", "layout": "x"}], "layout must be one of folder, .*, mix, got 'x'"),
         ([{"source": "a"}], "expected the folder .*/a/images"),
         (["a"], "set 1 must be a mapping, got 'a'"),
+        ([{"source": "a", "options": {"groups": 5}}], "groups must be text, got 5"),
     ],
 )
 def test_faulty_files_are_refused(sets: list, message: str, tmp_path: Path) -> None:

@@ -86,6 +86,25 @@ def test_records_tell_groups_and_parts(root: Path) -> None:
     assert [row.group for row in load(root, group_pattern="(.)")] == ["0", "0", "1", "1"]
 
 
+def test_a_null_group_is_none(tmp_path: Path) -> None:
+    members: dict[str, bytes | dict[str, Any]] = {}
+    for key in "ab":
+        members[f"{key}.png"] = photo(ord(key))
+        members[f"{key}.mask.png"] = png(hand())
+        members[f"{key}.json"] = {"group": None}
+    assert [row.group for row in load(write_shard(tmp_path / "one.tar", members))] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["one.TAR", "one"])
+def test_a_shard_may_have_any_name(name: str, root: Path) -> None:
+    shard = (root / "000001.tar").rename(root.parent / name)
+    rows = load(shard)
+    assert [row.id for row in rows] == ["10", "11"]
+    assert [row.load()[0][0, 0, 0] for row in rows] == [30, 40]
+    candidates = list_photos(shard, "webdataset")
+    assert candidates[0].labels(np.zeros((40, 60, 3), np.uint8)).mask.any()
+
+
 def test_one_shard_and_what_else_is_labelled(tmp_path: Path) -> None:
     members = {
         "x/a.b.jpg": b"",  # WebDataset's key is x/a: the suffix starts after the first dot.
