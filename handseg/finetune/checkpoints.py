@@ -81,9 +81,20 @@ def save_checkpoint(accelerator: Any, output: Path) -> None:
 
 
 def load_checkpoint(accelerator: Any, output: Path) -> bool:
-    """Load the last complete checkpoint in `output`; return False if there is none."""
-    for ending in ("", "_old"):
-        if (output / f"{NAME}{ending}").is_dir():
-            accelerator.load_state(str(output / f"{NAME}{ending}"))
+    """Load the last complete checkpoint in `output`; return False if there is none.
+
+    Raises:
+        TrainingError: if it cannot be read.
+    """
+    for folder in (output / NAME, output / f"{NAME}_old"):
+        if folder.is_dir():
+            try:
+                accelerator.load_state(str(folder))
+            # torch, safetensors and pickle raise their own errors for damaged files.
+            except Exception as error:
+                reason = " ".join(str(error).split())
+                raise TrainingError(
+                    f"{folder} cannot be read: {reason}; to begin again, remove it"
+                ) from error
             return True
     return False

@@ -34,7 +34,7 @@ from handseg.finetune.settings import CONFIG_FILE, RunSettings
 from handseg.finetune.task import Task
 from handseg.runtime.config import from_mapping, save_yaml, to_mapping
 from handseg.runtime.progress import watched
-from handseg.runtime.run_folder import RunFolder
+from handseg.runtime.run_folder import RUN, SETTINGS_FILE, RunFolder
 from handseg.runtime.threads import limit_worker, one_opencv_thread
 
 
@@ -285,7 +285,9 @@ def parse_settings(values: dict[str, Any], where: str) -> RunSettings:
 
 def _check_same_run(config: RunSettings, output: Path) -> None:
     """Save the settings in `output`, or raise if it holds another run."""
-    # Files that exist before the first checkpoint.
-    preparations = (CONFIG_FILE, SPLITS_FILE, "logs")
+    # Files that exist before the first checkpoint; settings of no run are somebody's own.
+    preparations = [SPLITS_FILE, "logs"]
+    if (output / RUN / SETTINGS_FILE).exists():
+        preparations.append(CONFIG_FILE)
     RunFolder(output, to_mapping(config), preparations).claim()
     save_yaml(config, output / CONFIG_FILE)

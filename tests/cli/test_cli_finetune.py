@@ -18,6 +18,9 @@ from handseg.cli import app
         (["--set", "schedule=linear"], 2, ["schedule", "cosine"]),
         (["--set", "batch_size=many"], 2, ["batch_size", "whole number"]),
         (["--config", "none.yaml"], 2, ["none.yaml"]),
+        (["--config", f"{300 * 'n'}.yaml"], 2, ["nnn.yaml"]),
+        (["--config", "/proc/self/mem"], 2, ["cannot read /proc/self/mem"]),
+        (["--set", "data.options={group_pattern: 5}"], 1, ["group_pattern must be text, got 5"]),
         (["--layout", "zip"], 1, ["layout"]),
     ],
 )

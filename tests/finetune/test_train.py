@@ -307,7 +307,9 @@ def test_patience_stops_a_run_that_learns_nothing(
     assert run(settings, tmp_path / "run", **changes) == state
 
 
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "config.json", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["adapter_model.safetensors", "config.json", "config.yaml", "README.md"]
+)
 def test_a_folder_of_something_else_is_refused(
     name: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -371,6 +373,14 @@ def test_what_is_not_finite_stops_the_run_and_what_was_good_stays(
     assert state["step"] == 2
 
 
+def test_a_damaged_checkpoint_is_named(settings: dict[str, Any], tmp_path: Path) -> None:
+    run(settings, tmp_path / "run", epochs=1)
+    learnt = tmp_path / "run" / "checkpoint" / "learnt.safetensors"
+    learnt.write_bytes(learnt.read_bytes()[:100])
+    with pytest.raises(TrainingError, match=r"checkpoint cannot be read: .*remove it"):
+        run(settings, tmp_path / "run", epochs=1)
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +422,28 @@ def test_an_unreadable_photo_is_left_out_and_said(
         file.write_bytes(file.read_bytes()[:2000])
     run(settings, tmp_path / "run", data=data, epochs=1, seed=1)
     assert "1 left out, as they cannot be read" in capsys.readouterr().out
+
+
+def test_a_part_without_a_photo_that_can_be_read_is_left_out_of_the_report(
+    settings: dict[str, Any], photo_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(photo_folder, data)
+    *others, broken = sorted((data / "images").iterdir())
+    broken.write_bytes(broken.read_bytes()[:2000])
+    first, second, third = (file.stem for file in others)
+    parts = {"train": (first, second), "val": (third,), "test": (broken.stem,)}
+    Splits(parts, {file.stem: file.stem for file in (*others, broken)}).save(
+        tmp_path / "splits.json"
+    )
+    changes = {"source": str(data), "splits": str(tmp_path / "splits.json")}
+    run(settings, tmp_path / "run", data=changes, epochs=1, report=True)
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "| val, tuned | 1 |" in card
+    assert "| test" not in card
+    assert [path.name for path in (tmp_path / "run" / "report").iterdir()] == ["val"]
+    (said,) = [record.getMessage() for record in caplog.records if "no report" in record.message]
+    assert said.startswith(f"no report of the part 'test': {broken.stem}: ")
 
 
 def test_settings_come_from_file_options_and_assignments(

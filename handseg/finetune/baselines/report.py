@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from handseg.data import LabelledPhotos
+from handseg.data.schema import PhotoRow
 from handseg.data.splits import TEST, TRAIN, VALIDATION
 from handseg.evaluation.contact_sheet import MATCHES, draw_matches, draw_sheet
-from handseg.evaluation.report import write_report
 from handseg.evaluation.run import NONE, Evaluation, evaluate_pairs
 from handseg.evaluation.summary import matlab_scores
 from handseg.finetune.baselines.settings import BaselineConfig
-from handseg.finetune.lora.report import REPORT
+from handseg.finetune.lora.report import REPORT, write_part
 from handseg.finetune.model_cards import fill_card, write_card
 from handseg.finetune.settings import CONFIG_FILE
 from handseg.io.files import save_image
 from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.runtime.config import to_mapping
 from handseg.runtime.progress import tracked
-from handseg.runtime.versions import versions
 
 MATCHES_FILE = "matches.png"
 """File next to a part's report: matches white, mismatches green."""
@@ -45,12 +44,11 @@ def report_baseline(
                 prompts=NONE,
                 progress=lambda items: tracked(items, "evaluating"),
             )
-            name = config.network.architecture
-            details = {"command": command, "data": config.data.source, "part": part}
-            folder = output / REPORT / part
-            write_report({name: {NONE: evaluation}}, folder, {**details, "versions": versions()})
-            _draw_matches(segmenter, photos[part], folder / MATCHES_FILE)
-            rows |= _rows(part, evaluation)
+            systems = {config.network.architecture: {NONE: evaluation}}
+            if write_part(systems, command, config.data.source, part, output):
+                compared = [one for one in photos[part] if one.id not in evaluation.failures]
+                _draw_matches(segmenter, compared, output / REPORT / part / MATCHES_FILE)
+                rows |= _rows(part, evaluation)
     card = fill_card(
         "baseline",
         {"library_name": "handseg", "pipeline_tag": "image-segmentation", "tags": ["handseg"]},
@@ -66,8 +64,6 @@ def report_baseline(
 
 def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     """Return a row for the data set, with the hand's IoU over photos, and one per class."""
-    if not evaluation.photos:
-        return {}
     summary = evaluation.summary
     first: dict[str, Any] = {
         "photos": len(evaluation.photos),
@@ -79,7 +75,7 @@ def _rows(part: str, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return rows | {f"{part}, {name}": dict(values) for name, values in scores.items()}
 
 
-def _draw_matches(segmenter: SemanticSegmenter, photos: LabelledPhotos, path: Path) -> None:
+def _draw_matches(segmenter: SemanticSegmenter, photos: Sequence[PhotoRow], path: Path) -> None:
     """Draw photos spread over the part, and where prediction and ground truth agree or differ."""
     cases = []
     for place in np.linspace(0, len(photos) - 1, min(_SHOWN, len(photos))).astype(int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from handseg.data import LabelledPhotos
 from handseg.data.splits import TEST, TRAIN, VALIDATION
+from handseg.evaluation.comparison import Systems
 from handseg.evaluation.held_objects import evaluate_objects
 from handseg.evaluation.report import write_report
 from handseg.evaluation.run import MASK, MEDIAPIPE, Evaluation, evaluate_pairs
@@ -25,6 +27,8 @@ from handseg.prompts import PromptRecipe
 from handseg.runtime.progress import tracked
 from handseg.runtime.versions import versions
 from handseg.segmenter import HandSegmenter
+
+logger = logging.getLogger(__name__)
 
 
 def report_run(
@@ -52,12 +56,11 @@ def report_run(
                 name: _evaluate(config, adapter, part, photos[part], device)
                 for name, adapter in ((BASE, None), (ADAPTER, output))
             }
-            details = {"command": command, "data": config.data.source, "part": part}
-            write_report(systems, output / REPORT / part, {**details, "versions": versions()})
-            rows |= {
-                f"{part}, {name}": _row(evaluations[MEDIAPIPE])
-                for name, evaluations in systems.items()
-            }
+            if write_part(systems, command, config.data.source, part, output):
+                rows |= {
+                    f"{part}, {name}": _row(evaluations[MEDIAPIPE])
+                    for name, evaluations in systems.items()
+                }
     card = model_card(
         base=config.model,
         target=config.data.target,
@@ -71,6 +74,23 @@ def report_run(
     )
     write_card(card, output)
     return rows
+
+
+def write_part(systems: Systems, command: str, data: str, part: str, output: Path) -> bool:
+    """Write the report of a part of the split into the run's folder.
+
+    If a system could compare no photo with a prompt source, log why, and return False: it would
+    have no figures, and the run must still end.
+    """
+    for by_source in systems.values():
+        for evaluation in by_source.values():
+            if not evaluation.photos:
+                name, why = next(iter(evaluation.failures.items()))
+                logger.warning("no report of the part %r: %s: %s", part, name, why)
+                return False
+    details = {"command": command, "data": data, "part": part, "versions": versions()}
+    write_report(systems, output / REPORT / part, details)
+    return True
 
 
 def find_outline(

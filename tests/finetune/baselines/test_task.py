@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from handseg.api import load_segmenter
 from handseg.cli import app
+from handseg.data import Splits
 from handseg.errors import TrainingError
 from handseg.finetune import train as loop
 from handseg.finetune.baselines.settings import BaselineConfig
@@ -194,6 +195,26 @@ def test_photos_without_object_masks_teach_nothing_of_objects(
     assert head[1] == pytest.approx(float(start[1]), abs=1e-7)
     assert abs(head[0] - float(start[0])) > 1e-4
     assert torch.isfinite(start).all()
+
+
+@pytest.mark.parametrize("broken", [("18",), ("18", "19")])
+def test_photos_that_cannot_be_read_are_left_out_of_the_report(
+    broken: tuple[str, ...], settings: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    names = [f"{number:02}" for number in range(20)]
+    parts = {"train": tuple(names[:14]), "val": tuple(names[14:18]), "test": ("18", "19")}
+    Splits(parts, {name: name for name in names}).save(tmp_path / "splits.json")
+    for name in broken:
+        file = tmp_path / "data" / "images" / f"{name}.png"
+        file.write_bytes(file.read_bytes()[:100])
+    source = {"source": str(tmp_path / "data"), "splits": str(tmp_path / "splits.json")}
+    run(settings, tmp_path / "run", data=source, epochs=1, report=True)
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "| val | 4 |" in card
+    assert ("| test | 1 |" in card) == (len(broken) == 1)
+    parts_shown = {path.name for path in (tmp_path / "run" / "report").iterdir()}
+    assert parts_shown == ({"val", "test"} if len(broken) == 1 else {"val"})
 
 
 def test_only_what_may_learn_changes(settings: dict[str, Any], tmp_path: Path) -> None:
