@@ -36,7 +36,7 @@ def show_measuring(workspace: Workspace, key: str, photo: Photo, options: Option
                 "camera straight above a flat hand with its fingers apart.",
             )
         with middle:
-            scale, mm_per_px = _choose_scale(kind or COIN)
+            scale, mm_per_px = _choose_scale(key, kind or COIN)
         with right:
             fit = st.radio(
                 "Ring",
@@ -57,8 +57,11 @@ def show_measuring(workspace: Workspace, key: str, photo: Photo, options: Option
         _show(key, photo, measured, hand_dict(measured, fit=fit or "fitted"))
 
 
-def _choose_scale(kind: str) -> tuple[Scale | None, float | None]:
-    """Return the scale and the mm per pixel; one is None, and both until one is chosen."""
+def _choose_scale(key: str, kind: str) -> tuple[Scale | None, float | None]:
+    """Return the scale and the mm per pixel; one is None, and both until one is chosen.
+
+    The mm per pixel are those of the photo `key` alone.
+    """
     if kind == COIN:
         return st.selectbox("Coin", list(coins()), None, key="coin", placeholder="Which one"), None
     if kind == DIAMETER:
@@ -67,7 +70,7 @@ def _choose_scale(kind: str) -> tuple[Scale | None, float | None]:
         return st.number_input(label, low, high, None, 0.05, "%.2f", key="diameter"), None
     if kind == KNOWN:
         return None, st.number_input(
-            "mm a pixel at the fingers", 1e-4, None, None, 0.001, "%.4f", key="mm_per_px"
+            "mm a pixel at the fingers", 1e-4, None, None, 0.001, "%.4f", key=f"mm_per_px-{key}"
         )
     return CARD, None
 

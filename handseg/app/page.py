@@ -5,6 +5,7 @@ Streamlit reruns this script at every interaction; lasting state is in the sessi
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -127,26 +128,30 @@ def _show_summary(workspace: Workspace, options: Options) -> None:
             st.error(f"**{photo.name}** cannot be used: {photo.error}", icon=":material/error:")
     if len(photos) > 1:
         failed = sum(bool(photo.error) for photo in photos)
-        empty = sum(
-            not photo.error and not options.model.count(photo, options.max_hands)
+        empty = [
+            photo.name
             for photo in photos
-        )
-        parts = [f"{len(photos)} photos: {len(photos) - failed - empty} with hands"]
-        parts += [f"{empty} without"] * bool(empty) + [f"{failed} failed"] * bool(failed)
+            if not photo.error and not options.model.count(photo, options.max_hands)
+        ]
+        parts = [f"{len(photos)} photos: {len(photos) - failed - len(empty)} with hands"]
+        if empty:
+            more = ", ..." if len(empty) > 3 else ""
+            parts.append(f"{len(empty)} without ({', '.join(empty[:3])}{more})")
+        parts += [f"{failed} failed"] * bool(failed)
         st.caption(", ".join(parts))
 
 
 def _choose(photos: dict[str, Photo], options: Options) -> str:
     if len(photos) == 1:
         return next(iter(photos))
-
-    def label(key: str) -> str:
-        photo = photos[key]
-        count = options.model.count(photo, options.max_hands)
-        hands = {0: "no hand", 1: "1 hand"}.get(count, f"{count} hands")
-        return f"{photo.name} ({hands})"
-
-    chosen = st.selectbox("Photo to look at", list(photos), format_func=label, key="chosen")
+    # The browser knows the photos by their labels, which must be unique and stay the same.
+    labels, seen = dict[str, str](), Counter[str]()
+    for key, photo in photos.items():
+        seen[photo.name] += 1
+        labels[key] = f"{photo.name} ({seen[photo.name]})" if seen[photo.name] > 1 else photo.name
+    chosen = st.selectbox(
+        "Photo to look at", list(photos), format_func=labels.__getitem__, key="chosen"
+    )
     return chosen or next(iter(photos))
 
 

@@ -152,7 +152,9 @@ class Photo:
         self._put(entry, replace(entry, points=points, labels=labels) if placed else None)
 
     def remove(self, entry: HandEntry) -> None:
-        self._put(entry, None)
+        """Remove a hand; after a double click, it is gone already."""
+        if entry in (self.entries or ()):
+            self._put(entry, None)
 
     def undo(self) -> None:
         """Undo the last change, if there is one."""
@@ -167,8 +169,8 @@ class Photo:
 
     def _put(self, old: HandEntry | None, new: HandEntry | None) -> None:
         entries = list(self.entries or ())
-        self.history.append(tuple(entries))
         place = len(entries) if old is None else entries.index(old)
+        self.history.append(tuple(entries))
         entries[place : place + 1] = [] if new is None else [new]
         self.entries = tuple(entries)
 

@@ -53,7 +53,9 @@ def mask_loss(
     weight = valid * (1 + weights.edge * _edge_band(target))
     pixel = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     if weights.focal_gamma:
-        pixel = pixel * (logits.sigmoid() - target).abs() ** weights.focal_gamma
+        # Below 1, the exponent's gradient at 0 is infinite.
+        error = (logits.sigmoid() - target).abs().clamp(min=1e-6)
+        pixel = pixel * error**weights.focal_gamma
     focal = (pixel * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
     probability = logits.sigmoid() * valid
     overlap = (probability * target).sum((1, 2))

@@ -153,15 +153,16 @@ def merge(hands: Sequence[HandLandmarks]) -> list[HandLandmarks]:
 
     Two detections are the same hand if their landmarks are on average closer than a fifth of the
     larger hand's size, or if one box covers most of the other. Each group is represented by its
-    medoid, the detection nearest to the others; groups are sorted by votes, then score.
+    medoid, the detection nearest to the others, with the handedness of the most confident one;
+    groups are sorted by votes, then score.
     """
     merged = []
     for group in _groups(hands):
         points = np.stack([hand.points for hand in group])
         distances = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(-1)
         medoid = group[int(distances.sum(1).argmin())]
-        score = max(hand.score for hand in group)
-        merged.append(replace(medoid, score=score, votes=len(group)))
+        side, score = group[0].handedness, group[0].score  # The most confident one's.
+        merged.append(replace(medoid, handedness=side, score=score, votes=len(group)))
     return sorted(merged, key=lambda hand: (-hand.votes, -hand.score))
 
 

@@ -31,6 +31,7 @@ _FOCAL = 1.0, 0.35
 
 _RIM = 0.4, 0.004  # px, and relative: light and blur shift a rim's edge.
 _SIDE = 0.3, 0.001  # The same for a card, which is larger and flat.
+_ALIKE = 0.15  # Relative difference of two coins' ratio of sizes from that of the named ones.
 _AGREE = 0.02  # Relative difference of two coins' scales allowed beyond the fits' uncertainty.
 _SURE = 0.92  # Support from which a second, unnamed coin counts.
 _ROUND = 0.1  # Uncertainty of a finger's thickness, relative to its width.
@@ -150,7 +151,14 @@ def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Pla
                 pairs.append((one, other))
     if not pairs:
         raise MeasurementError("two coins were named, but only one is found")
-    first, second = max(pairs, key=lambda pair: min(coin.support for coin in pair))
+    first, second = max(
+        pairs,
+        key=lambda pair: (
+            # Both searches find both coins: which is which, their sizes tell.
+            abs(np.log(pair[0].diameter / pair[1].diameter * smaller / larger)) < _ALIKE,
+            min(coin.support for coin in pair),
+        ),
+    )
     planes = _of_coin(first, larger, image.shape), _of_coin(second, smaller, image.shape)
     # Compare the scales at the fingers, whichever coin lies on the hand.
     scales = [

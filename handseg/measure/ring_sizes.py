@@ -158,17 +158,26 @@ def read_pairs(path: str | Path) -> list[tuple[float, float]]:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text file of pairs") from error
+    first = True
     for number, row in enumerate(csv.reader(lines), 1):
-        cells = [cell.strip() for cell in row if cell.strip()]
-        if not cells or cells[0].startswith("#"):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or cells[0].startswith("#"):
             continue
-        try:
-            width, diameter = map(float, cells)
-        except ValueError:
-            if number == 1:  # The header.
-                continue
+        numbers = [_number(cell) for cell in cells]
+        if first and not any(value is not None for value in numbers):
+            first = False  # The header.
+            continue
+        first = False
+        if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
             raise ValueError(
                 f"{path}, line {number}: expected width_mm,diameter_mm, got {','.join(row)!r}"
-            ) from None
-        pairs.append((width, diameter))
+            )
+        pairs.append((numbers[0], numbers[1]))
     return pairs
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

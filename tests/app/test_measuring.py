@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,11 @@ def widths(page: AppTest) -> dict[str, float]:
     return {finger: float(width.split()[0]) for finger, width in pairs}
 
 
+def mm_per_px(page: AppTest) -> Any:
+    (field,) = (one for one in page.number_input if one.label.startswith("mm a pixel"))
+    return field
+
+
 def test_nothing_is_measured_until_a_coin_is_chosen(page: AppTest) -> None:
     assert not page.dataframe
     assert not set(SIZES) & set(downloads(page))
@@ -79,7 +85,7 @@ def test_every_scale(page: AppTest) -> None:
     assert widths(page) == by_coin
     page.radio(key="scale").set_value("mm a pixel")
     run(page)
-    page.number_input(key="mm_per_px").set_value(25.75 / 83)
+    mm_per_px(page).set_value(25.75 / 83)
     run(page)
     assert widths(page)["ring"] == pytest.approx(by_coin["ring"], rel=0.1)
     page.radio(key="scale").set_value("Bank card")
@@ -101,13 +107,25 @@ def test_a_loose_ring_is_larger(page: AppTest) -> None:
     )
 
 
+def test_mm_a_pixel_are_those_of_one_photo(page: AppTest, photos: dict[str, np.ndarray]) -> None:
+    page.radio(key="scale").set_value("mm a pixel")
+    run(page)
+    mm_per_px(page).set_value(0.8)
+    run(page)
+    assert page.dataframe
+    upload(page, photos["35_pic00033"])
+    run(page)
+    assert mm_per_px(page).value is None
+    assert not page.dataframe
+
+
 def test_a_finger_that_is_refused_is_named_with_the_reason(
     page: AppTest, photos: dict[str, np.ndarray]
 ) -> None:
     upload(page, photos["35_pic00033"])
     page.radio(key="scale").set_value("mm a pixel")
     run(page)
-    page.number_input(key="mm_per_px").set_value(0.8)
+    mm_per_px(page).set_value(0.8)
     run(page)
     assert list(widths(page)) == ["index"]
     assert "- **ring**: the finger is bent" in texts(page.markdown)
@@ -141,7 +159,7 @@ def test_several_hands_are_measured_one_at_a_time(page: AppTest) -> None:
     (hand,) = [radio for radio in page.radio if radio.label == "Hand to measure"]
     page.radio(key="scale").set_value("mm a pixel")
     run(page)
-    page.number_input(key="mm_per_px").set_value(0.3)
+    mm_per_px(page).set_value(0.3)
     run(page)
     first = widths(page)
     page.radio(key=hand.key).set_value(1)

@@ -148,15 +148,25 @@ def test_what_reading_a_photo_says_is_shown_by_it_once(open_page: Open) -> None:
 def test_several_photos(open_page: Open, decoded: list[int]) -> None:
     bad = ("bad.png", b"nothing", "image/png")
     page = open_page(png(LARGE, name="a.png"), bad, png(name="b.png"), png(SMALL, name="c.png"))
-    assert "4 photos: 2 with hands, 1 without, 1 failed" in texts(page.caption)
+    assert "4 photos: 2 with hands, 1 without (b.png), 1 failed" in texts(page.caption)
     assert "**bad.png** cannot be used" in texts(page.error)
     chosen = page.selectbox(key="chosen")
-    assert chosen.options == ["a.png (1 hand)", "b.png (no hand)", "c.png (1 hand)"]
+    assert chosen.options == ["a.png", "b.png", "c.png"]
     assert downloads(page) == [*FILES, "All 3 photos (ZIP)"]
     chosen.select_index(1)
     run(page)
     assert "b.png" in texts(page.warning)
     assert decoded == [1, 1]
+
+
+def test_photos_of_one_name_can_both_be_chosen(open_page: Open) -> None:
+    page = open_page(png(LARGE, name="image.png"), png(name="image.png"))
+    chosen = page.selectbox(key="chosen")
+    assert chosen.options == ["image.png", "image.png (2)"]
+    for place, empty in ((0, False), (1, True), (0, False)):
+        page.selectbox(key="chosen").select_index(place)
+        run(page)
+        assert ("image.png" in texts(page.warning)) == empty
 
 
 def test_only_bad_files(open_page: Open) -> None:

@@ -363,3 +363,14 @@ def test_a_photo_with_too_many_pixels_is_refused() -> None:
     workspace.update({"a": file(LARGE)})
     with pytest.raises(ImageError):
         workspace.segment(workspace.photos["a"], red_model(), 4)
+
+
+def test_a_hand_is_removed_once(workspace: Workspace) -> None:
+    photo = workspace.photos["a"]
+    photo.entries = FOUND
+    photo.remove(FOUND[0])
+    photo.remove(FOUND[0])
+    assert photo.entries == FOUND[1:]
+    photo.undo()
+    assert photo.entries == FOUND
+    assert not photo.history

@@ -263,3 +263,11 @@ def test_mix_always_prompts_with_something_and_repeats_with_its_seed() -> None:
         assert mix.box or mix.points
         again = SampledPrompts.draw(np.random.default_rng(seed), PromptSampling(), recipe)
         assert mix == again
+
+
+def test_any_gamma_has_a_gradient() -> None:
+    logits = torch.full((1, 4, 4), 30.0, requires_grad=True)
+    sure = torch.ones(1, 4, 4)
+    mask_loss(logits, torch.ones(1), sure, sure, LossWeights(focal_gamma=0.5)).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()

@@ -82,10 +82,13 @@ class TestMerge:
     def test_keeps_the_medoid(self, open_hand: np.ndarray) -> None:
         # The surest finding is the furthest off.
         scores = {0: 0.5, 2: 0.6, 18: 0.99}
-        findings = [found(open_hand + np.array([x, 0]), score) for x, score in scores.items()]
+        findings = [
+            found(open_hand + np.array([x, 0]), score, "left" if score > 0.9 else "right")
+            for x, score in scores.items()
+        ]
         (hand,) = merge(findings)
         np.testing.assert_array_equal(hand.points, open_hand + np.array([2, 0]))
-        assert hand.score == 0.99
+        assert (hand.handedness, hand.score) == ("left", 0.99)
 
     def test_of_two_findings_keeps_the_surer(self, open_hand: np.ndarray) -> None:
         findings = [found(open_hand, 0.6, "left"), found(open_hand + 5, 0.9)]

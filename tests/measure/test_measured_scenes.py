@@ -11,6 +11,7 @@ from measured_scenes import WIDTHS_MM, Camera, draw_hand, palm_with_coin
 
 from handseg.errors import MeasurementError
 from handseg.measure import FINGERS, find_card, find_coin, measure_hand
+from handseg.measure.coin import find_coins
 from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 
@@ -93,13 +94,19 @@ class TestCoins:
         for name in NAMES:
             assert measured[name].width_mm == pytest.approx(WIDTHS_MM[name], rel=0.03)
 
-    def test_two_are_checked_against_each_other(self) -> None:
+    def test_two_are_checked_against_each_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         scene = draw_hand(Camera(), ((-2.0, -12.0, 25.75), (27.0, 8.0, 21.25)))
         measured = measure_hand(scene, scale=["5 cent", "2 euro"])
         assert len(measured.coins) == 2
         assert measured["ring"].width_mm == pytest.approx(WIDTHS_MM["ring"], rel=0.03)
         with pytest.raises(MeasurementError, match="the two coins disagree"):
             measure_hand(scene, scale=["2 euro", "20 cent"])
+        coins = find_coins(scene.image, scene.hands[0], 25.75)
+        sure = [replace(coin, support=1.0) for coin in sorted(coins, key=lambda one: one.diameter)]
+        monkeypatch.setattr("handseg.measure.plane.find_coins", lambda *_: sure)
+        swapped = measure_hand(scene, scale=["5 cent", "2 euro"])
+        assert swapped.mm_per_px == pytest.approx(measured.mm_per_px, rel=1e-3)
+        monkeypatch.undo()
         with pytest.raises(MeasurementError, match="name both"):
             measure_hand(scene, scale="2 euro")
         with pytest.raises(MeasurementError, match="only one"):

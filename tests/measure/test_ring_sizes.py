@@ -87,6 +87,12 @@ class TestCalibration:
         file = tmp_path / "pairs.csv"
         file.write_text("width_mm,diameter_mm\n16.2, 16.0\n\n# mine\n18.0,17.9\n")
         assert read_pairs(file) == [(16.2, 16.0), (18.0, 17.9)]
+        file.write_text("# mine\nwidth_mm,diameter_mm\n16.2,16.0\n")
+        assert read_pairs(file) == [(16.2, 16.0)]
+        for first in ("16.2,1O.0", "16.2,,16.0", "16.2"):
+            file.write_text(f"{first}\n18.0,17.9\n")
+            with pytest.raises(ValueError, match="line 1: expected"):
+                read_pairs(file)
         file.write_text("16.2,16.0\n18.0;17.9\n")
         with pytest.raises(ValueError, match=r"pairs.csv, line 2: expected .* got '18.0;17.9'"):
             read_pairs(file)
