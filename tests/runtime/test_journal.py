@@ -91,7 +91,7 @@ def test_what_is_tried_again_has_not_failed(tmp_path: Path) -> None:
     before.fail("b", "no memory")
     before.fail("c", "no memory")
     one, other = Journal(tmp_path), Journal(tmp_path)
-    one.retry("abd")
+    one.retry(["a", "b", "d"])
     assert one.failed == Journal(tmp_path).failed == {"c": "no memory"}
     assert dict(Journal(tmp_path)) == {"a": 1}
     one.fail("b", "again")
