@@ -68,9 +68,10 @@ def _click(
 ) -> dict[str, tuple[list[list[float]], list[bool]]]:
     """By prompting: each hand's IoU before and after each click, and which clicks were applied."""
     photos = load_photos(config.data, options.output / "split", config.seed)["val"]
-    found = find_hands(photos, options.output / "cache" / "landmarks")
+    cache = options.output / "cache" / "landmarks"
+    found = find_hands(photos, cache, target=config.data.target)
     model = load_mask_model(config.model, adapter=adapter, device="cpu", backend="torch")
-    recipe = find_recipe(home(config.model))
+    recipe = config.recipe or find_recipe(home(config.model))
     views = AugmentedHands(found.hands, recipe, model.input_size, Augmentation(), 1, 0)
     rows: dict[str, tuple[list[list[float]], list[bool]]] = {"mask": ([], []), "plain": ([], [])}
     for index in range(len(views)):

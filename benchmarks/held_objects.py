@@ -62,7 +62,7 @@ def real_photos(
         image = load_image(file)
         hands = segmenter.segment(image)
         made.append(Photo(file.stem, image, hands.mask, np.zeros(image.shape[:2], bool)))
-        if not hands:
+        if not hands or hands.hands[0].landmarks is None:
             continue
         height, width = image.shape[:2]
         size = max(height, width)

@@ -45,7 +45,7 @@ def show_sidebar(settings: PageSettings) -> Options:
         st.header("Settings")
         name, adapter = _choose_model(settings)
         max_hands = st.slider("Hands in a photo, at most", 1, 10, 4, key="max_hands")
-        background = _choose_background()
+        background = _choose_background(settings)
         edge = st.radio(
             "Edge",
             EDGES,
@@ -100,7 +100,7 @@ def _choose_model(settings: PageSettings) -> tuple[str, str]:
     return name, adapter
 
 
-def _choose_background() -> Background:
+def _choose_background(settings: PageSettings) -> Background:
     kind = st.radio(
         "Background", ["Transparent", "Colour", "Picture"], horizontal=True, key="background"
     )
@@ -112,7 +112,8 @@ def _choose_background() -> Background:
             st.info("Without a picture the background stays transparent.")
             return None
         try:
-            picture = read_image(BytesIO(file.getvalue()))
+            limit = settings.max_megapixels * 1_000_000
+            picture = read_image(BytesIO(file.getvalue()), max_pixels=limit)
         except HandsegError as error:
             st.error(f"**{file.name}** cannot be the background: {error}")
             return None

@@ -114,17 +114,20 @@ def vary(
 def class_weights(photos: Iterable[PhotoRow]) -> tuple[float, float]:
     """Return weights of hand and background pixels that balance their frequencies.
 
-    Median of the class frequencies divided by each frequency (Eigen and Fergus, ICCV 2015).
+    Median of the class frequencies divided by each frequency (Eigen and Fergus, ICCV 2015). A
+    class's frequency is its share of the pixels of the photos that show it.
 
     Raises:
         ValueError: if a class has no pixel, or a photo cannot be read.
     """
-    hand = total = 0
+    pixels, shown, total = np.zeros(2, int), np.zeros(2, int), 0
     for row in photos:
         mask = row.load()[1]
-        hand, total = hand + int(np.count_nonzero(mask)), total + mask.size
-    if not 0 < hand < total:
-        raise ValueError(f"balance needs pixels of hand and background, got {hand} of {total}")
-    frequencies = hand / total, 1 - hand / total
+        hand = np.count_nonzero(mask)
+        here = np.array([hand, mask.size - hand])
+        pixels, shown, total = pixels + here, shown + mask.size * (here > 0), total + mask.size
+    if not pixels.all():
+        raise ValueError(f"balance needs pixels of hand and background, got {pixels[0]} of {total}")
+    frequencies = pixels / shown
     median = float(np.median(frequencies))
     return median / frequencies[0], median / frequencies[1]

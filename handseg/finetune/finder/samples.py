@@ -188,9 +188,10 @@ def _shrunk(
     small = cv2.resize(first, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     size = small.shape[1::-1]
     rest = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in others]
-    fit = matrix.copy()
-    fit[:, :2] /= np.array(size) / first.shape[1::-1]
-    return [small, *rest], fit
+    step = np.array(first.shape[1::-1]) / size
+    # Pixel x of the small image lies at (x + 0.5) * step - 0.5 of the large one.
+    linear, start = matrix[:, :2], (step - 1) / 2
+    return [small, *rest], np.column_stack([linear * step, matrix[:, 2] + linear @ start])
 
 
 def _moved(hand: OutlinedHand, matrix: np.ndarray, mirrored: bool) -> OutlinedHand:

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,14 +141,20 @@ def label_folder(
 ) -> None:
     """Write a pair for every hand with a certain mask, and `labels.json` with all scores.
 
+    Pairs of an earlier run in `output` are removed.
+
     Raises:
-        TrainingError: if `output` holds other files.
+        TrainingError: if `output` holds other files, or two photos differ only in their suffix.
     """
     labels = output / "labels.json"
     if not labels.is_file() and output.exists() and any(output.iterdir()):
         raise TrainingError(f"{output} holds other files, choose a new or empty folder")
+    stem, count = Counter(path.stem for path in photos).most_common(1)[0] if photos else ("", 0)
+    if count > 1:
+        raise TrainingError(f"photos: {count} are named {stem}, and would share a mask")
     for name in ("images", "masks"):
-        (output / name).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(output / name, ignore_errors=True)
+        (output / name).mkdir(parents=True)
     labels.write_text("{}")  # This marks the folder as our own.
     # For `add_landmarks`: in a photo of two hands, it must not search for the hand again.
     records, landmarks = {}, Journal(output / LANDMARKS)

@@ -98,6 +98,20 @@ def test_classes_weigh_by_how_rare_they_are(photos: LabelledPhotos) -> None:
     assert hand * share == pytest.approx(other * (1 - share))
 
 
+def test_photos_without_a_hand_do_not_make_hands_rarer(tmp_path: Path) -> None:
+    save_photo(tmp_path / "images" / "a.png")
+    save_photo(tmp_path / "images" / "b.png")
+    quarter, none = np.zeros((120, 160), bool), np.zeros((120, 160), bool)
+    quarter[:60, :80] = True
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(quarter).save(tmp_path / "masks" / "a.png")
+    Image.fromarray(none).save(tmp_path / "masks" / "b.png")
+    photos = LabelledPhotos(load_data(tmp_path, cache_dir=tmp_path / "arrow"))
+    hand, other = class_weights(photos)
+    # A quarter of the one photo with a hand, seven eighths of both.
+    assert hand / other == pytest.approx(0.875 / 0.25)
+
+
 def test_weights_need_both_classes(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     save_photo(tmp_path / "images" / "a.png")

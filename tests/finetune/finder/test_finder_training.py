@@ -119,6 +119,25 @@ def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
     assert with_small > 5
 
 
+def test_boxes_are_not_shifted_where_photos_shrink() -> None:
+    image, (hand,) = red_ellipse()
+    large = cv2.resize(image, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+    moved = OutlinedHand(hand.hull * 6 + 2.5, hand.right, hand.wrist * 6 + 2.5)
+    photo = FinderPhoto("red/one", "red", lambda: (large, [moved]))
+    green = FinderPhoto("green/one", "green", green_square, is_empty=True)
+    samples, errors = FinderSamples([photo, green], {"red": 1.0}, 160, 0, seed=3), []
+    for index in range(80):
+        picture, hands = samples.picture(index)
+        colors = picture.astype(int)
+        red = colors[..., 0] - colors[..., 1:].max(-1) > 60
+        if hands and (hands[0].box > 2).all() and (hands[0].box < 157).all():
+            rows, columns = np.nonzero(red)
+            middle = [np.ptp(columns) / 2 + columns.min(), np.ptp(rows) / 2 + rows.min()]
+            errors.append((hands[0].box[:2] + hands[0].box[2:]) / 2 - middle)
+    assert len(errors) > 20
+    assert np.abs(np.median(errors, axis=0)).max() < 0.2
+
+
 def test_mirrored_hands_are_of_the_other_side(data: Path) -> None:
     samples = FinderSamples([*rendered(data, "rendered")], {"rendered": 1.0}, 128, 0, seed=0)
     sides = {hand.right for index in range(20) for hand in samples.picture(index)[1]}

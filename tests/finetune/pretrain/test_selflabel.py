@@ -54,10 +54,10 @@ def test_only_sure_hands_become_pairs(
     examples = add_landmarks(pairs, output / "landmarks", Blind())  # type: ignore[arg-type]
     assert all(example.landmarks is not None for example in examples)
 
-    strict = tmp_path / "strict"
-    label_folder(segmenter, photos, strict, SelfLabelThresholds(agreement=1.0))
-    assert not list((strict / "masks").iterdir())
-    records = json.loads((strict / "labels.json").read_text())
+    # Pairs of the earlier run that are not sure enough do not stay.
+    label_folder(segmenter, photos, output, SelfLabelThresholds(agreement=1.0))
+    assert not [*(output / "images").iterdir(), *(output / "masks").iterdir()]
+    records = json.loads((output / "labels.json").read_text())
     assert len(records) == len(photos)
     assert not any(record["kept"] for record in records.values())
 
@@ -72,3 +72,11 @@ def test_a_folder_of_something_else_is_refused(segmenter: HandSegmenter, tmp_pat
     label_folder(segmenter, [], tmp_path / "new", SelfLabelThresholds())
     label_folder(segmenter, [], tmp_path / "new", SelfLabelThresholds())
     assert own.read_bytes() == b"drawn by hand"
+
+
+def test_photos_that_would_share_a_mask_are_refused(
+    segmenter: HandSegmenter, tmp_path: Path
+) -> None:
+    photos = [tmp_path / name for name in ("a.jpg", "b.png", "a.png")]
+    with pytest.raises(TrainingError, match="2 are named a"):
+        label_folder(segmenter, photos, tmp_path / "labels", SelfLabelThresholds())
