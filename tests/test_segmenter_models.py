@@ -223,22 +223,28 @@ def test_an_adapter_on_the_hub_brings_its_recipe(
 
 
 def test_a_model_on_the_hub_brings_its_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     recipe = PromptRecipe(forearm=3.0)
     recipe.save(tmp_path)
 
     def hf_hub_download(name: str, file: str) -> str:
+        if name == "facebook/sam-vit-base":
+            raise LocalEntryNotFoundError("404")
         if name != "someone/hands":
-            raise FileNotFoundError("404")
+            raise ConnectionError("no route to host")
         return str(tmp_path / file)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
     monkeypatch.setattr("handseg.segmenter.load_mask_model", lambda *_: StubModel())
     assert HandSegmenter.from_pretrained("someone/hands").recipe == recipe
     assert HandSegmenter.from_pretrained("facebook/sam-vit-base").recipe == PromptRecipe()
+    assert not caplog.records
+    assert HandSegmenter.from_pretrained("someone/away").recipe == PromptRecipe()
+    assert "someone/away: prompt_recipe.json cannot be read, the default is used" in caplog.text
 
 
 def test_the_backend_is_that_of_held_objects_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from handseg.prompts.recipe import RECIPE_FILE
+
+logger = logging.getLogger(__name__)
 
 
 def recipe_folder(model: str | Path) -> Path | None:
@@ -18,10 +21,13 @@ def recipe_folder(model: str | Path) -> Path | None:
         return Path(model)
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HTTPError
+        from huggingface_hub.errors import EntryNotFoundError, HTTPError
     except ImportError:  # Without these, a hub model cannot be loaded either.
         return None
     try:
         return Path(hf_hub_download(str(model), RECIPE_FILE)).parent
-    except (HTTPError, OSError, ValueError):  # No such file; loading the model reports the rest.
+    except EntryNotFoundError:
+        return None
+    except (HTTPError, OSError, ValueError) as error:
+        logger.warning("%s: %s cannot be read, the default is used: %s", model, RECIPE_FILE, error)
         return None
