@@ -74,10 +74,10 @@ class IntoFiles:
     ) -> None:
         self._wanted, self._photos, self._json_file, self._rank = wanted, photos, json_file, rank
         self.rows = None if json_file is None else JsonFile(json_file, anew=wanted.overwrite)
-        if not wanted.overwrite:
-            for photo in photos:
-                refuse_to_replace(photo, wanted.files(photo))
         own = rank.share(photos)
+        if not wanted.overwrite:
+            for photo in own:
+                refuse_to_replace(photo, wanted.files(photo))
         self._todo = [
             photo for photo in own if wanted.overwrite or not wanted.are_there(photo, self.rows)
         ]
