@@ -84,6 +84,19 @@ def show_correction(
         st.caption(HINTS[tool])
 
 
+def offer_undo(key: str, photo: Photo) -> None:
+    """Offer to undo corrections of a photo from which the model cannot cut out its hands."""
+    st.caption("The last correction may be the reason: undo it, or choose another model.")
+    with st.container(horizontal=True):
+        _undo_buttons(key, photo)
+
+
+def _undo_buttons(key: str, photo: Photo) -> None:
+    untouched = not photo.history
+    st.button("Undo", key=f"undo-{key}", on_click=photo.undo, disabled=untouched, shortcut="Mod+Z")
+    st.button("Reset", key=f"over-{key}", on_click=photo.start_over, disabled=untouched)
+
+
 def _stays_open(key: str, wanted: bool) -> bool:
     """Return whether this part is open; once opened, it does not close by itself."""
     name = f"correcting-{key}"
@@ -195,14 +208,12 @@ def _boxes_and_names(
 
 
 def _buttons(key: str, photo: Photo, entries: list[HandEntry], number: int) -> None:
-    untouched = not photo.history
     chosen = None
     if number >= 0:
         chosen = entries[number]
     elif number == CLICKED and len(entries) == 1:
         chosen = entries[0]
-    st.button("Undo", key=f"undo-{key}", on_click=photo.undo, disabled=untouched, shortcut="Mod+Z")
-    st.button("Reset", key=f"over-{key}", on_click=photo.start_over, disabled=untouched)
+    _undo_buttons(key, photo)
     st.button(
         "Remove hand",
         key=f"remove-{key}",

@@ -43,24 +43,40 @@ def main() -> None:
     settings = PageSettings.from_environment()
     st.title("handseg")
     st.markdown("Cut the hand out of a photo, with a contour clean enough to measure on.")
-    options = show_sidebar(settings)
     workspace = _workspace(settings)
+    # First, as Streamlit forgets files that a run does not show, and without a model it ends early.
     workspace.update(_files(settings))
+    options = show_sidebar(settings)
     if not workspace.photos:
         return
     _segment_all(workspace, options)
-    good = {key: photo for key, photo in workspace.photos.items() if not photo.error}
     _show_summary(workspace, options)
-    if not good:
+    prompted = isinstance(options.model, PromptedModel)
+    shown = {
+        key: photo
+        for key, photo in workspace.photos.items()
+        if not photo.error or (prompted and photo.history)
+    }
+    if not shown:
         return
-    key = _choose(good, options)
-    panels.show_result(workspace, key, good[key], options)
-    if isinstance(options.model, PromptedModel):
-        correcting.show_correction(workspace, key, good[key], options.model, options.max_hands)
-        measuring.show_measuring(workspace, key, good[key], options)
-    panels.show_truth(workspace, key, good[key], options, settings)
+    key = _choose(shown)
+    if shown[key].error:
+        correcting.offer_undo(key, shown[key])
+    else:
+        _show_photo(workspace, key, shown[key], options, settings)
+    good = [photo for photo in shown.values() if not photo.error]
     if len(good) > 1:
-        panels.offer_all(workspace, list(good.values()), options)
+        panels.offer_all(workspace, good, options)
+
+
+def _show_photo(
+    workspace: Workspace, key: str, photo: Photo, options: Options, settings: PageSettings
+) -> None:
+    panels.show_result(workspace, key, photo, options)
+    if isinstance(options.model, PromptedModel):
+        correcting.show_correction(workspace, key, photo, options.model, options.max_hands)
+        measuring.show_measuring(workspace, key, photo, options)
+    panels.show_truth(workspace, key, photo, options, settings)
 
 
 def _workspace(settings: PageSettings) -> Workspace:
@@ -125,7 +141,8 @@ def _show_summary(workspace: Workspace, options: Options) -> None:
     photos = workspace.photos.values()
     for photo in photos:
         if photo.error:
-            st.error(f"**{photo.name}** cannot be used: {photo.error}", icon=":material/error:")
+            what = "used" if photo.size is None else "cut out"
+            st.error(f"**{photo.name}** cannot be {what}: {photo.error}", icon=":material/error:")
     if len(photos) > 1:
         failed = sum(bool(photo.error) for photo in photos)
         empty = [
@@ -141,7 +158,7 @@ def _show_summary(workspace: Workspace, options: Options) -> None:
         st.caption(", ".join(parts))
 
 
-def _choose(photos: dict[str, Photo], options: Options) -> str:
+def _choose(photos: dict[str, Photo]) -> str:
     if len(photos) == 1:
         return next(iter(photos))
     # The browser knows the photos by their labels, which must be unique and stay the same.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from handseg.app.workspace import Photo, PromptedModel, Workspace
 from handseg.data.mask_file import read_mask_file
 from handseg.evaluation import contact_sheet
 from handseg.evaluation.metrics import compare_masks
+from handseg.io.decode import open_image
 from handseg.io.files import encode_image
 from handseg.results import Hand, HandSegmentation, overlay
 
@@ -165,12 +167,7 @@ def show_truth(
             return
         result = workspace.segment(photo, options.model, options.max_hands)
         try:
-            truth, notes = read_mask_file(file.getvalue(), "it", hint=ONE_CLASS)
-            if truth.shape != result.image.shape[:2]:
-                raise ValueError(
-                    f"it has {truth.shape[1]} x {truth.shape[0]} px, the photo "
-                    f"{result.image.shape[1]} x {result.image.shape[0]}"
-                )
+            truth, notes = _read_truth(file.getvalue(), result.image.shape[1::-1])
         except ValueError as error:
             st.error(f"**{file.name}** is no true mask for this photo: {error}")
             return
@@ -194,3 +191,19 @@ def show_truth(
         right.image(
             case.picture, "Green: both. Blue: the true mask alone. Orange: the result alone."
         )
+
+
+def _read_truth(data: bytes, photo: tuple[int, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a true mask as large as the photo, width and height; others are not even decoded.
+
+    Raises:
+        ValueError: if it has another size, or is no mask.
+    """
+    with open_image(data, sys.maxsize) as opened:
+        size = opened.image.size
+    if sorted(size) == sorted(photo):  # It may be stored turned.
+        truth, notes = read_mask_file(data, "it", hint=ONE_CLASS)
+        size = truth.shape[1], truth.shape[0]
+        if size == photo:
+            return truth, notes
+    raise ValueError(f"it has {size[0]} x {size[1]} px, the photo {photo[0]} x {photo[1]}")

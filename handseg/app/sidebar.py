@@ -11,7 +11,7 @@ from handseg.api import load_segmenter
 from handseg.app.downloads import Background
 from handseg.app.launch import PageSettings
 from handseg.app.workspace import Model, Photo, PromptedModel
-from handseg.errors import HandsegError
+from handseg.errors import HandsegError, reason
 from handseg.io.images import read_image
 from handseg.results import EDGES, Edge
 from handseg.segmenter import HandSegmenter
@@ -41,6 +41,7 @@ class Options:
 
 
 def show_sidebar(settings: PageSettings) -> Options:
+    """Show the settings and load the model; without one, say why and end this run of the page."""
     with st.sidebar:
         st.header("Settings")
         name, adapter = _choose_model(settings)
@@ -60,10 +61,13 @@ def show_sidebar(settings: PageSettings) -> Options:
             "Photos stay in the memory of the computer that serves this page, are seen in this tab "
             "alone and are gone when it is closed."
         )
+    if not name:
+        st.stop()
     try:
-        model = _load_model(name, adapter, settings.recipe, settings.device)
-    except (HandsegError, ValueError, OSError) as error:
-        st.error(f"The model cannot be loaded: {error}", icon=":material/error:")
+        with st.spinner(f"Loading {name}"):  # A photo that comes meanwhile ends the run here.
+            model = _load_model(name, adapter, settings.recipe, settings.device)
+    except Exception as error:  # Unexpected errors too: visitors may name any file.
+        st.error(f"The model cannot be loaded: {reason(error)}", icon=":material/error:")
         st.stop()
     return Options(model, max_hands, background, edge or "soft")
 
@@ -96,7 +100,6 @@ def _choose_model(settings: PageSettings) -> tuple[str, str]:
         ).strip()
     if not name:
         st.info("Name a model, or choose one of the list.")
-        st.stop()
     return name, adapter
 
 
@@ -125,9 +128,8 @@ def _choose_background(settings: PageSettings) -> Background:
 
 @st.cache_resource(max_entries=3, on_release=lambda model: _close(model), show_spinner=False)
 def _load_model(name: str, adapter: str, recipe: str, device: str) -> Model:
-    with st.spinner(f"Loading {name}"):
-        segmenter = load_segmenter(name, adapter or None, device or None, recipe=recipe or None)
-        segmenter.warm_up()
+    segmenter = load_segmenter(name, adapter or None, device or None, recipe=recipe or None)
+    segmenter.warm_up()
     if isinstance(segmenter, HandSegmenter):
         return PromptedModel(segmenter)
     return Model(segmenter)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from handseg.app import brush
 from handseg.app.brush import Stroke
 from handseg.app.entries import HandEntry
 from handseg.io.images import read_image
-from handseg.landmarks import HandLandmarks
 from handseg.landmarks.second_look import same_hand
 from handseg.pipeline.embedded import EmbeddedPhoto
 from handseg.pipeline.interface import PreparedPhoto, Segmenter
@@ -55,37 +55,37 @@ class PromptedModel(Model):
     segmenter: HandSegmenter
 
     def is_done(self, photo: Photo, max_hands: int) -> bool:
+        cut = photo.hands.get(self, {})
         return photo.entries is not None and all(
-            (self, entry.with_strokes(0)) in photo.hands for entry in photo.active(max_hands)
+            entry.with_strokes(0) in cut for entry in photo.active(max_hands)
         )
 
     def hands(self, photo: Photo, prepared: PreparedPhoto, max_hands: int) -> tuple[Hand, ...]:
+        cut = photo.hands.setdefault(self, {})
         if photo.entries is None:
             found = prepared.segment(max_hands=self.segmenter.landmarker.max_hands).hands
             photo.entries = tuple(_entry(rank, hand) for rank, hand in enumerate(found))
-            pairs = zip(photo.entries, found, strict=True)
-            photo.hands |= {(self, entry): hand for entry, hand in pairs}
+            cut.update(zip(photo.entries, found, strict=True))
         entries = photo.active(max_hands)
-        for cut in (entry.with_strokes(0) for entry in entries):
-            if (self, cut) not in photo.hands:
-                photo.hands[self, cut] = _cut(prepared, cut)
-        photo.painted = {(self, entry): self._painted(photo, entry) for entry in entries}
-        return tuple(photo.painted[self, entry] for entry in entries)
-
-    def _painted(self, photo: Photo, entry: HandEntry) -> Hand:
-        """Return the hand with its strokes; usually all but the last are already painted."""
-        known = photo.hands | photo.painted
-        counts = range(len(entry.strokes), -1, -1)
-        done = next(n for n in counts if (self, entry.with_strokes(n)) in known)
-        return brush.apply(known[self, entry.with_strokes(done)], entry.strokes[done:])
+        for bare in (entry.with_strokes(0) for entry in entries):
+            if bare not in cut:
+                cut[bare] = _cut(prepared, bare)
+        known = cut | photo.painted.get(self, {})
+        painted = {entry: _painted(known, entry) for entry in entries}
+        photo.painted.clear()
+        photo.painted[self] = painted
+        return tuple(painted[entry] for entry in entries)
 
     def count(self, photo: Photo, max_hands: int) -> int:
         return len(photo.active(max_hands))
 
 
+_ByModel: TypeAlias = "WeakKeyDictionary[Model, dict[HandEntry, Hand]]"
+
+
 @dataclass(eq=False)
 class Photo:
-    """A photo of the visitor and its hands.
+    """A photo of the visitor and its hands. What a model cut out is dropped with the model.
 
     Attributes:
         name: file name.
@@ -108,9 +108,9 @@ class Photo:
     dpi: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
     history: list[tuple[HandEntry, ...]] = field(default_factory=list)
-    hands: dict[tuple[Model, HandEntry], Hand] = field(default_factory=dict)
-    painted: dict[tuple[Model, HandEntry], Hand] = field(default_factory=dict)
-    labelled: dict[Model, tuple[Hand, ...]] = field(default_factory=dict)
+    hands: _ByModel = field(default_factory=WeakKeyDictionary)
+    painted: _ByModel = field(default_factory=WeakKeyDictionary)
+    labelled: WeakKeyDictionary[Model, tuple[Hand, ...]] = field(default_factory=WeakKeyDictionary)
 
     def active(self, max_hands: int) -> list[HandEntry]:
         """Return the hands to show: the `max_hands` surest found ones, and all of the visitor's."""
@@ -178,22 +178,25 @@ class Photo:
 class Workspace:
     """The photos of a visitor, and the open one: decoded, and encoded for prompts.
 
-    For the others, only files and masks are kept, so that fifty photos fit into memory.
+    For the others, only files and masks are kept, so that fifty photos fit into memory. Threads
+    take turns: a download may cut out hands while the page does.
     """
 
     def __init__(self, max_pixels: int) -> None:
         self.max_pixels = max_pixels
         self.photos: dict[str, Photo] = {}
         self._open: tuple[Photo, Model, PreparedPhoto] | None = None
+        self._lock = threading.RLock()  # Taken before a model's.
 
     def update(self, files: Mapping[str, Any]) -> None:
         """Add new files (by an id, with `name` and `getvalue()`) and drop those that are gone."""
-        self.photos = {
-            key: self.photos.get(key) or Photo(file.name, file.getvalue())
-            for key, file in files.items()
-        }
-        if self._open is not None and self._open[0] not in self.photos.values():
-            self._open = None
+        with self._lock:
+            self.photos = {
+                key: self.photos.get(key) or Photo(file.name, file.getvalue())
+                for key, file in files.items()
+            }
+            if self._open is not None and self._open[0] not in self.photos.values():
+                self._open = None
 
     def segment(self, photo: Photo, model: Model, max_hands: int) -> HandSegmentation:
         """Segment the photo's hands that are not cut out yet.
@@ -201,20 +204,20 @@ class Workspace:
         Raises:
             ImageError: if the photo cannot be read.
         """
-        with model.lock:
+        with self._lock, model.lock:
             prepared = self._embed(photo, model)
             hands = model.hands(photo, prepared, max_hands)
             return HandSegmentation(prepared.image, hands, photo.dpi)
 
     def prompts(self, photo: Photo, model: PromptedModel, entry: HandEntry) -> HandPrompts:
         """Return the prompts of a hand, in px of the photo."""
-        with model.lock:
+        with self._lock, model.lock:
             (prompts,) = self._prompted(photo, model).prompts(**entry.prompts())
             return prompts
 
     def suspected(self, photo: Photo, model: PromptedModel, hands: Sequence[Hand]) -> np.ndarray:
         """Return boxes, (K, 4) xyxy px, where the finder suspects hands not among `hands`."""
-        with model.lock:
+        with self._lock, model.lock:
             places = self._prompted(photo, model).suspected
         boxes = np.array(
             [one.box for one in places if one.detection_score >= SUSPECTED], np.float32
@@ -239,21 +242,27 @@ class Workspace:
 
 
 def _entry(rank: int, hand: Hand) -> HandEntry:
-    if hand.landmarks is None:
-        left, top, right, bottom = map(float, hand.box)
-        return HandEntry(rank=rank, box=(left, top, right, bottom))
-    landmarks = HandLandmarks(hand.landmarks, hand.handedness or "", hand.handedness_score or 0.0)
-    return HandEntry(landmarks, rank)
+    if hand.landmarks is not None:
+        return HandEntry(hand, rank)
+    left, top, right, bottom = map(float, hand.box)
+    return HandEntry(hand, rank, (left, top, right, bottom))
+
+
+def _painted(known: Mapping[HandEntry, Hand], entry: HandEntry) -> Hand:
+    """Return the hand with its strokes; usually all but the last are already painted."""
+    counts = range(len(entry.strokes), -1, -1)
+    done = next(n for n in counts if entry.with_strokes(n) in known)
+    return brush.apply(known[entry.with_strokes(done)], entry.strokes[done:])
 
 
 def _cut(prepared: PreparedPhoto, entry: HandEntry) -> Hand:
     (hand,) = prepared.segment(**entry.prompts())
-    if entry.landmarks is None:
+    if (found := entry.found) is None:
         return hand
-    found = entry.landmarks
     return replace(
         hand,
-        landmarks=found.points,
-        handedness=found.handedness or None,
-        handedness_score=found.score,
+        landmarks=found.landmarks,
+        handedness=found.handedness,
+        handedness_score=found.handedness_score,
+        detection_score=found.detection_score,
     )

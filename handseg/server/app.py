@@ -38,6 +38,7 @@ _PROBLEMS = {
     413: "The request has too many bytes, or the photo too many pixels.",
     415: "The request is no multipart form.",
     422: "A parameter is wrong, or the photo cannot be read or measured.",
+    500: "The server failed; its log says why.",
     503: "Too many requests are waiting, or this one took too long. `Retry-After` says after how "
     "many seconds to try again.",
 }
@@ -52,6 +53,7 @@ def create_app(workers: Workers, limits: Limits) -> FastAPI:
     """Create the application, which processes photos with `workers`."""
     app = FastAPI(title="handseg", version=__version__, description=_DESCRIPTION, redoc_url=None)
     app.add_exception_handler(RequestValidationError, _refuse)
+    app.add_exception_handler(Exception, _fail)
     picture = {"content": {PNG: {"schema": {"type": "string", "format": "binary"}}}}
 
     @app.post("/cutout", **_documented("The hands on a transparent background.", **picture))
@@ -99,6 +101,11 @@ def _refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     known = list(_QUERIES[request.url.path].model_fields)
     return JSONResponse({"detail": "; ".join(_wrong(one, known) for one in error.errors())}, 422)
+
+
+def _fail(request: Request, error: Exception) -> JSONResponse:
+    """Answer an unexpected error, which is then logged."""
+    return JSONResponse({"detail": "the server failed; its log says why"}, 500)
 
 
 def _wrong(error: Mapping[str, Any], known: list[str]) -> str:

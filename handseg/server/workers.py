@@ -51,7 +51,10 @@ class Workers:
         started: list[Future[Any]] = []
 
         def start(work: Callable[[Segmenter], T]) -> asyncio.Future[T]:
-            call = self._threads.submit(self._with_segmenter, work)
+            pending = [work]
+            call = self._threads.submit(self._with_segmenter, pending)
+            # A cancelled call stays in the queue until a thread is free, but without its photo.
+            call.add_done_callback(lambda _: pending.clear())
             started.append(call)
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
@@ -65,8 +68,8 @@ class Workers:
             else:
                 self._places.release()
 
-    def _with_segmenter(self, work: Callable[[Segmenter], T]) -> T:
-        segmenter = self._idle.get()
+    def _with_segmenter(self, pending: list[Callable[[Segmenter], T]]) -> T:
+        work, segmenter = pending.pop(), self._idle.get()
         try:
             return work(segmenter)
         finally:

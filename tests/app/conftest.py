@@ -1,4 +1,4 @@
-"""The page as its visitors use it: a server in its own process, and a browser."""
+"""The page in this process, and as its visitors use it: a server and a browser."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import streamlit as st
+from driven_page import PAGE, File, Open, run
+from red_hands import red_segmenter
+from red_network import red_labeller
+from streamlit.testing.v1 import AppTest
+
+from handseg.app.launch import PageSettings
+from handseg.errors import ModelError
+from handseg.pipeline.interface import Segmenter
+from handseg.pipeline.semantic import SemanticSegmenter
+from handseg.segmenter import HandSegmenter
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -27,6 +38,57 @@ Visit = Callable[..., "Page"]
 def _no_warning_that_streamlit_is_not_run_by_its_command() -> None:
     logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     logger.addFilter(lambda record: "missing ScriptRunContext" not in record.getMessage())
+
+
+@pytest.fixture
+def red() -> HandSegmenter:
+    """Return the segmenter that `open_page` loads; everything red is a hand."""
+    return red_segmenter()
+
+
+@pytest.fixture
+def decoded(red: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Record the number of hands in each call of the model."""
+    calls: list[int] = []
+    decode = red.model.decode
+
+    def noted(embeddings: Any, prompts: Any) -> Any:
+        calls.append(len(prompts))
+        return decode(embeddings, prompts)
+
+    monkeypatch.setattr(red.model, "decode", noted)
+    return calls
+
+
+@pytest.fixture
+def open_page(red: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Open the page with settings and photos.
+
+    A model named "gone" cannot be loaded; one named "baseline" labels whole photos.
+    """
+
+    def from_pretrained(name: str, **_: Any) -> Segmenter:
+        if name == "gone":
+            raise ModelError("no such model: gone")
+        if name == "baseline":
+            return SemanticSegmenter(red_labeller())
+        return red
+
+    monkeypatch.setattr(HandSegmenter, "from_pretrained", from_pretrained)
+
+    def opened(*photos: File, **settings: Any) -> AppTest:
+        for name, value in PageSettings(**settings).to_environment().items():
+            monkeypatch.setenv(name, value)
+        page = AppTest.from_file(str(PAGE), default_timeout=30)
+        run(page)
+        if photos:
+            page.file_uploader(key="photos").set_value(list(photos))
+            run(page)
+        return page
+
+    st.cache_resource.clear()
+    yield opened
+    st.cache_resource.clear()
 
 
 @dataclass(frozen=True)

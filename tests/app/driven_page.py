@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from red_hands import draw_photo
 from streamlit.testing.v1 import AppTest
 
 import handseg.app
@@ -14,6 +16,20 @@ import handseg.app
 PAGE = Path(handseg.app.__file__).with_name("page.py")
 
 File = tuple[str, bytes, str]
+Open = Callable[..., AppTest]
+"""What the fixture `open_page` returns."""
+
+LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
+"""Hands for `png`."""
+FILES = [
+    "Cut-out (PNG)",
+    "Cropped (PNG)",
+    "Mask (PNG)",
+    "Outline (SVG)",
+    "Overlay (JPEG)",
+    "Numbers (JSON)",
+]
+"""Downloads of one photo."""
 
 
 def as_file(picture: Image.Image, name: str = "picture.png") -> File:
@@ -21,6 +37,10 @@ def as_file(picture: Image.Image, name: str = "picture.png") -> File:
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return name, stream.getvalue(), "image/png"
+
+
+def png(*ellipses: tuple[int, int, int, int], name: str = "photo.png") -> File:
+    return as_file(Image.fromarray(draw_photo(*ellipses)[0]), name)
 
 
 def run(page: AppTest) -> None:
@@ -34,3 +54,8 @@ def texts(elements: Any) -> str:
 
 def downloads(page: AppTest) -> list[str]:
     return [button.label for button in page.get("download_button")]
+
+
+def key_of(page: AppTest) -> str:
+    """Return the id of the only photo."""
+    return next(iter(page.session_state.workspace.photos))

@@ -1,95 +1,16 @@
-"""The page without a browser; everything red is a hand."""
+"""The page without a browser: photos, what is shown of them, and settings."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
-import streamlit as st
-from driven_page import PAGE, File, as_file, downloads, run, texts
+from driven_page import FILES, LARGE, SMALL, Open, downloads, png, run, texts
 from PIL import Image
-from red_hands import draw_photo, red_segmenter
-from red_network import red_labeller
-from streamlit.testing.v1 import AppTest
+from red_hands import draw_photo
 
-from handseg.app.frame import Frame
-from handseg.app.launch import PageSettings
-from handseg.errors import ModelError
-from handseg.landmarks import HandBox
-from handseg.pipeline.interface import Segmenter
-from handseg.pipeline.semantic import SemanticSegmenter
 from handseg.segmenter import HandSegmenter
-
-LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
-
-Open = Callable[..., AppTest]
-
-
-def png(*ellipses: tuple[int, int, int, int], name: str = "photo.png") -> File:
-    return as_file(Image.fromarray(draw_photo(*ellipses)[0]), name)
-
-
-@pytest.fixture
-def segmenter() -> HandSegmenter:
-    return red_segmenter()
-
-
-@pytest.fixture
-def decoded(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Record the number of hands in each call of the model."""
-    calls: list[int] = []
-    decode = segmenter.model.decode
-
-    def noted(embeddings: Any, prompts: Any) -> Any:
-        calls.append(len(prompts))
-        return decode(embeddings, prompts)
-
-    monkeypatch.setattr(segmenter.model, "decode", noted)
-    return calls
-
-
-@pytest.fixture
-def open_page(segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Open the page with settings and photos.
-
-    A model named "gone" cannot be loaded; one named "baseline" labels whole photos.
-    """
-
-    def from_pretrained(name: str, **_: Any) -> Segmenter:
-        if name == "gone":
-            raise ModelError("no such model: gone")
-        if name == "baseline":
-            return SemanticSegmenter(red_labeller())
-        return segmenter
-
-    monkeypatch.setattr(HandSegmenter, "from_pretrained", from_pretrained)
-
-    def opened(*photos: File, **settings: Any) -> AppTest:
-        for name, value in PageSettings(**settings).to_environment().items():
-            monkeypatch.setenv(name, value)
-        page = AppTest.from_file(str(PAGE), default_timeout=30)
-        run(page)
-        if photos:
-            page.file_uploader(key="photos").set_value(list(photos))
-            run(page)
-        return page
-
-    st.cache_resource.clear()
-    yield opened
-    st.cache_resource.clear()
-
-
-FILES = [
-    "Cut-out (PNG)",
-    "Cropped (PNG)",
-    "Mask (PNG)",
-    "Outline (SVG)",
-    "Overlay (JPEG)",
-    "Numbers (JSON)",
-]
 
 
 def test_an_empty_page_asks_for_photos(open_page: Open) -> None:
@@ -238,6 +159,39 @@ def test_a_model_that_cannot_be_loaded_is_an_error(open_page: Open) -> None:
     assert "The model cannot be loaded: no such model: gone" in texts(page.error)
 
 
+def test_a_model_that_fails_to_load_is_an_error_too(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("list index out of range")
+
+    page = open_page(models=("handseg-lite", "/etc/passwd"))
+    monkeypatch.setattr(HandSegmenter, "from_pretrained", fail)
+    page.selectbox(key="model").select("/etc/passwd")
+    run(page)
+    said = "The model cannot be loaded: IndexError: list index out of range"
+    assert said in texts(page.error)
+
+
+@pytest.mark.parametrize("name", ["", "gone"])
+def test_without_a_model_photos_and_settings_stay(open_page: Open, name: str) -> None:
+    """Streamlit forgets the files and values of what a run of the script does not show."""
+    page = open_page(png(LARGE))
+    page.radio(key="edge").set_value("hard")
+    page.radio(key="background").set_value("Picture")
+    run(page)
+    page.selectbox(key="model").select("Other")
+    run(page)
+    page.text_input(key="own_model").set_value(name)
+    run(page)
+    assert page.info if not name else page.error
+    assert not downloads(page)
+    assert page.file_uploader(key="photos").value
+    assert page.file_uploader(key="picture")
+    assert page.radio(key="edge").value == "hard"
+    assert page.slider(key="max_hands")
+
+
 def test_another_model_cuts_out_anew(open_page: Open, decoded: list[int]) -> None:
     page = open_page(png(LARGE), models=("one", "other"))
     page.selectbox(key="model").select("other")
@@ -271,124 +225,3 @@ def test_strangers_name_no_models_or_folders(open_page: Open) -> None:
     page = open_page(own_models=False, models=("one", "other"))
     assert page.selectbox(key="model").options == ["one", "other"]
     assert not page.text_input
-
-
-# Corrections and the true mask
-
-
-def key_of(page: AppTest) -> str:
-    """Return the id of the only photo."""
-    return next(iter(page.session_state.workspace.photos))
-
-
-def test_a_suspected_hand_is_one_click_away(
-    open_page: Open, segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, y, width, height = SMALL
-    box = np.array([x - width, y - height, x + width, y + height], np.float32)
-    down = np.array([0, 1], np.float32)
-    places = [HandBox(box, 0.5, 0.5, down), HandBox(box * 0.4, 0.1, 0.5, down)]
-    monkeypatch.setattr(segmenter.landmarker, "suspect", lambda _: places)
-    monkeypatch.setattr(segmenter.landmarker, "find", lambda *_: [])
-    page = open_page(png(LARGE, SMALL))
-    key = key_of(page)
-    assert page.warning
-    page.button(key=f"suspected-{key}-A-0").click()
-    run(page)
-    assert not page.warning
-    (entry,) = page.session_state.workspace.photos[key].entries
-    assert entry.box == tuple(box.tolist())
-    assert not [button for button in page.button if "is a hand" in button.label]
-
-
-def test_remove_undo_and_start_over(open_page: Open, decoded: list[int]) -> None:
-    page = open_page(png(LARGE, SMALL))
-    key = key_of(page)
-    assert page.button(key=f"remove-{key}").disabled  # No hand is chosen.
-    page.radio(key=f"hand-{key}-2").set_value(0)
-    run(page)
-    for button, hands in [("remove", 1), ("remove", 0), ("undo", 1), ("over", 2)]:
-        page.button(key=f"{button}-{key}").click()
-        run(page)
-        assert len(page.session_state.workspace.photos[key].entries) == hands
-        assert bool(page.warning) == (hands == 0)
-    assert page.button(key=f"undo-{key}").disabled
-    assert decoded == [2]
-
-
-def test_the_view_starts_at_the_hand_and_moves_only_when_it_is_told(open_page: Open) -> None:
-    page = open_page(png(LARGE, SMALL))
-    key = key_of(page)
-
-    def frame() -> Frame:
-        return page.session_state[f"frame-{key}"]
-
-    def see(button: str) -> Frame:
-        page.button(key=f"{button}-{key}").click()
-        run(page)
-        return frame()
-
-    both = frame()
-    page.radio(key=f"hand-{key}-2").set_value(1)
-    run(page)
-    small = frame()
-    assert small.left + small.width / 2 == pytest.approx(SMALL[0], abs=2)
-    assert small.width < both.width
-    page.button(key=f"remove-{key}").click()
-    run(page)
-    assert frame() == small  # a correction does not move the picture
-    assert see("whole") == Frame.whole((160, 120))
-    assert page.button(key=f"whole-{key}").disabled
-    assert see("closer") == Frame((160, 120), 40, 30, 80, 60)
-    assert see("near") != both  # only one hand is left
-
-
-def test_a_model_that_fails_does_not_spoil_the_photos(
-    open_page: Open, segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = open_page(png(LARGE), models=("one", "other"))
-
-    def fail(*_: Any) -> None:
-        raise RuntimeError("out of memory")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(segmenter.model, "decode", fail)
-        page.selectbox(key="model").select("other")
-        run(page)
-        assert "out of memory" in texts(page.error)
-    page.selectbox(key="model").select("one")
-    run(page)
-    assert not page.error
-    assert downloads(page) == FILES
-
-
-def test_true_mask(open_page: Open) -> None:
-    page = open_page(png(LARGE))
-    key = f"truth-{key_of(page)}"
-    mask = Image.fromarray(draw_photo(LARGE)[1])
-    page.file_uploader(key=key).set_value(as_file(mask))
-    run(page)
-    values = {metric.label: metric.value for metric in page.metric}
-    assert float(values["IoU"]) > 0.97
-    assert float(values["Boundary F"]) > 0.97
-
-    for file, text in [
-        (as_file(Image.new("L", (20, 10))), "20 x 10 px, the photo 160 x 120"),
-        (as_file(mask.convert("L").point(lambda value: 1 + value // 255)), "has the values 1, 2"),
-        (("mask.png", b"", "image/png"), "no true mask"),
-    ]:
-        page.file_uploader(key=key).set_value(file)
-        run(page)
-        assert text in texts(page.error)
-        assert "mask_value" not in texts(page.error)
-        assert "--" not in texts(page.error)
-        assert not page.metric
-
-
-def test_what_a_true_mask_was_taken_from_is_said(open_page: Open) -> None:
-    page = open_page(png(LARGE))
-    mask = Image.fromarray(draw_photo(LARGE)[1]).convert("L").point(lambda value: value // 255)
-    page.file_uploader(key=f"truth-{key_of(page)}").set_value(as_file(mask, "labels.png"))
-    run(page)
-    assert "**labels.png**: mask of zeros and ones" in texts(page.caption)
-    assert page.metric

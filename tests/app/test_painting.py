@@ -147,8 +147,8 @@ def test_the_painted_hands_of_a_photo_do_not_pile_up(visit: Visit) -> None:
     for step in range(20):
         visit.paint([[20 + 3 * step, 20]])
         visit.result()
-    assert len(visit.photo.painted) == 2
-    assert len(visit.photo.hands) == 2
+    assert len(visit.photo.painted[visit.model]) == 2
+    assert len(visit.photo.hands[visit.model]) == 2
 
 
 MAKERS: list[Callable[[HandSegmentation], np.ndarray]] = [

@@ -8,23 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from red_hands import draw_photo, red_segmenter
 
 from handseg.app import workspace as module
-from handseg.app.entries import HandEntry
-from handseg.app.workspace import Photo, PromptedModel, Workspace
+from handseg.app.workspace import PromptedModel, Workspace
 from handseg.errors import ImageError
-from handseg.landmarks import HandBox, HandLandmarks
+from handseg.landmarks import HandBox
 from handseg.segmenter import HandSegmenter
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
-FOUND = tuple(
-    HandEntry(HandLandmarks(np.full((21, 2), 9.0 + rank, np.float32), "left", 0.9), rank)
-    for rank in range(2)
-)
 
 
 @dataclass
@@ -70,114 +63,6 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], list[Any]]:
         return calls
 
     return noting
-
-
-# Corrections
-
-
-def test_a_click_corrects_a_hand_and_keeps_the_others() -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    photo.click(FOUND[0], 3, 4, 0)
-    photo.click(photo.entries[0], 5, 6, 1)
-    first, second = photo.entries
-    assert (first.points, first.labels) == (((3, 4), (5, 6)), (0, 1))
-    assert (first.landmarks, first.rank) == (FOUND[0].landmarks, 0)
-    assert second is FOUND[1]
-
-
-def test_a_click_or_a_box_starts_a_new_hand() -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    photo.click(None, 3, 4, 1)
-    photo.draw_box(None, (1, 2, 3, 4))
-    assert photo.entries[:2] == FOUND
-    assert photo.entries[2].prompts() == {"points": [((3, 4),)], "labels": [(1,)]}
-    assert photo.entries[3].prompts() == {"boxes": [(1, 2, 3, 4)]}
-
-
-def test_no_hand_starts_with_a_point_off_it() -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    with pytest.raises(ValueError, match="point on it"):
-        photo.click(None, 3, 4, 0)
-    assert photo.entries == FOUND
-    assert not photo.history
-
-
-def test_a_box_takes_the_place_of_landmarks_and_of_an_earlier_box() -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    for box in ((0, 0, 5, 5), (1, 2, 3, 4)):
-        photo.draw_box(photo.entries[0], box)
-    assert photo.entries[0].prompts() == {"boxes": [(1, 2, 3, 4)]}
-
-
-def test_a_hand_goes_with_the_last_point_that_says_where_it_is() -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    photo.click(FOUND[0], 3, 4, 0)
-    photo.remove_point(photo.entries[0], 0)
-    assert [entry.points for entry in photo.entries] == [(), ()]  # landmarks say where they are
-    photo.click(None, 3, 4, 1)
-    photo.click(photo.entries[2], 5, 6, 0)
-    photo.remove_point(photo.entries[2], 0)
-    assert len(photo.entries) == 2
-    photo.undo()
-    assert photo.entries[2].points == ((3, 4), (5, 6))
-
-
-KINDS = ["click", "box", "remove", "move", "remove point"]
-
-
-@st.composite
-def corrections(draw: st.DrawFn) -> list[Callable[[Photo], None]]:
-    """Draw actions of a visitor, each of which is one step to undo."""
-
-    def choose(photo: Photo, number: int) -> HandEntry | None:
-        choices = [*photo.entries, None]
-        return choices[number % len(choices)]
-
-    def step(kind: str, number: int) -> Callable[[Photo], None]:
-        def take(photo: Photo) -> None:
-            entry = choose(photo, number)
-            if kind == "box":
-                photo.draw_box(entry, (number, 0, number + 5, 5))
-            elif kind == "remove" and entry is not None:
-                photo.remove(entry)
-            elif kind == "move" and entry is not None and entry.points:
-                photo.move_point(entry, number % len(entry.points), number, 3)
-            elif kind == "remove point" and entry is not None and entry.points:
-                photo.remove_point(entry, number % len(entry.points))
-            else:
-                photo.click(entry, number, 2, label=1)
-
-        return take
-
-    steps = st.builds(step, st.sampled_from(KINDS), st.integers(0, 9))
-    return draw(st.lists(steps, max_size=8))
-
-
-@given(corrections())
-def test_undo_takes_back_step_by_step(steps: list[Callable[[Photo], None]]) -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    seen = [photo.entries]
-    for step in steps:
-        step(photo)
-        seen.append(photo.entries)
-    for before in reversed(seen[:-1]):
-        photo.undo()
-        assert photo.entries == before
-    photo.undo()
-    assert photo.entries == FOUND
-
-
-@given(corrections(), corrections())
-def test_start_over_takes_all_back(
-    steps: list[Callable[[Photo], None]], more: list[Callable[[Photo], None]]
-) -> None:
-    photo = Photo("a", b"", entries=FOUND)
-    for some in (steps, more):
-        for step in some:
-            step(photo)
-        photo.start_over()
-        assert photo.entries == FOUND
-        assert not photo.history
 
 
 # Cutting out
@@ -244,6 +129,24 @@ def test_another_model_cuts_the_same_hands_and_the_first_remembers(
     assert workspace.segment(photo, one, 4).hands == photo_of_one.hands
 
 
+def test_what_the_finder_said_outlives_corrections_and_other_models(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, photo = red_model(), red_model(), workspace.photos["a"]
+    find = one.segmenter.landmarker.find
+    seen = [replace(find(draw_photo(LARGE)[0])[0], detection_score=0.75)]
+    box, down = np.array([115, 75, 145, 105], np.float32), np.array([0, 1], np.float32)
+    seen.append(HandBox(box, 0.25, 0.5, down))
+    monkeypatch.setattr(one.segmenter.landmarker, "find", lambda *_: seen)
+    workspace.segment(photo, one, 4)
+    photo.click(photo.entries[0], 50, 50, 1)
+    photo.draw_box(None, (110, 70, 150, 110))
+    for model in (one, other):
+        hands = workspace.segment(photo, model, 4)
+        assert [hand.detection_score for hand in hands] == [0.75, 0.25, None]
+        assert [hand.handedness for hand in hands] == ["left", "right", None]
+
+
 def test_a_box_where_nothing_was_found() -> None:
     workspace, model = Workspace(1_000_000), red_model()
     workspace.update({"a": file()})
@@ -261,7 +164,7 @@ def test_prompts_of_a_hand_are_the_recipe_s_and_then_the_clicks(workspace: Works
     workspace.segment(photo, model, 4)
     entry = photo.entries[0]
     before = workspace.prompts(photo, model, entry)
-    np.testing.assert_array_equal(before.landmarks, entry.landmarks.points)
+    np.testing.assert_array_equal(before.landmarks, entry.landmarks)
     photo.click(entry, 12.5, 34.5, 0)
     after = workspace.prompts(photo, model, photo.entries[0])
     np.testing.assert_array_equal(after.points, [*before.points, [12.5, 34.5]])
@@ -363,14 +266,3 @@ def test_a_photo_with_too_many_pixels_is_refused() -> None:
     workspace.update({"a": file(LARGE)})
     with pytest.raises(ImageError):
         workspace.segment(workspace.photos["a"], red_model(), 4)
-
-
-def test_a_hand_is_removed_once(workspace: Workspace) -> None:
-    photo = workspace.photos["a"]
-    photo.entries = FOUND
-    photo.remove(FOUND[0])
-    photo.remove(FOUND[0])
-    assert photo.entries == FOUND[1:]
-    photo.undo()
-    assert photo.entries == FOUND
-    assert not photo.history

@@ -21,7 +21,9 @@ from handseg.measure import hand_dict, measure_hand
 from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 from handseg.server import schema
+from handseg.server.app import create_app
 from handseg.server.respond import Limits
+from handseg.server.workers import Workers
 
 Visit = Callable[..., TestClient]
 STEMS = ["35_pic00033", "2_pic00174", "3_pic00043", "2_pic00212"]
@@ -201,6 +203,21 @@ def test_a_hand_that_cannot_be_measured_is_no_answer(visit: Visit) -> None:
     assert answer.status_code == 422
     assert "card" in answer.json()["detail"]
     assert "measurement" not in visit(Painter()).post("/hands", files=photo).json()
+
+
+def test_a_failure_is_one_line_of_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of memory at /home/somebody")
+
+    segmenter = red_segmenter()
+    monkeypatch.setattr(segmenter, "segment", fail)
+    workers = Workers([segmenter], queue=0)
+    client = TestClient(create_app(workers, Limits(timeout=600)), raise_server_exceptions=False)
+    for _ in range(2):  # Its place is free again.
+        answer = client.post("/mask", files={"photo": png(LEFT)})
+        assert answer.status_code == 500
+        assert answer.json() == {"detail": "the server failed; its log says why"}
+    assert workers.close(10)
 
 
 def test_health(visit: Visit) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -188,6 +192,25 @@ class TestPlaces:
                 await begun
             assert workers.close(10)
             assert done == ["first"]
+
+        asyncio.run(run())
+
+    def test_what_is_given_up_leaves_the_memory(self, gate: Any) -> None:
+        async def run() -> None:
+            workers = Workers([gate], queue=1)
+            with workers.place() as begin:
+                begun = begin(lambda segmenter: len(segmenter.segment(PHOTO)))
+                photo = np.zeros(8, np.uint8)
+                held = weakref.ref(photo)
+                with workers.place() as start:
+                    start(partial(len, photo)).cancel()
+                del photo
+                await asyncio.sleep(0)  # asyncio passes the news on.
+                gc.collect()
+                assert held() is None
+                gate.opened.set()
+                assert await begun == 1
+            assert workers.close(10)
 
         asyncio.run(run())
 

@@ -128,7 +128,7 @@ class TestDocumentation:
             assert all(one["description"] and one["in"] == "query" for one in parameters.values())
             form = route["requestBody"]["content"]["multipart/form-data"]["schema"]
             assert form["properties"]["photo"]["format"] == "binary"
-            problems = {"400", "408", "413", "415", "422", "503"}
+            problems = {"400", "408", "413", "415", "422", "500", "503"}
             assert set(route["responses"]) == {"200", *problems}
             for status in problems:
                 schema = route["responses"][status]["content"]["application/json"]["schema"]
