@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args, overload
 
 import cv2
 import numpy as np
@@ -31,6 +31,9 @@ _PREVIEW = 1024  # px, the longer side of the picture in a notebook
 @dataclass(frozen=True, eq=False)
 class HandSegmentation:
     """The hands found in one photo; a result without hands is valid, and falsy.
+
+    It is a sequence of its hands: `result[0]` is the first `Hand`, `result[:2]` a tuple of `Hand`,
+    and `len` and `for` work, too.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, the photo.
@@ -62,6 +65,15 @@ class HandSegmentation:
 
     def __iter__(self) -> Iterator[Hand]:
         return iter(self.hands)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Hand: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hand, ...]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Hand | tuple[Hand, ...]:
+        return self.hands[index]
 
     def __str__(self) -> str:
         """Number of hands, size of the photo, and each hand's handedness with its score."""

@@ -21,6 +21,18 @@ class TestSegmentation:
         assert tuple(two_hands) == two_hands.hands
         assert HandSegmentation(two_hands.image, list(two_hands)).hands == two_hands.hands  # type: ignore[arg-type]
 
+    def test_is_indexed_like_its_hands(self, two_hands: HandSegmentation) -> None:
+        one, other = two_hands.hands
+        assert two_hands[0] is one
+        assert two_hands[-1] is two_hands[np.int64(1)] is other
+        assert two_hands[1:] == (other,)
+        assert two_hands[::-1] == tuple(reversed(two_hands)) == (other, one)
+        assert one in two_hands
+        with pytest.raises(IndexError):
+            two_hands[2]
+        with pytest.raises(IndexError):
+            HandSegmentation(two_hands.image)[0]
+
     def test_joins_hands_by_their_largest_alpha(self, two_hands: HandSegmentation) -> None:
         one, other = two_hands.hands
         assert (one.mask & other.mask).sum() == 0
