@@ -109,6 +109,20 @@ def draw_hand(
     return HandSegmentation(photo, (hand,))
 
 
+def add_tilted_coin(
+    scene: HandSegmentation, coin: tuple[float, float, float], camera: Camera
+) -> HandSegmentation:
+    """Add a coin of x, y, diameter mm to a scene of `camera`, tilted too much to be measured."""
+    (x, y, scale), half = camera.project(np.array([coin[:2]]), 14.0)[0], coin[2] / 2
+    photo = scene.image.astype(np.float32)
+    for share, colour in ((1.0, _METAL), (0.7, (190, 186, 150))):
+        axes = (round(share * half * scale), round(0.8 * share * half * scale))
+        rim = cv2.ellipse2Poly((round(x), round(y)), axes, 20, 0, 360, 2)
+        photo = _lay(photo, colour, _cover(rim.astype(np.float32), camera.side))
+    photo = cv2.GaussianBlur(photo, (0, 0), 1.0)
+    return HandSegmentation(photo.round().astype(np.uint8), scene.hands)
+
+
 def palm_with_coin() -> np.ndarray:
     """Return a rendered open hand, (640, 640, 3) uint8 RGB, with a coin of 83 px on its palm."""
     photo = load_image(Path(__file__).parent / "data" / "exact" / "images" / "palm_04_0.jpg")

@@ -22,6 +22,8 @@ _BEST = 14  # Quadrangles of the search that are examined closely.
 _ALONG = np.linspace(0.1, 0.9, 60)  # Where edges are sampled along a side; corners are round.
 _SUPPORT = 0.75  # Share of each side that must be visible: fingers may cover the rest.
 _FLATTEST = 0.84  # Ratio of the two scales at the card's centre: 33 degrees.
+_NARROWEST = 8  # px: the shorter side of what is searched, scaled, from which a card may fit.
+_NONE = "no card with all four sides is found in or beside the hand"
 _CONVERGES = 0.2  # Log ratio of opposite sides' lengths: perspective at 30 degrees causes no more.
 
 
@@ -68,7 +70,9 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
     corner = np.maximum(np.floor(points.min(0) - 1.5 * size), 0).astype(int)
     end = np.minimum(np.ceil(points.max(0) + 1.5 * size), image.shape[1::-1]).astype(int)
     view = image[corner[1] : end[1], corner[0] : end[0]]
-    scale = min(2.0, _WORKING / max(view.shape[:2]))
+    scale = min(2.0, _WORKING / max(1, *view.shape[:2]))
+    if scale * min(view.shape[:2]) < _NARROWEST:
+        raise MeasurementError(_NONE)
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     small = cv2.resize(view, None, fx=scale, fy=scale, interpolation=kind)
     shortest = scale * size * CARD_MM[1] / _HAND_MM[1] * 0.85
@@ -79,7 +83,7 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
         if card is not None and is_outline(view, card.corners, max(image.shape[:2])):
             found.append(card)
     if not found:
-        raise MeasurementError("no card with all four sides is found in or beside the hand")
+        raise MeasurementError(_NONE)
     best = max(
         (one for one in found if one.support > 0.9 * max(other.support for other in found)),
         key=lambda one: cv2.contourArea(one.corners.astype(np.float32)),

@@ -23,6 +23,7 @@ SMALLEST = 14.0
 _HAND_MM = (50.0, 170.0)  # Hand sizes of children and of large men, near and far from the coin.
 _COIN_MM = (16.0, 32.0)  # Diameters of unknown coins.
 _WORKING = 26.0  # px: the smallest possible diameter is scaled to this for the search.
+_NARROWEST = 8  # px: the shorter side of what is searched, scaled, from which a coin may fit.
 _SUPPORT = 0.78  # Share of the rim that must be visible on a hand.
 _SUPPORT_BESIDE = 0.9  # The same on any other background, which may have rings of its own.
 _CORE = 1.38  # Ratio of a two-metal coin's diameter to its core's.
@@ -39,16 +40,18 @@ def find_coin(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) -
         diameter_mm: diameter of the coin; None for any coin in use.
 
     Raises:
-        MeasurementError: if no coin is found, or it is cut off, too small or tilted too much.
+        MeasurementError: if no coin is found, or all are cut off, too small or tilted too much.
     """
-    return find_coins(image, hand, diameter_mm)[0]
+    return best_coin(find_coins(image, hand, diameter_mm), image.shape)
 
 
 def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) -> list[Coin]:
     """Find all possible coins, most certain first, those on the hand before those beside it.
 
+    Some may have a `fault`.
+
     Raises:
-        MeasurementError: as for `find_coin`.
+        MeasurementError: if no coin is found.
     """
     sizes = _COIN_MM if diameter_mm is None else (diameter_mm, diameter_mm)
     size = hand_size(_landmarks(hand))
@@ -72,21 +75,37 @@ def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) 
         ]
     if not found:
         raise MeasurementError("no complete coin is found on or beside the hand")
-    best = found[0]
-    edge = np.array(image.shape[1::-1]) - 1
-    if (best.outline() < 0.5).any() or (best.outline() > edge - 0.5).any():
-        raise MeasurementError("the coin is cut off by the photo's edge")
-    if best.diameter < SMALLEST:
-        raise MeasurementError(
-            f"the coin is {best.diameter:.0f} px wide, at least {SMALLEST:.0f} are needed; "
+    return found
+
+
+def best_coin(coins: list[Coin], shape: tuple[int, ...]) -> Coin:
+    """Return the first of `coins`, in a photo of `shape` (H, W, ...), that can be measured.
+
+    Raises:
+        MeasurementError: if there is none; it says why the first cannot be measured.
+    """
+    for coin in coins:
+        if not fault(coin, shape):
+            return coin
+    raise MeasurementError(fault(coins[0], shape))
+
+
+def fault(coin: Coin, shape: tuple[int, ...]) -> str:
+    """Return why a coin in a photo of `shape` (H, W, ...) cannot be measured, "" if it can."""
+    edge = np.array(shape[1::-1]) - 1
+    if (coin.outline() < 0.5).any() or (coin.outline() > edge - 0.5).any():
+        return "the coin is cut off by the photo's edge"
+    if coin.diameter < SMALLEST:
+        return (
+            f"the coin is {coin.diameter:.0f} px wide, at least {SMALLEST:.0f} are needed; "
             "take a larger photo, or move closer"
         )
-    if best.ratio < FLATTEST:
-        raise MeasurementError(
-            f"the coin is tilted too much: its axes have a ratio of {best.ratio:.2f}, at least "
+    if coin.ratio < FLATTEST:
+        return (
+            f"the coin is tilted too much: its axes have a ratio of {coin.ratio:.2f}, at least "
             f"{FLATTEST} (30 degrees) is needed; hold the camera straight above the hand"
         )
-    return found
+    return ""
 
 
 def _landmarks(hand: Hand) -> np.ndarray:
@@ -104,9 +123,9 @@ def _candidates(
     corner = np.maximum(np.floor(points.min(0) - around), 0).astype(int)
     end = np.minimum(np.ceil(points.max(0) + around), image.shape[1::-1]).astype(int)
     view = image[corner[1] : end[1], corner[0] : end[0]]
-    if min(view.shape[:2]) < 8:
-        return []
     scale = min(2.0, _WORKING / low)
+    if scale * min(view.shape[:2]) < _NARROWEST:
+        return []
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     small = cv2.resize(view, None, fx=scale, fy=scale, interpolation=kind)
     coins = []

@@ -161,7 +161,7 @@ def measure_hand(
             found = _on(result, hand, None, scale)
         except MeasurementError:
             continue
-        if found.coins and found.coins[0].on_hand:
+        if any(coin.on_hand for coin in found.coins):
             measured.append(found)
     if len(measured) != 1:
         raise MeasurementError(

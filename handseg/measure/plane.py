@@ -9,7 +9,7 @@ import numpy as np
 
 from handseg.errors import MeasurementError
 from handseg.measure.card import Card, find_card
-from handseg.measure.coin import find_coins
+from handseg.measure.coin import best_coin, fault, find_coins
 from handseg.measure.rim import Coin
 from handseg.measure.scales import CARD, Scale, parse_scale
 from handseg.results.hand import Hand
@@ -108,14 +108,15 @@ def find_plane(image: np.ndarray, hand: Hand, scale: Scale) -> Plane:
 
     Raises:
         ValueError: if the scale is unknown.
-        MeasurementError: if it is not found or tilted too much, or two coins disagree.
+        MeasurementError: if it is not found or cannot be measured, or two coins disagree.
     """
     wanted = parse_scale(scale)
     if wanted == CARD:
         return _of_card(find_card(image, hand), hand)
     if len(wanted) == 1:
-        best, *others = find_coins(image, hand, wanted[0])
-        for other in others:
+        coins = find_coins(image, hand, wanted[0])
+        best = best_coin(coins, image.shape)
+        for other in coins:
             both = best.on_hand and other.on_hand and min(best.support, other.support) > _SURE
             if both and abs(np.log(best.diameter / other.diameter)) > 2 * _AGREE:
                 raise MeasurementError("two coins of different size are found: name both as scales")
@@ -143,12 +144,13 @@ def _of_coin(coin: Coin, diameter: float, shape: tuple[int, ...]) -> Plane:
 
 def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Plane:
     """Average the planes of two coins, `larger` and `smaller` in mm, which must agree."""
-    pairs = []
-    bigger = find_coins(image, hand, larger)
-    for one in bigger:
-        for other in find_coins(image, hand, smaller):
-            if np.linalg.norm(one.centre - other.centre) > one.diameter / 2:
-                pairs.append((one, other))
+    bigger, lesser = (find_coins(image, hand, diameter) for diameter in (larger, smaller))
+    pairs = [
+        (one, other)
+        for one in bigger
+        for other in lesser
+        if np.linalg.norm(one.centre - other.centre) > one.diameter / 2
+    ]
     if not pairs:
         raise MeasurementError("two coins were named, but only one is found")
     first, second = max(
@@ -156,9 +158,13 @@ def _of_two(image: np.ndarray, hand: Hand, larger: float, smaller: float) -> Pla
         key=lambda pair: (
             # Both searches find both coins: which is which, their sizes tell.
             abs(np.log(pair[0].diameter / pair[1].diameter * smaller / larger)) < _ALIKE,
+            not any(fault(coin, image.shape) for coin in pair),
             min(coin.support for coin in pair),
         ),
     )
+    for coin in (first, second):
+        if why := fault(coin, image.shape):
+            raise MeasurementError(why)
     planes = _of_coin(first, larger, image.shape), _of_coin(second, smaller, image.shape)
     # Compare the scales at the fingers, whichever coin lies on the hand.
     scales = [

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measured_scenes import WIDTHS_MM, Camera, draw_hand, palm_with_coin
+from measured_scenes import WIDTHS_MM, Camera, add_tilted_coin, draw_hand, palm_with_coin
 
 from handseg.errors import MeasurementError
 from handseg.measure import FINGERS, find_card, find_coin, measure_hand
-from handseg.measure.coin import find_coins
+from handseg.measure.coin import FLATTEST, find_coins
 from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 
@@ -112,6 +112,24 @@ class TestCoins:
         with pytest.raises(MeasurementError, match="only one"):
             measure_hand(draw_hand(Camera(), (PALM,)), scale=["2 euro", "2 euro"])
 
+    def test_one_that_cannot_be_measured_does_not_spoil_another(self) -> None:
+        scene = draw_hand(Camera(), (BESIDE,), height=-6)
+        both = add_tilted_coin(scene, PALM, Camera())
+        tilted, _ = find_coins(both.image, both.hands[0], 25.75)
+        assert tilted.on_hand
+        assert tilted.ratio < FLATTEST
+        coin = find_coin(both.image, both.hands[0], 25.75)
+        assert not coin.on_hand
+        assert coin.ratio > 0.99
+        (used,) = measure_hand(both, scale="2 euro").coins
+        np.testing.assert_allclose(used.centre, coin.centre)
+
+    def test_each_of_two_must_be_measurable(self) -> None:
+        scene = draw_hand(Camera(), ((-2.0, -12.0, 25.75),))
+        both = add_tilted_coin(scene, (27.0, 8.0, 21.25), Camera())
+        with pytest.raises(MeasurementError, match="tilted too much"):
+            measure_hand(both, scale=["2 euro", "5 cent"])
+
     def test_refuses_those_that_cannot_be_measured(self) -> None:
         with pytest.raises(MeasurementError, match="tilted"):
             measure_hand(draw_hand(Camera(tilt=35), (PALM,)), scale="2 euro")
@@ -160,6 +178,21 @@ class TestHands:
         )
         with pytest.raises(MeasurementError, match="2 hands are found"):
             measure_hand(both, mm_per_px=0.4)
+
+    def test_that_lies_under_one_of_two_coins_is_taken(self) -> None:
+        scene = draw_hand(Camera(), (BESIDE, (10.0, -5.0, 21.25)), height=4)
+        other = replace(scene.hands[0], landmarks=scene.hands[0].landmarks * 0.2)
+        both = HandSegmentation(scene.image, (other, scene.hands[0]))
+        larger, smaller = measure_hand(both, scale=["2 euro", "5 cent"]).coins
+        assert not larger.on_hand
+        assert smaller.on_hand
+
+    def test_outside_the_photo_has_no_coin_or_card(self) -> None:
+        scene = draw_hand(Camera(side=200))
+        away = replace(scene.hands[0], landmarks=scene.hands[0].landmarks + 900)
+        for scale in ("2 euro", "card"):
+            with pytest.raises(MeasurementError, match="is found"):
+                measure_hand(HandSegmentation(scene.image, (away,)), scale=scale)
 
     def test_without_landmarks_does_not_count(self) -> None:
         scene = draw_hand(Camera())

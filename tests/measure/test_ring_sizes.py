@@ -96,6 +96,7 @@ class TestCalibration:
         file.write_text("16.2,16.0\n18.0;17.9\n")
         with pytest.raises(ValueError, match=r"pairs.csv, line 2: expected .* got '18.0;17.9'"):
             read_pairs(file)
-        file.write_bytes(b"\xff\xfe\x00\xd8")
-        with pytest.raises(ValueError, match="not a text file"):
-            read_pairs(file)
+        for content in (b"\xff\xfe\x00\xd8", b"1" * 200_000):
+            file.write_bytes(content)
+            with pytest.raises(ValueError, match="not a text file"):
+                read_pairs(file)
