@@ -25,7 +25,7 @@ FileSource: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Imag
 
 _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # The first three letters.
 
-_NOT_OPENED = ("EPS", "ICNS", "ICO", "IPTC")
+_NOT_OPENED = ("BLP", "EPS", "ICNS", "ICO", "IPTC")
 """Formats that are not opened. EPS would start Ghostscript. The others hold whole images of other
 formats, which Pillow decodes before their size can be checked."""
 

@@ -135,7 +135,9 @@ def _decode(opened: OpenImage) -> np.ndarray:
         # Via RGBA, a palette's transparency is dropped without a warning; La only converts via LA.
         step = {"P": "RGBA", "La": "LA"}.get(image.mode, image.mode)
         image_rgb = image.convert(step).convert("RGB")
-    return np.array(image_rgb if transform is None else transform.apply(image_rgb))
+    if transform is None:
+        return np.array(image_rgb)
+    return np.array(transform.apply(image_rgb.convert(transform.input_mode)))
 
 
 def _from_tensor(tensor: torch.Tensor, channel_order: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+import cv2
 import numpy as np
 from PIL import ExifTags
 from PIL.JpegImagePlugin import JpegImageFile
@@ -19,6 +20,7 @@ from handseg.io.decode import MAX_PIXELS
 from handseg.io.images import ImageSource, LoadedImage, read_image
 from handseg.io.jpeg import decode_jpeg, read_plain_jpeg, upright
 from handseg.io.profiles import pixels_to_srgb
+from handseg.runtime.forks import forks_wait
 
 
 @contextmanager
@@ -41,10 +43,29 @@ def load_with_preview(
     length = max(image.size)
     with ThreadPoolExecutor(1, "decoder") as pool:
         photo = pool.submit(read_image, source)
-        small = decode_jpeg(content, next(by for by in (2, 4, 8) if by == 8 or length <= by * side))
+        by = next(by for by in (2, 4, 8) if by == 8 or length <= by * side)
+        small = decode_jpeg(content, by)
         if small is not None:
-            small = upright(pixels_to_srgb(small, image), orientation)
+            small = upright(pixels_to_srgb(_fitted(small, image.size, by), image), orientation)
         yield small, photo.result
+
+
+def _fitted(small: np.ndarray, size: tuple[int, int], by: int) -> np.ndarray:
+    """Stretch the copy of a photo of `size` (width, height) to end where the photo ends.
+
+    The copy is reduced by the factor `by`. If a side of the photo is no multiple of it, the copy's
+    last pixels reach beyond the photo.
+    """
+    height, width = small.shape[:2]
+    across, down = size[0] / (by * width), size[1] / (by * height)
+    if across == down == 1:
+        return small
+    back = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])
+    with forks_wait():  # OpenCV's threads have locks.
+        return cv2.warpAffine(
+            small, back, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
 
 
 def _read_large_jpeg(

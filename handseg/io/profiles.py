@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Pillow's mode by the profile's colour space."""
+_GREYS = ("1", "L", "LA", "La", "F")
+"""Pillow's modes of grey pictures, except those of integers, whose names begin with I."""
 _SAME = 3  # Of 255: the many variants of sRGB differ by less, Display P3 by tens.
 
 
@@ -38,13 +40,14 @@ def srgb_transform(
     """Transform from the colours of `image` to sRGB, by the profile in its file.
 
     None if there is no profile, if it is sRGB, or if it is damaged or does not fit the image; the
-    last two are reported by `warn`, as in `OpenImage.warn`. Grey and CMYK images are transformed
-    as they are, all others as RGB: see the transform's `input_mode`.
+    last two are reported by `warn`, as in `OpenImage.warn`. The transform takes the image as its
+    `input_mode`: grey in 8 bits, CMYK or RGB.
     """
     profile = image.info.get("icc_profile")
     if not profile:
         return None
-    stored = image.mode if image.mode in ("L", "CMYK") else "RGB"
+    grey = image.mode in _GREYS or image.mode.startswith("I")
+    stored = "L" if grey else "CMYK" if image.mode == "CMYK" else "RGB"
     transform = _transform(profile)
     if transform is None:
         return None

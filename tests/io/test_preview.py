@@ -49,6 +49,30 @@ def test_the_copy_is_upright_and_the_photo_what_load_image_gives(orientation: in
     assert np.abs(expected.astype(int) - small).mean() < 3
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("side", [264, 132, 20])
+def test_the_copy_shows_each_place_where_the_photo_does(orientation: int, side: int) -> None:
+    # No side is a multiple of 8: the decoder's last pixels reach up to 7 px beyond the photo.
+    photo = np.zeros((297, 529, 3), np.uint8)
+    cv2.circle(photo, (500, 270), 20, (255, 255, 255), -1)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", exif=exif, quality=95)
+    with load_with_preview(buffer.getvalue(), side) as (small, load):
+        assert small is not None
+        there = middle(load().pixels)
+    factor = np.array(load().pixels.shape[1::-1]) / small.shape[1::-1]
+    np.testing.assert_allclose((middle(small) + 0.5) * factor - 0.5, there, atol=0.5)
+
+
+def middle(image: np.ndarray) -> np.ndarray:
+    """Return the mean place of the light in an image, x, y px."""
+    light = image[..., 0].astype(float)
+    y, x = np.indices(light.shape)
+    return np.array([(x * light).sum(), (y * light).sum()]) / light.sum()
+
+
 @pytest.mark.parametrize(("side", "length"), [(264, 133), (132, 67), (67, 67), (20, 67)])
 def test_the_copy_is_no_longer_than_asked_for_or_an_eighth(side: int, length: int) -> None:
     with load_with_preview(encode(), side) as (small, _):

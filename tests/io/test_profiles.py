@@ -79,6 +79,11 @@ def test_grey_and_cmyk() -> None:
         np.testing.assert_allclose(lighter.mean((0, 1)), 188, atol=2)  # 0.5 linear
         coloured = load_image(encode(grey, kind, icc_profile=display_p3()))
         np.testing.assert_allclose(coloured.mean((0, 1)), 128, atol=3)  # white is white
+    alpha = Image.new("LA", (64, 48), (128, 200))
+    deep = Image.fromarray(np.full((48, 64), 128 * 257, np.uint16))
+    for picture in (alpha, deep):
+        lighter = load_image(encode(picture, "PNG", icc_profile=dark_grey()))
+        np.testing.assert_allclose(lighter.mean((0, 1)), 188, atol=2)
     inks = Image.new("CMYK", (64, 48), (128, 0, 0, 0))
     for kind in ("JPEG", "TIFF"):
         red, green, blue = load_image(encode(inks, kind, icc_profile=red_inks())).mean((0, 1))

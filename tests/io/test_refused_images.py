@@ -169,17 +169,30 @@ def test_paths_and_files_that_segment_cannot_read_either() -> None:
 
 def record(number: int, content: bytes, group: int = 3) -> bytes:
     """Make a field of an IPTC file."""
-    return struct.pack(">BBBHI", 0x1C, group, number, 0x8004, len(content)) + content
+    return struct.pack(">BBBHI", 0x1C, group, number, 0x8400, len(content)) + content
+
+
+def iptc(inner: bytes) -> bytes:
+    """Make an IPTC file that declares 10 x 10 pixels and holds the image `inner`."""
+    ten, jpeg = struct.pack(">I", 10), struct.pack(">I", 5)
+    fields = ((60, b"\x01\x00"), (20, ten), (30, ten), (120, jpeg))
+    return b"".join(record(*field) for field in fields) + record(10, inner, 8)
+
+
+def blp(inner: bytes) -> bytes:
+    """Make a BLP file that declares 10 x 10 pixels and holds the JPEG `inner`."""
+    start = 4 + 24 + 128 + 4
+    places = struct.pack("<32I", start, *15 * [0], len(inner), *15 * [0])
+    return b"BLP1" + struct.pack("<6I", 0, 0, 10, 10, 5, 0) + places + bytes(4) + inner
 
 
 def test_an_image_in_another_is_not_opened() -> None:
-    inner = encode(noise(200, 200))
-    small = struct.pack(">H", 10)
-    iptc = b"".join(
-        (
-            record(60, b"\x01\x00"), record(20, small), record(30, small), record(120, b"\x05"),
-            record(10, inner, 8),
-        )
-    )  # fmt: skip
-    refuse(iptc, "not an image", max_pixels=1000)
+    refuse(iptc(encode(noise(200, 200))), "not an image", max_pixels=1000)
+    refuse(blp(encode(noise(200, 200), "JPEG")), "not an image", max_pixels=1000)
     refuse(encode(noise(), "ICO"), "not an image")
+
+
+def test_an_image_of_another_size_than_its_header_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    # None of the formats that are opened is known to do this, but other packages can add some.
+    monkeypatch.setattr("handseg.io.decode._NOT_OPENED", ())
+    refuse(iptc(encode(noise(200, 200))), "holds 200 x 200 pixels, but its header says 10 x 10")
