@@ -142,6 +142,7 @@ def finetune(
     }
     with running("finetune", "train"):
         from handseg.errors import HandsegError, RunMismatch
+        from handseg.finetune.baselines.settings import BaselineConfig
         from handseg.finetune.train import parse_settings, train
         from handseg.runtime.config import assign, parse_assignments, read_yaml
 
@@ -154,6 +155,7 @@ def finetune(
             settings = parse_settings(values, str(config or "settings"))
         except ValueError as error:
             fail(reason(error))
+        import torch
         from accelerate import PartialState
 
         from handseg.finetune.lora.adapter import push_to_hub
@@ -166,6 +168,16 @@ def finetune(
             fail(reason(error))
         except OSError as error:
             say_stopped(output, error)
+            raise typer.Exit(FAILED) from error
+        except torch.OutOfMemoryError as error:
+            lower = f"batch_size (now {settings.batch_size})"
+            if isinstance(settings, BaselineConfig):
+                lower += f" or network.image_size (now {settings.network.image_size})"
+            say(
+                f"Failed: the GPU has too little memory: lower {lower}, and raise "
+                f"gradient_accumulation in return: {reason(error)}",
+                "red",
+            )
             raise typer.Exit(FAILED) from error
         except (HandsegError, ValueError) as error:
             say(f"Failed: {reason(error)}", "red")

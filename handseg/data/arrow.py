@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def to_dataset(
         cache_dir: where to keep the file; None uses the cache of `datasets`.
 
     Raises:
-        ValueError: if no candidate has a row.
+        ValueError: if no candidate has a row, or a path or name is not UTF-8.
     """
 
     rows = _Rows(candidates, _fingerprint(candidates, options))
@@ -71,6 +71,7 @@ class _Rows:
             except ValueError as error:
                 logger.warning("left out: %s: %s", candidate.id, error)
                 continue
+            _check_names(row)
             yield row
             count += 1
         if not count:
@@ -82,6 +83,17 @@ class _Rows:
 
 class _NothingError(Exception):
     pass
+
+
+def _check_names(row: Mapping[str, Any]) -> None:
+    """Raise ValueError if a path or name in the row is not UTF-8, which Arrow requires."""
+    for value in (value for value in row.values() if isinstance(value, str)):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"{value!r} is not UTF-8: rename it, or let handseg prepare make a copy"
+            ) from None
 
 
 def _fingerprint(candidates: Sequence[Candidate], options: str) -> str:

@@ -61,7 +61,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _by_file(path: Path) -> Callable[[str], str]:
-    table = {row["id"]: row["group"] for row in _rows(path)}
+    table: dict[str, str] = {}
+    for row in _rows(path):
+        name, group = row["id"], row["group"]
+        if table.setdefault(name, group) != group:
+            raise ValueError(f"{path} has two groups for {name!r}: {table[name]!r} and {group!r}")
 
     def group_of(name: str) -> str:
         if not table.get(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from handseg.data.loaders.mix import list_mix, load_mix
 from handseg.data.loaders.webdataset import list_webdataset
 from handseg.data.schema import Candidate
 from handseg.runtime.config import expectation
+
+logger = logging.getLogger(__name__)
 
 _LISTS: dict[str, Callable[..., Sequence[Candidate]]] = {
     "folder": list_folder,
@@ -78,10 +81,21 @@ def load_data(
         return load_mix(Path(source), partial(load_data, cache_dir=cache_dir))
     if layout == "hub":
         dataset = load_hub(source, group_of, cache_dir=cache_dir, **options)
-        with_mask = [i for i, there in enumerate(dataset.data["mask"].is_valid()) if there.as_py()]
-        return dataset if len(with_mask) == len(dataset) else dataset.select(with_mask)
+        return _without_nulls(dataset)
     candidates = _LISTS[layout](Path(source), group_of, **options)
     return to_dataset(candidates, repr((layout, sorted(options.items()))), cache_dir)
+
+
+def _without_nulls(dataset: datasets.Dataset) -> datasets.Dataset:
+    """Leave out, and count, the rows without a photo or mask; ValueError if none is left."""
+    photos, masks = (dataset.data[name].is_valid().to_pylist() for name in ("image", "mask"))
+    whole = [index for index, photo in enumerate(photos) if photo and masks[index]]
+    if not whole:
+        raise ValueError("no photo has a mask that can be used")
+    if len(whole) == len(dataset):
+        return dataset
+    logger.warning("%d of %d photos are left out", len(dataset) - len(whole), len(dataset))
+    return dataset.select(whole)
 
 
 def list_photos(

@@ -105,7 +105,8 @@ class Splits:
 
         Raises:
             ValueError: if no photo is in an official part, a part is not "train", "val" or "test",
-                a group is in several parts, or "train" has only one group to draw from.
+                a group is in several parts, "train" has only one group to draw from, or `ratios`
+                lack it.
         """
         groups = _groups(dataset)
         chosen: dict[str, list[str]] = {part: [] for part in PARTS}
@@ -121,6 +122,8 @@ class Splits:
         groups = {name: groups[name] for ids in parts.values() for name in ids}
         drawn: dict[str, Any] = {}
         if ratios is not None and "val" in ratios and "train" in parts and "val" not in parts:
+            if "train" not in ratios:
+                raise ValueError(f"ratios must have train and val, got {', '.join(ratios)}")
             inside = {name: groups[name] for name in parts["train"]}
             drawn = {"ratios": {part: ratios[part] for part in ("train", "val")}, "seed": seed}
             parts |= draw_groups(inside, **drawn)

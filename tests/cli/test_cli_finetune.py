@@ -41,3 +41,32 @@ def test_data_must_be_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["finetune", "--output", str(tmp_path / "run")])
     assert result.exit_code == 2
     assert "--data" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["--batch-size", "16"], "batch_size (now 16)"),
+        (
+            ["--set", "network.image_size=512"],
+            "batch_size (now 8) or network.image_size (now 512)",
+        ),
+    ],
+)
+def test_what_to_lower_if_the_gpu_is_too_small(
+    arguments: list[str], settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def train(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("handseg.finetune.train.train", train)
+    result = CliRunner().invoke(
+        app, ["finetune", "--data", "data", "--output", str(tmp_path / "run"), *arguments]
+    )
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    (line,) = result.output.splitlines()
+    assert f"lower {settings}" in line
+    assert "Tried to allocate 2.00 GiB" in line

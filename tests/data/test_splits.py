@@ -178,6 +178,11 @@ def test_a_missing_val_is_drawn_out_of_train_by_group() -> None:
         official(["a", "b"], ["train", "test"], ratios=ratios)
 
 
+def test_an_official_split_without_val_needs_ratios_of_both_parts_to_draw_one() -> None:
+    with pytest.raises(ValueError, match="ratios must have train and val, got val, test"):
+        official(["a", "b"], ["train", "train"], ratios={"val": 0.5, "test": 0.5})
+
+
 def test_an_official_split_that_is_none_or_tears_groups_is_refused() -> None:
     with pytest.raises(ValueError, match="has no official split"):
         official(["a", "b"], [None, None])

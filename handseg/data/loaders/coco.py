@@ -104,8 +104,8 @@ def list_coco(
         object_categories: names of the held categories; by default those with the word object.
 
     Raises:
-        ValueError: if the file is not valid COCO, lists no photo or two with the same name, or has
-            no such category.
+        ValueError: if the file is not valid COCO, lists no photo or two with the same name or id,
+            or has no such category.
     """
     path = _annotation_file(source).absolute()
     content = _read(path)
@@ -133,6 +133,9 @@ def list_coco(
     if bare:
         logger.warning("%s: %d annotations have no segmentation and are left out", path, bare)
     files = [str(entry["file_name"]).replace("\\", "/") for entry in content["images"]]
+    for key, count in Counter(_key(entry["id"]) for entry in content["images"]).items():
+        if count > 1:
+            raise ValueError(f"{path} lists two images with the id {key}")
     photos: dict[str, CocoPhoto] = {}
     for entry, file, place in zip(content["images"], files, _places(files, folder), strict=True):
         if PurePosixPath(file).name in ("", ".."):

@@ -46,7 +46,10 @@ class HubPhoto(Candidate):
 
     @property
     def photo(self) -> bytes:
-        return cell_bytes(self.dataset[self.index]["image"])
+        cell = self.dataset[self.index]["image"]
+        if cell is None:
+            raise ValueError(f"{self.id} has no photo")
+        return cell_bytes(cell)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -121,9 +124,14 @@ def load_hub(
         named = zip(_column(loaded, "group_column", group_column), ids, strict=True)
         groups = [name if group is None else str(group) for group, name in named]
     splits = [None] * len(ids) if split_column is None else _parts(loaded, split_column)
-    loaded = loaded.select_columns(list(columns)).rename_columns(columns)
-    for name in columns.values():
-        loaded = loaded.cast_column(name, datasets.Image())
+    loaded = loaded.select_columns(list(columns))
+    for name, role in columns.items():
+        kind = _kind(loaded, name)
+        try:
+            loaded = loaded.cast_column(name, datasets.Image())
+        except Exception as error:  # Arrow's errors have no common base class, either.
+            raise ValueError(f"column {name!r} ({kind}) holds no pictures for {role}") from error
+    loaded = loaded.rename_columns(columns)
     added: dict[str, list[Any]] = {
         "id": ids,
         "group": groups,
@@ -170,6 +178,8 @@ def _open(source: str | Path, split: str | None, cache_dir: str | Path | None) -
     except Exception as error:
         raise ValueError(f"cannot open the data set {source}: {error}") from error
     if isinstance(loaded, datasets.Dataset):
+        if split is not None:
+            raise ValueError(f"{source} has no splits, got split {split!r}")
         return loaded
     if split is None and len(loaded) == 1:
         return next(iter(loaded.values()))

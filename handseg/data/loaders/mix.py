@@ -49,6 +49,8 @@ class MixSet:
     def __post_init__(self) -> None:
         if self.layout == "mix":
             raise ValueError("a mix cannot hold another mix")
+        if taken := ", ".join(sorted({"source", "layout"} & self.options.keys())):
+            raise ValueError(f"options must not hold {taken}: give it beside them")
         if "/" in self.name:
             raise ValueError(f"name must have no /, got {self.name!r}")
 
@@ -62,7 +64,8 @@ def read_mix(path: Path) -> tuple[MixSet, ...]:
     """
     values = read_yaml(path)
     if values.keys() != {"sets"} or not isinstance(values["sets"], list) or not values["sets"]:
-        raise ValueError(f"{path} must have a list sets and nothing else, got {', '.join(values)}")
+        got = ", ".join(map(str, values))
+        raise ValueError(f"{path} must have a list sets and nothing else, got {got}")
     sets = []
     for number, entry in enumerate(values["sets"], 1):
         one = from_mapping(MixSet, entry, f"{path}: set {number}")

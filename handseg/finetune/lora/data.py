@@ -49,8 +49,11 @@ def load_photos(settings: DataSettings, output: Path, seed: int) -> dict[str, La
     """Load the photos of each part of the split, which is kept in `output`.
 
     Raises:
-        TrainingError: if a required part has no photo.
+        TrainingError: if a required part has no photo, or the options hold the source or layout.
     """
+    if taken := sorted({"source", "layout"} & settings.options.keys()):
+        own = ", ".join(f"data.{name}" for name in taken)
+        raise TrainingError(f"data.options must not hold {', '.join(taken)}: give {own}")
     dataset = load_data(settings.source, settings.layout, **settings.options)
     official = settings.splits == OFFICIAL
     path = Path(settings.splits) if settings.splits and not official else output / SPLITS_FILE

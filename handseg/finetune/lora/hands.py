@@ -14,7 +14,7 @@ import numpy as np
 
 from handseg.data.image_mask import PhotoWithObjects
 from handseg.landmarks import HandLandmarker
-from handseg.landmarks.anatomy import share_inside
+from handseg.landmarks.anatomy import past_wrist, share_inside
 from handseg.models.semantic.config import HAND, OBJECT
 from handseg.prompts.from_mask import prompts_from_mask
 from handseg.runtime.arrays import values_at
@@ -29,6 +29,9 @@ SMALLEST = 100
 """Least pixels of a labelled instance for it to be used."""
 SHARED = 5
 """Landmarks of a second hand on an island of the mask at which the island belongs to both."""
+STRANGE = 0.1
+"""Least area of an island without landmarks, relative to the rest of its hand, to be another hand
+that was not found: fingertips beyond a held object are smaller."""
 
 
 class TrainingPhoto(PhotoWithObjects, Protocol):
@@ -51,7 +54,7 @@ class TrainingHand:
         photo: its photo.
         landmarks: (21, 2) float32 x, y px; None if MediaPipe finds no hand on the mask, so that
             prompts come from the mask.
-        others: landmarks of the other hands on the mask, if instances are not labelled.
+        others: landmarks of the other hands on the mask; none if the mask is that of an instance.
         instance: the hand's number in the photo's instances; 0 without instances.
         target: which mask is learned, "hand" or "object".
     """
@@ -76,10 +79,11 @@ class TrainingHand:
             numbers = _instances(self.photo, mask.shape)
             assert numbers is not None
             mask = numbers == self.instance
-        if self.landmarks is None or not self.others:
+        if self.landmarks is None or (self.target == HAND and self.instance):
             return image, mask
-        islands, owners = _owners(mask, [self.landmarks, *self.others])
-        return image, np.isin(islands, np.flatnonzero(owners == 0) + 1)
+        islands = Components.of(mask, 8)
+        owners = _owners(islands, [self.landmarks, *self.others], self.target == HAND)
+        return image, (owners == 0)[islands.labels]
 
     def digest(self) -> str:
         """Return a hash of the photo and the masks that `load` reads."""
@@ -176,7 +180,9 @@ def find_hands(
                 ids[kind].append(photo.id)
             marks = [hand.landmarks for hand in found if hand.landmarks is not None]
             for hand in found:
-                others = () if hand.instance else tuple(m for m in marks if m is not hand.landmarks)
+                others = tuple(points for points in marks if points is not hand.landmarks)
+                if target == HAND and hand.instance:
+                    others = ()
                 hands.append(TrainingHand(photo, hand.landmarks, others, target, hand.instance))
     finally:
         if own is not None and landmarker is None:
@@ -214,8 +220,7 @@ def _look(landmarker: HandLandmarker, photo: TrainingPhoto) -> tuple[str, list[_
     if not found:
         return "missed", [_Found(None)]
     if len(found) > 1:
-        islands, _ = _owners(mask, found)
-        counts = np.stack([_landmarks_on_islands(islands, points) for points in found])
+        counts = _landmarks_on(Components.of(mask, 8), found)
         if ((counts >= SHARED).sum(0) > 1).any():
             return "entangled", []
     return "hands", [_Found(points) for points in found]
@@ -263,21 +268,32 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
 
 
-def _owners(mask: np.ndarray, hands: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the islands of `mask`, numbered from 1, and the index of each island's hand.
+def _owners(islands: Components, hands: Sequence[np.ndarray], whole: bool) -> np.ndarray:
+    """Return the index of each island's hand, (N + 1,), and -1 for none; see `Components`.
 
-    An island belongs to the hand with most landmarks on it, else to the nearest hand.
+    An island belongs to the hand with most landmarks on it, else to the nearest hand. If the
+    islands should be `whole` hands, a large one without landmarks is another hand that was not
+    found, unless it lies past the wrist: a forearm beyond a watch.
     """
-    islands = Components.of(mask, 8).labels
-    on_island = np.stack([_landmarks_on_islands(islands, points) for points in hands])
-    owners = on_island.argmax(0)
-    for index in np.flatnonzero(on_island.max(0) == 0):
-        rows, columns = np.nonzero(islands == index + 1)
+    counts = _landmarks_on(islands, hands)
+    owners = counts.argmax(0)
+    owners[0] = -1
+    known = counts.any(0)
+    own = [islands.areas[known & (owners == index)].sum() for index in range(len(hands))]
+    for index in np.flatnonzero(~known)[1:]:
+        rows, columns = np.nonzero(islands.labels == index)
         middle = np.array([columns.mean(), rows.mean()])
-        owners[index] = np.argmin([np.linalg.norm(p - middle, axis=1).min() for p in hands])
-    return islands, owners
+        near = int(np.argmin([np.linalg.norm(p - middle, axis=1).min() for p in hands]))
+        strange = islands.areas[index] >= STRANGE * own[near]
+        foreign = whole and strange and not past_wrist(middle[None], hands[near])[0]
+        owners[index] = -1 if foreign else near
+    return owners
 
 
-def _landmarks_on_islands(islands: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Count the `points` (N, 2) on each island."""
-    return np.bincount(values_at(islands, points), minlength=int(islands.max()) + 1)[1:]
+def _landmarks_on(islands: Components, hands: Sequence[np.ndarray]) -> np.ndarray:
+    """Count each hand's landmarks on each island, (hands, N + 1), 0 off the islands."""
+    counts = [
+        np.bincount(values_at(islands.labels, points), minlength=len(islands.areas))
+        for points in hands
+    ]
+    return np.stack(counts) * (np.arange(len(islands.areas)) > 0)

@@ -279,6 +279,15 @@ def test_images_without_a_name_are_refused(tmp_path: Path, value: Any) -> None:
         list_photos(path, "coco")
 
 
+@pytest.mark.parametrize("field", ["id", "file_name"])
+def test_images_that_cannot_be_told_apart_are_refused(tmp_path: Path, field: str) -> None:
+    path = write(tmp_path, [entry(1, [SQUARE])])
+    first = json.loads(path.read_text())["images"][0]
+    change(path, lambda content: content["images"][1].update({field: first[field]}))
+    with pytest.raises(ValueError, match=r"labels\.json lists two (images with the id 1|photos)"):
+        list_photos(path, "coco")
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(["images", "annotations", "categories"]),

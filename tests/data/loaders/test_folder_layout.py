@@ -153,6 +153,9 @@ def test_a_groups_file_must_have_every_id_and_its_columns(folder: Path) -> None:
     (folder / "groups.csv").write_text("id,group\n2_pic00174,a\n")
     with pytest.raises(ValueError, match="has no group for '2_pic00212'"):
         load(folder)
+    (folder / "groups.csv").write_text("id,group\na,x\na,x\na,y\n")
+    with pytest.raises(ValueError, match=r"groups\.csv has two groups for 'a': 'x' and 'y'"):
+        load(folder)
     (folder / "groups.csv").write_text("name,person\n")
     with pytest.raises(ValueError, match="must have the columns id and group"):
         load(folder)
@@ -236,6 +239,13 @@ def test_the_cache_follows_the_files(folder: Path) -> None:
     os.utime(folder / "masks" / "2_pic00174.png", (1, 1))
     load(folder)
     assert len({path for path in (folder.parent / "cache").rglob("*.arrow")}) == len(cached) + 1
+
+
+def test_a_name_that_is_not_utf_8_is_told(folder: Path) -> None:
+    for path in (folder / "images" / "2_pic00174.jpg", folder / "masks" / "2_pic00174.png"):
+        path.rename(os.fsdecode(bytes(path.parent) + b"/h\xffnd" + path.suffix.encode()))
+    with pytest.raises(ValueError, match=r"/images/h\\udcffnd.jpg' is not UTF-8: rename it, or"):
+        load(folder)
 
 
 def test_rows_do_not_depend_on_the_folder_one_works_in(

@@ -134,13 +134,42 @@ def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
         load_data(tmp_path, "hub", cache_dir=tmp_path / "cache")
 
 
-def test_rows_without_a_mask_are_left_out(tmp_path: Path) -> None:
+def test_a_split_of_a_set_without_splits_is_refused(tmp_path: Path) -> None:
+    source = saved(make(), tmp_path)
+    with pytest.raises(ValueError, match=r"/saved has no splits, got split 'test'"):
+        load_data(source, "hub", split="test")
+
+
+def test_columns_without_pictures_are_named(tmp_path: Path) -> None:
+    source = saved(make(("a", "b"), burst=[7, 7, 8]), tmp_path)
+    with pytest.raises(ValueError, match=r"'burst' \(int64\) holds no pictures for mask"):
+        load_data(source, "hub", image_column="a", mask_column="burst")
+
+
+@pytest.mark.parametrize("column", ["photo", "hand_mask"])
+def test_rows_without_a_photo_or_mask_are_left_out(
+    column: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = make().to_dict()
-    rows["hand_mask"][1] = None
+    rows[column][1] = None
     features = datasets.Features({"photo": datasets.Image(), "hand_mask": datasets.Image()})
     source = saved(datasets.Dataset.from_dict(rows, features=features), tmp_path)
     assert list(load_data(source, "hub")["id"]) == ["000000", "000002"]
+    assert "1 of 3 photos are left out" in caplog.text
+    rows[column] = [None] * 3
+    source = saved(datasets.Dataset.from_dict(rows, features=features), tmp_path / "none")
+    with pytest.raises(ValueError, match="no photo has a mask that can be used"):
+        load_data(source, "hub")
+
+
+def test_candidates_without_a_photo_or_mask_say_so(tmp_path: Path) -> None:
+    rows = make().to_dict()
+    rows["photo"][0] = rows["hand_mask"][1] = None
+    features = datasets.Features({"photo": datasets.Image(), "hand_mask": datasets.Image()})
+    source = saved(datasets.Dataset.from_dict(rows, features=features), tmp_path)
     candidates = list_photos(source, "hub")
+    with pytest.raises(ValueError, match="000000 has no photo"):
+        _ = candidates[0].photo
     assert len(candidates) == 3
     with pytest.raises(ValueError, match="000001 has no mask"):
         candidates[1].labels(np.zeros((40, 60, 3), np.uint8))

@@ -103,6 +103,13 @@ def test_an_option_that_is_null_is_not_given(mix: Path) -> None:
     assert len(load(mix)) == 4
 
 
+def test_a_file_of_other_things_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mix.yaml"
+    path.write_text("1: {source: a}\n")
+    with pytest.raises(ValueError, match="must have a list sets and nothing else, got 1"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
@@ -117,6 +124,7 @@ def test_an_option_that_is_null_is_not_given(mix: Path) -> None:
         ([{"source": "a"}], "expected the folder .*/a/images"),
         (["a"], "set 1 must be a mapping, got 'a'"),
         ([{"source": "a", "options": {"groups": 5}}], "groups must be text, got 5"),
+        ([{"source": "a", "options": {"layout": "coco"}}], "options must not hold layout"),
     ],
 )
 def test_faulty_files_are_refused(sets: list, message: str, tmp_path: Path) -> None:
@@ -147,6 +155,9 @@ def test_a_run_takes_the_official_split(mix: Path, tmp_path: Path) -> None:
     folder = DataSettings(str(mix.parent / "data" / "hands"), splits="official")
     with pytest.raises(ValueError, match="has no official split"):
         load_photos(folder, tmp_path / "third", 0)
+    twice = DataSettings(str(mix), options={"layout": "mix", "source": "data"})
+    with pytest.raises(TrainingError, match="not hold layout, source: give data"):
+        load_photos(twice, tmp_path / "run", 0)
     missing = DataSettings(str(mix), "mix", splits=str(tmp_path / "none.json"))
     with pytest.raises(TrainingError, match="no such file"):
         load_photos(missing, tmp_path / "run", 0)

@@ -85,6 +85,60 @@ def test_real_photos_have_their_hand(
     assert found.summary() == "4 hands"
 
 
+def test_a_hand_that_mediapipe_misses_is_not_learned_as_part_of_another(
+    photos: dict[str, np.ndarray],
+    photo_masks: dict[str, np.ndarray],
+    landmarker: HandLandmarker,
+    tmp_path: Path,
+) -> None:
+    found_one, missed_one = "2_pic00212", "3_pic00043"
+    both = np.hstack([photos[found_one], photos[missed_one]])
+    mask = np.hstack([photo_masks[found_one], photo_masks[missed_one]])
+    found = find_hands([Photo("both", both, mask)], tmp_path / "cache", landmarker)
+    (hand,) = found.hands
+    assert hand.landmarks is not None
+    learned = hand.load()[1]
+    width = photos[found_one].shape[1]
+    np.testing.assert_array_equal(learned[:, :width], photo_masks[found_one])
+    assert not learned[:, width:].any()
+
+
+class TestIslandsWithoutLandmarks:
+    """Parts of a mask on which no landmark lies, beside a hand that points up."""
+
+    HAND = (100, 10, 160, 60)
+    OTHER, SMALL, BELOW = (20, 10, 60, 60), (170, 10, 180, 30), (100, 75, 160, 100)
+
+    def upright(self) -> np.ndarray:
+        """Return 21 points in `HAND`, the wrist at its lower edge."""
+        x0, y0, x1, y1 = self.HAND
+        points = hand_in(x0 + 5, y0 + 5, x1 - 5, y0 + 30)
+        points[0] = (x0 + x1) / 2, y1 - 5
+        return points
+
+    def learned(self, mask: np.ndarray, hands: list[np.ndarray], folder: Path) -> list[np.ndarray]:
+        one = photo(mask)
+        found = find_hands([one], folder / "cache", Finder(hands))  # type: ignore[arg-type]
+        return [hand.load()[1] for hand in found.hands]
+
+    def test_large_ones_are_other_hands(self, tmp_path: Path) -> None:
+        mask = block(self.HAND, self.OTHER, self.SMALL)
+        (learned,) = self.learned(mask, [self.upright()], tmp_path)
+        np.testing.assert_array_equal(learned, block(self.HAND, self.SMALL))
+
+    def test_a_third_hand_is_of_neither(self, tmp_path: Path) -> None:
+        mask = block(self.HAND, self.OTHER, (20, 65, 60, 100))
+        hands = [self.upright(), hand_in(25, 15, 55, 55)]
+        first, second = self.learned(mask, hands, tmp_path)
+        np.testing.assert_array_equal(first, block(self.HAND))
+        np.testing.assert_array_equal(second, block(self.OTHER))
+
+    def test_a_forearm_beyond_a_watch_is_of_the_hand(self, tmp_path: Path) -> None:
+        mask = block(self.HAND, self.BELOW)
+        (learned,) = self.learned(mask, [self.upright()], tmp_path)
+        np.testing.assert_array_equal(learned, mask)
+
+
 class TestInstances:
     """Labelled instances."""
 
@@ -234,6 +288,14 @@ class TestHeldObjects:
         found = self.found([photo(block(LEFT))], self.HANDS[:1], tmp_path)
         assert found.hands == ()
         assert found.unreadable == {"photo": "photo has no object mask"}
+
+    def test_hands_with_numbers_do_not_hold_the_same(self, tmp_path: Path) -> None:
+        one = photo(block(LEFT, RIGHT))
+        left, right = (62, 40, 70, 60), (100, 40, 115, 60)
+        one.held = block(left, right)
+        one.instances = block(LEFT) + 2 * block(RIGHT).astype(np.uint8)
+        masks = [hand.load()[1] for hand in self.found([one], self.HANDS, tmp_path).hands]
+        np.testing.assert_array_equal(masks, [block(left), block(right)])
 
     def test_an_object_mask_of_another_size_is_told(self, tmp_path: Path) -> None:
         one = photo(block(LEFT))
