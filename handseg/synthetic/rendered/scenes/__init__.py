@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from handseg.synthetic.rendered.scenes import desk, face, far, hold, pair, palm, reach, sign
+from handseg.synthetic.rendered.scenes import (
+    bare,
+    desk,
+    face,
+    far,
+    hold,
+    pair,
+    palm,
+    reach,
+    sign,
+)
 from handseg.synthetic.rendered.scenes._common import Cast
 from handseg.synthetic.rendered.take import Take
 
@@ -19,6 +29,7 @@ SCENES: dict[str, Callable[[np.random.Generator, Cast], Take]] = {
     "sign": sign.draw,
     "far": far.draw,
     "reach": reach.draw,
+    "bare": bare.draw,
 }
 """Functions that draw a pose with its views, by name. They raise `UnreachableError` if a body
 cannot do what was drawn; the next draw of the same generator differs."""

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from handseg.synthetic.rendered.body.hands import hand_shapes
-from handseg.synthetic.rendered.body.posing import Losses, Posed, Surface, require, solve
+from handseg.synthetic.rendered.body.posing import Posed, require, solve
+from handseg.synthetic.rendered.people.person import Person
 from handseg.synthetic.rendered.scenes._common import (
     Cast,
     Errand,
@@ -25,22 +26,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     for number in range(count):
         person = cast.person(number, rng)
         spot = np.array([(number - (count - 1) / 2) * rng.uniform(0.8, 1.2), rng.normal(0, 0.4), 0])
-        for side in "LR":
-            person.shape_hand(side, str(rng.choice(sorted(hand_shapes()))), rng)
-            person.figure.free_arm(side)
-        _, trunk = person.surfaces()
-        begin = person.start()
-        errands = {side: _errand(begin, side, rng) for side in "LR"}
-
-        def goals(posed: list[Posed], errands: dict = errands, trunk: Surface = trunk) -> Losses:
-            return errand_losses(posed[0], errands, trunk)
-
-        (posed,), losses = solve([person.figure], goals, steps=90)
-        for side in "LR":
-            require(losses, **{f"reach {side}": 4.0, f"trunk {side}": 3.0})
-        person.place(spot, float(rng.normal(0, 0.5)))
-        person.figure.values = dict(enumerate(posed.values.tolist()))
-        posed = person.start()
+        posed = stand(person, spot, rng)
         numbers = {"L": len(hands), "R": len(hands) + 1}
         items += person.items(posed, numbers)
         hands += [person.hand(posed, side) for side in numbers]
@@ -55,6 +41,24 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
         off_centre=0.03,
     )
     return Take(tuple(items), tuple(hands), views)
+
+
+def stand(person: Person, spot: np.ndarray, rng: np.random.Generator) -> Posed:
+    """Pose a person who stands at `spot` (3,), metres, and does something with each hand."""
+    for side in "LR":
+        person.shape_hand(side, str(rng.choice(sorted(hand_shapes()))), rng)
+        person.figure.free_arm(side)
+    _, trunk = person.surfaces()
+    begin = person.start()
+    errands = {side: _errand(begin, side, rng) for side in "LR"}
+    (posed,), losses = solve(
+        [person.figure], lambda posed: errand_losses(posed[0], errands, trunk), steps=90
+    )
+    for side in "LR":
+        require(losses, **{f"reach {side}": 4.0, f"trunk {side}": 3.0})
+    person.place(spot, float(rng.normal(0, 0.5)))
+    person.figure.values = dict(enumerate(posed.values.tolist()))
+    return person.start()
 
 
 def _errand(begin: Posed, side: str, rng: np.random.Generator) -> Errand:
