@@ -203,4 +203,5 @@ def rows_of(ds: ray.data.Dataset) -> Iterator[dict[str, Any]]:
         for table in ds.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from table.to_pylist()
     except Exception as error:
-        raise ClusterError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ClusterError(f"Ray gave up: {lines[-1]}") from error

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from small_photos import BROKEN, check_rows, plain_rows, save_small_photos
 from watched import start_watched
 
 from handseg.errors import ClusterError, MissingExtraError
-from handseg.integrations.ray import connect, segment_dataset
+from handseg.integrations.ray import connect, rows_of, segment_dataset
 from handseg.segmenter import HandSegmenter
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: handseg[ray]")
@@ -158,6 +159,25 @@ def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     for call in (connect, lambda: segment_dataset(NO_DATA)):
         with pytest.raises(MissingExtraError, match=r"needs Ray: pip install 'handseg\[ray\]'"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(AssertionError(), "AssertionError"), (OSError("Traceback:\nno disk"), "no disk")],
+)
+def test_an_error_of_ray_is_told_in_a_line(
+    error: Exception, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    data = SimpleNamespace(DataContext=SimpleNamespace(get_current=SimpleNamespace))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(data=data))
+    monkeypatch.setitem(sys.modules, "ray.data", data)
+    broken: Any = SimpleNamespace(iter_batches=fail)
+
+    with pytest.raises(ClusterError, match=f"^Ray gave up: {why}$"):
+        list(rows_of(broken))
 
 
 @pytest.mark.parametrize("name", ["cpus", "actors", "batch_size"])

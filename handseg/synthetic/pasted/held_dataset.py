@@ -164,6 +164,7 @@ def main(
     counts = {TRAIN: count, SCENES: scenes, VALIDATION: validation}
     with running("synthetic.pasted.held_dataset"):
         try:
+            RunFolder(output, {"seed": seed})  # Refuses another folder before landmarks are sought.
             composers = {
                 kind: make_composer(data, kind, output / CACHE) for kind in counts if counts[kind]
             }

@@ -7,12 +7,13 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from handseg.runtime.terminal import FAILED, fail, running, say
+from handseg.runtime.terminal import FAILED, fail, running, say, say_stopped
 
 NEEDED = ("bpy", "anny", "OpenEXR")
 
@@ -34,7 +35,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
     scenes: Annotated[str, typer.Option(help="Comma-separated names; all by default.")] = "",
     size: Annotated[int, typer.Option(help="Width and height in px.")] = 448,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes, one core each; a single one uses all.")
+    ] = 1,
     backgrounds: Annotated[
         Path | None, typer.Option(help="Folder of photos to show behind; plain without.")
     ] = None,
@@ -47,7 +50,13 @@ def main(
     with running("synthetic.rendered"):
         from handseg.errors import HandsegError, reason
         from handseg.synthetic.rendered.jobs import share
-        from handseg.synthetic.rendered.run import Settings, finish, missing, open_folder
+        from handseg.synthetic.rendered.run import (
+            Settings,
+            find_records,
+            finish,
+            missing,
+            open_folder,
+        )
         from handseg.synthetic.rendered.scenes import SCENES
 
         try:
@@ -60,26 +69,29 @@ def main(
             fail(reason(error))
         begun = time.time()
         redrawn, broken = share(out, settings, takes, jobs)
-        if not _counts(out):
+        if not (counts := _counts(find_records(out))):
             say("No picture was rendered.", "red")
             raise typer.Exit(FAILED)
-        sheet = finish(out)
-        spent = time.time() - begun
-        if takes:
-            rate = len(takes) * settings.count / settings.takes / spent * 3600
+        try:
+            sheet = finish(out)
+        except (HandsegError, OSError) as error:
+            say_stopped(out, error)
+            raise typer.Exit(FAILED) from error
+        if done := len(takes) - len(missing(out, settings)):
+            rate = done * settings.count / settings.takes / (time.time() - begun) * 3600
             say(f"{rate:.0f} pictures an hour; {redrawn} draws that no body could do")
-        for scene, (pictures, hands) in sorted(_counts(out).items()):
+        for scene, (pictures, hands) in sorted(counts.items()):
             say(f"{scene}: {pictures} pictures, {hands} hands")
         say(f"Contact sheet: {sheet}")
         if broken:
-            say(f"{broken} of {jobs} processes ended early; the same command continues", "red")
+            say(f"{broken} of {jobs} processes failed; the same command continues", "red")
             raise typer.Exit(FAILED)
 
 
-def _counts(out: Path) -> dict[str, tuple[int, int]]:
+def _counts(records: Iterable[Path]) -> dict[str, tuple[int, int]]:
     pictures: Counter[str] = Counter()
     hands: Counter[str] = Counter()
-    for path in (out / "truth").glob("*.json"):
+    for path in records:
         record = json.loads(path.read_text())
         pictures[record["scene"]] += 1
         hands[record["scene"]] += len(record["hands"])

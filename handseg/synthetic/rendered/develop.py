@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from handseg.errors import ImageError
 from handseg.io.images import load_image
+
+logger = logging.getLogger(__name__)
 
 
 def to_linear(image: np.ndarray) -> np.ndarray:
@@ -74,12 +78,17 @@ def draw_background(
 ) -> tuple[np.ndarray, str]:
     """Draw a background, (size, size, 3) uint8, and return it with its file's name or "plain".
 
-    Without photos, and in one picture in eight, it is a soft gradient with grain.
+    Without photos, and in one picture in eight, it is a soft gradient with grain. If a photo cannot
+    be read, another one is drawn.
     """
     if not photos or rng.random() < 0.12:
         return _plain(size, rng), "plain"
     path = photos[int(rng.integers(len(photos)))]
-    image = load_image(path)
+    try:
+        image = load_image(path)
+    except ImageError as error:
+        logger.warning("Not shown behind people: %s", error)
+        return draw_background([photo for photo in photos if photo != path], size, rng)
     height, width = image.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 1.0))
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))

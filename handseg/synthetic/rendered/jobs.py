@@ -14,6 +14,8 @@ from pathlib import Path
 
 from handseg.errors import reason
 from handseg.runtime.progress import progress_bar
+from handseg.runtime.terminal import FAILED
+from handseg.runtime.threads import available_cores
 from handseg.synthetic.rendered.run import Settings
 
 
@@ -21,11 +23,11 @@ def share(folder: Path, settings: Settings, takes: Sequence[int], jobs: int) -> 
     """Render takes in `jobs` processes, with a progress bar on a terminal.
 
     Returns:
-        The number of draws that no body could do, and of processes that ended early.
+        The number of draws that no body could do, and of processes that failed.
     """
     context = multiprocessing.get_context("spawn")
     done: Queue[tuple[int, int]] = context.Queue()
-    threads = 1 if jobs > 1 else os.cpu_count() or 1
+    threads = 1 if jobs > 1 else available_cores()
     workers: list[SpawnProcess] = []
     for job in range(min(jobs, len(takes))):
         arguments = (folder, settings, takes[job::jobs], threads, done)
@@ -54,6 +56,7 @@ def _work(
     done: Queue[tuple[int, int]],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C and ends this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAILED))  # So that scratch files are removed.
     # Blender prints a line per picture straight to the file descriptor.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     # Not at the top: `bpy` changes the module path, which new processes would inherit.
@@ -67,4 +70,4 @@ def _work(
                 return
     except Exception as error:
         print(f"Error: {reason(error)}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(FAILED) from None

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from handseg.errors import RenderingError
-from handseg.io.files import IMAGE_SUFFIXES, save_image
+from handseg.io.files import find_images, save_image
 from handseg.io.images import load_image
-from handseg.runtime.files import write_atomic
+from handseg.runtime.files import find_unfinished, write_atomic
 from handseg.synthetic.rendered.body.posing import UnreachableError
 from handseg.synthetic.rendered.people.looks import wardrobe
 from handseg.synthetic.rendered.props import KINDS
@@ -61,6 +61,11 @@ class Settings:
             raise RenderingError(f"scenes must be of {', '.join(SCENES)}, got {got}")
         if self.backgrounds and not Path(self.backgrounds).is_dir():
             raise RenderingError(f"backgrounds: no folder {self.backgrounds}")
+        if self.backgrounds and not self.photos():
+            raise RenderingError(
+                f"backgrounds: {self.backgrounds} holds too few photos, every fifth photo is kept "
+                "for --held-out"
+            )
 
     @property
     def takes(self) -> int:
@@ -78,14 +83,14 @@ class Settings:
         return Cast(tuple(skins), tuple(props))
 
     def photos(self) -> list[Path]:
-        """Background files; every fifth is for held-out sets only."""
+        """Background files; every fifth is for held-out sets only.
+
+        Raises:
+            ImageError: if the folder holds no image.
+        """
         if not self.backgrounds:
             return []
-        found = sorted(
-            path
-            for path in Path(self.backgrounds).rglob("*")
-            if path.suffix.lower() in IMAGE_SUFFIXES
-        )
+        found = find_images([self.backgrounds], recursive=True)
         return [
             path for number, path in enumerate(found) if (number % _FOLDS == 0) == self.held_out
         ]
@@ -105,12 +110,13 @@ def open_folder(folder: Path, settings: Settings) -> None:
         if other:
             told = ", ".join(f"{key} {stored.get(key)!r}" for key in other)
             raise RenderingError(f"{folder} was made with {told}; choose another folder")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and set(folder.iterdir()) - set(find_unfinished(folder)):
         raise RenderingError(f"{folder} is not empty and not a folder of rendered pictures")
-    for name in FOLDERS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    # First: a folder that has it can be continued.
     with write_atomic(file) as temporary:
         temporary.write_text(json.dumps(given, indent=1) + "\n")
+    for name in FOLDERS:
+        (folder / name).mkdir(exist_ok=True)
 
 
 def picture_id(settings: Settings, number: int) -> str:
@@ -119,9 +125,14 @@ def picture_id(settings: Settings, number: int) -> str:
     return f"{settings.scenes[take % len(settings.scenes)]}_{settings.seed}_{take:06d}_{view}"
 
 
+def find_records(folder: Path) -> list[Path]:
+    """Find the records of all pictures, sorted, but not those half-written by killed processes."""
+    return sorted((folder / "truth").glob("[!.]*.json"))
+
+
 def missing(folder: Path, settings: Settings) -> list[int]:
     """Numbers of the takes with missing pictures. A picture's labels are written last."""
-    done = {path.stem for path in (folder / "truth").glob("*.json")}
+    done = {path.stem for path in find_records(folder)}
     return [
         take
         for take in range(settings.takes)
@@ -205,9 +216,12 @@ def write_picture(
 def finish(folder: Path) -> Path:
     """Write `groups.csv`, for splits, and the contact sheet; return the sheet's path.
 
-    All pictures of a take show the same people and form a group.
+    All pictures of a take show the same people and form a group. Half-written files of killed
+    processes are removed.
     """
-    names = sorted(path.stem for path in (folder / "truth").glob("*.json"))
+    for path in find_unfinished(folder):
+        path.unlink(missing_ok=True)
+    names = [path.stem for path in find_records(folder)]
     # By hand: Blender's NumPy 1 rules out pyarrow, which the data set code needs.
     rows = ["id,group", *(f"{name},{name.rpartition('_')[0]}" for name in names)]
     with write_atomic(folder / "groups.csv") as temporary:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from handseg.errors import RenderingError, reason
 from handseg.synthetic.rendered.blender.stage import Rendered, Stage
 from handseg.synthetic.rendered.develop import (
     develop,
@@ -21,15 +22,28 @@ from handseg.synthetic.rendered.truth import make_truth
 
 OVEREXPOSED = 0.15
 """Share of pictures in which lamps may overexpose skin."""
+TAKES_PER_STAGE = 50
+"""Takes after which the stage is set up anew: Cycles keeps the textures of all that it showed."""
 
 
 def render_takes(
     folder: Path, settings: Settings, takes: Sequence[int], threads: int
 ) -> Iterator[tuple[int, int]]:
-    """Render and write these takes; yield each one's number and how many of its draws failed."""
-    stage, photos = Stage(threads=threads), settings.photos()
-    for take in takes:
-        shown, attempts = draw_take(settings, take)
+    """Render and write these takes; yield each one's number and how many of its draws failed.
+
+    Raises:
+        RenderingError: after all others, if there are takes that no body could do.
+    """
+    photos = settings.photos()
+    undone: list[str] = []
+    for count, take in enumerate(takes):
+        if count % TAKES_PER_STAGE == 0:
+            stage = Stage(threads=threads)
+        try:
+            shown, attempts = draw_take(settings, take)
+        except RenderingError as error:  # It would fail again: the others must not wait for it.
+            undone.append(reason(error))
+            continue
         stage.set(shown)
         for number in numbers_of(settings, take):
             view = shown.views[number - take * VIEWS]
@@ -39,6 +53,8 @@ def render_takes(
             truth = make_truth(shown, view, rendered.channels, rendered.depth)
             write_picture(folder, settings, number, image, truth, shown, noted)
         yield take, attempts
+    if undone:
+        raise RenderingError("; ".join(undone))
 
 
 def _develop(

@@ -265,6 +265,16 @@ class TestSources:
         assert done.exit_code == 2
         assert "no object for pictures of the kind 'val'" in done.stderr
 
+    def test_command_leaves_a_folder_of_something_else_alone(
+        self, data: Path, tmp_path: Path
+    ) -> None:
+        (output := tmp_path / "out").mkdir()
+        (output / "letter.txt").write_text("mine")
+        done = command(data, output, "--count", "1", "--validation", "1")
+        assert done.exit_code == 2
+        assert "holds other files, as letter.txt" in done.stderr
+        assert [path.name for path in output.iterdir()] == ["letter.txt"]
+
     def test_command_writes_both_parts(self, data: Path, tmp_path: Path) -> None:
         output = tmp_path / "out"
         counts = ("--count", "2", "--scenes", "1", "--validation", "1")

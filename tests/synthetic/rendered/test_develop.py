@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -77,3 +78,14 @@ def test_backgrounds_are_drawn_from_the_seed(tmp_path):
     assert plain[0].shape == (64, 64, 3)
     assert plain[0].dtype == np.uint8
     np.testing.assert_array_equal(plain[0], draw_background([], 64, np.random.default_rng(3))[0])
+
+
+def test_a_photo_that_cannot_be_read_is_passed_over(tmp_path):
+    good, bad = tmp_path / "good.jpg", tmp_path / "bad.jpg"
+    cv2.imwrite(str(good), np.full((30, 40, 3), 90, np.uint8))
+    bad.write_bytes(b"no picture")
+
+    names = {draw_background([bad, good], 16, np.random.default_rng(seed))[1] for seed in range(20)}
+
+    assert names == {"good.jpg", "plain"}
+    assert draw_background([bad], 16, np.random.default_rng(0))[1] == "plain"

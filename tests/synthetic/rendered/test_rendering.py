@@ -2,8 +2,11 @@
 
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -106,6 +109,105 @@ def test_a_take_shows_its_own_textures_and_none_of_the_takes_before():
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [0, 1, 2] * 3
+
+
+@needs_blender
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_no_scratch_files(tmp_path):
+    arguments = [str(tmp_path / "out"), "--count", "60", "--size", "96", "--scenes", "sign"]
+    command = subprocess.Popen(
+        [*COMMAND, *arguments], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE
+    )
+    end = time.monotonic() + 200
+    while not list(tmp_path.glob("out/truth/*.json")) and time.monotonic() < end:
+        assert command.poll() is None
+        time.sleep(0.1)
+    assert list(tmp_path.glob("handseg-*"))
+
+    command.send_signal(signal.SIGINT)
+
+    assert b"Interrupted." in command.communicate(timeout=100)[1]
+    assert command.returncode == 130
+    assert not list(tmp_path.glob("handseg-*"))
+
+
+UNREACHABLE = """
+import sys
+from pathlib import Path
+from handseg.errors import RenderingError
+from handseg.synthetic.rendered import worker
+from handseg.synthetic.rendered.run import Settings, missing, open_folder
+
+def draw_take(settings, take, real=worker.draw_take):
+    if take == 0:
+        raise RenderingError("take 0: no body could")
+    return real(settings, take)
+
+worker.draw_take = draw_take
+folder, settings = Path(sys.argv[1]), Settings(4, 0, 64, ("sign",), "", False)
+open_folder(folder, settings)
+try:
+    done = list(worker.render_takes(folder, settings, [0, 1], 1))
+except RenderingError as error:
+    print(f"{missing(folder, settings)} {error}")
+"""
+
+
+@needs_blender
+@pytest.mark.slow
+def test_a_take_that_no_body_can_do_costs_no_other(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", UNREACHABLE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[0] take 0: no body could"
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+from handseg.synthetic.rendered import worker
+from handseg.synthetic.rendered.meshes import rounded_box
+from handseg.synthetic.rendered.run import Settings, open_folder
+from handseg.synthetic.rendered.scene import Material, Part
+from handseg.synthetic.rendered.scenes._common import views_around
+from handseg.synthetic.rendered.take import Item, Take
+
+def draw_take(settings, take):
+    rng = np.random.default_rng(take)
+    texture = rng.integers(0, 256, (1024, 1024, 3), np.uint8)
+    part = Part(rounded_box((2, 2, 0.03), 0.004), Material(texture=texture))
+    views = views_around(np.zeros(3), rng, 3, distance=(0.5, 0.6), rise=(1.4, 0.01))
+    return Take((Item(part, {}),), (), views), 0
+
+def megabytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+worker.draw_take, worker.TAKES_PER_STAGE = draw_take, 5
+folder, settings = Path(sys.argv[1]), Settings(120, 0, 64, ("sign",), "", False)
+open_folder(folder, settings)
+used = [megabytes() for _ in worker.render_takes(folder, settings, range(40), 1)]
+print(max(used[30:]) - max(used[:10]))
+"""
+
+
+@needs_blender
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_takes(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) < 50
 
 
 def test_without_blender_the_command_says_what_to_install(tmp_path):

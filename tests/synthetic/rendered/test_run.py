@@ -1,17 +1,21 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("anny")
 
-from handseg.errors import RenderingError
+from handseg.errors import ImageError, RenderingError
+from handseg.io.files import save_image
 from handseg.synthetic.rendered.run import (
     FOLDERS,
     Settings,
     draw_take,
+    find_records,
+    finish,
     missing,
     open_folder,
     picture_id,
@@ -66,6 +70,39 @@ def test_what_is_missing_are_takes_without_all_their_records(tmp_path):
     assert missing(tmp_path / "out", SETTINGS) == [1, 2]
 
 
+HALF = f".{'0123456789abcdef' * 2}.json"  # As `write_atomic` calls a file that it is writing.
+
+
+def test_a_run_killed_while_it_makes_its_folder_starts_again(tmp_path, monkeypatch):
+    def killed(self, *_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / HALF).write_text("{")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_folder(out, SETTINGS)
+
+    open_folder(out, SETTINGS)
+    assert missing(out, SETTINGS) == [0, 1, 2, 3]
+
+
+def test_half_a_record_of_a_killed_process_counts_as_none_and_is_removed(tmp_path):
+    open_folder(tmp_path, SETTINGS)
+    name = picture_id(SETTINGS, 0)
+    (tmp_path / "truth" / f"{name}.json").write_text("{}")
+    for kind, suffix in (("images", "jpg"), ("masks", "png"), ("object_masks", "png")):
+        save_image(np.zeros((8, 8, 3), np.uint8), tmp_path / kind / f"{name}.{suffix}")
+    (tmp_path / "truth" / HALF).write_text('{"scene": ')
+
+    assert [path.stem for path in find_records(tmp_path)] == [name]
+    finish(tmp_path)
+    assert (tmp_path / "groups.csv").read_text() == f"id,group\n{name},{name[:-2]}\n"
+    assert not (tmp_path / "truth" / HALF).exists()
+
+
 def test_held_out_sets_share_no_skin_thing_or_background(tmp_path):
     for number in range(10):
         (tmp_path / f"{number}.jpg").write_bytes(b"")
@@ -78,6 +115,17 @@ def test_held_out_sets_share_no_skin_thing_or_background(tmp_path):
     assert len(train.photos()) + len(held_out.photos()) == 10
     assert held_out.cast().skins
     assert held_out.cast().props
+
+
+def test_a_folder_without_photos_to_show_is_refused(tmp_path):
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match="holds no image"):
+        replace(SETTINGS, backgrounds=str(tmp_path))
+
+    (tmp_path / "0.jpg").write_bytes(b"")
+    assert replace(SETTINGS, backgrounds=str(tmp_path), held_out=True).photos()
+    with pytest.raises(RenderingError, match="every fifth photo is kept for --held-out"):
+        replace(SETTINGS, backgrounds=str(tmp_path))
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Blender renders of takes, with truth channels. All code that imports `bpy` is here.
 
-One scene is kept for the whole run: rebuilding it for each picture would cost ten times as much.
+One scene is kept for many takes: rebuilding it for each picture would cost ten times as much.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class Capsules:
     """A hand as rods with round ends, to find what touches or enters it.
 
     Attributes:
-        radii: (20,) metres; four rods of the palm, then three of each finger.
+        radii: (19,) metres; four rods of the palm, then three of each finger.
     """
 
     radii: torch.Tensor
@@ -169,7 +169,7 @@ class Capsules:
         return cls(torch.cat([palm, thumb, finger.repeat(4)]) * size)
 
     def distance(self, frame: HandFrame, points: torch.Tensor) -> torch.Tensor:
-        """(N, 20) signed metres from (N, 3) points to each rod's surface."""
+        """(N, 19) signed metres from (N, 3) points to each rod's surface."""
         marks = frame.landmarks
         starts = [0, 0, 0, 0, 1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19]
         ends = [5, 9, 13, 17, 2, 3, 4, 6, 7, 8, 10, 11, 12, 14, 15, 16, 18, 19, 20]

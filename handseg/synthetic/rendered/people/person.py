@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from handseg.synthetic.rendered.body.bodies import (
     HAND_BONES,
@@ -113,7 +114,8 @@ class Person:
             for side in hands:
                 name: Literal["left", "right"] = "left" if side == "L" else "right"
                 mesh = closet.shell(fitted, closet.glove(name), 0.0025, loose=2, folds=0.001)
-                labels: dict[str, float | np.ndarray] = {f"hand{hands[side]}": 1.0, "core": 1.0}
+                nearest = cKDTree(vertices).query(mesh.vertices)[1]  # The wrist cuts its cuff.
+                labels = {f"hand{hands[side]}": 1.0, "core": _core()[nearest]}
                 found.append(Item(Part(mesh, self.look.glove), labels))
         return found
 
@@ -145,6 +147,11 @@ class Person:
         return HandTruth(name, self.number, landmarks, around, self.look.albedo, known)
 
 
+def _core() -> np.ndarray:
+    """(V,) the label "core" of the skin: above 0 on fingers and palm."""
+    return topology().weight_of("metacarpal", "finger") - 0.6
+
+
 def _skin_labels(hands: dict[str, int]) -> dict[str, float | np.ndarray]:
     weight = topology().weight_of
     labels: dict[str, float | np.ndarray] = {}
@@ -153,8 +160,7 @@ def _skin_labels(hands: dict[str, int]) -> dict[str, float | np.ndarray]:
         limb = weight(*HAND_BONES, "lowerarm02", side=side)
         labels[f"hand{number}"] = limb - 0.5
         limbs = np.maximum(limbs, limb)
-    palm = weight("metacarpal", "finger")
-    labels["core"] = palm - 0.6
+    labels["core"] = _core()
     arms = weight("upperarm", "lowerarm", "shoulder", *HAND_BONES)
     labels["arm"] = np.minimum(arms - 0.5, 0.5 - limbs)
     head = weight("head", "neck", "eye")

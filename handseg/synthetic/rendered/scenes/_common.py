@@ -40,10 +40,9 @@ class Cast:
         """Draw a person."""
         return draw_person(number, rng, self.skins, gloves)
 
-    def prop(self, rng: np.random.Generator, *kinds: str) -> Prop:
-        """Draw an object of one of `kinds`, or of any; kinds that the cast lacks are skipped."""
-        allowed = [kind for kind in kinds or KINDS if not self.props or kind in self.props]
-        return draw_prop(str(rng.choice(sorted(allowed or KINDS))), rng)
+    def prop(self, rng: np.random.Generator) -> Prop:
+        """Draw an object."""
+        return draw_prop(str(rng.choice(sorted(self.props or KINDS))), rng)
 
 
 def draw_side(rng: np.random.Generator) -> str:
@@ -62,7 +61,6 @@ def views_around(
     rise: tuple[float, float] = (0.05, 0.25),
     off_centre: float = 0.1,
     roll: float = 0.08,
-    up: bool = True,
 ) -> tuple[View, ...]:
     """Draw cameras in front of `target` (3,) that look at it, each with its own lamps.
 
@@ -70,6 +68,7 @@ def views_around(
         distance: metres, log-uniform. focal: see `Camera`.
         turn, rise: mean and standard deviation, radians: around z (0 is from -y) and upwards.
         off_centre: standard deviation of where the target lies, as a share of the distance.
+        roll: standard deviation, radians.
     """
     views = []
     for _ in range(count):

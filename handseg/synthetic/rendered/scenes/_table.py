@@ -46,7 +46,6 @@ def scatter(
     centre: np.ndarray,
     spread: tuple[float, float],
     keep_off: np.ndarray,
-    kinds: Sequence[str] = (),
 ) -> list[Prop]:
     """Scatter objects on a table, none intersecting another or a hand.
 
@@ -58,7 +57,7 @@ def scatter(
     placed: list[Prop] = []
     taken = torch.as_tensor(keep_off, dtype=torch.float32)
     for _ in range(count):
-        prop = cast.prop(rng, *kinds)
+        prop = cast.prop(rng)
         place = rng.uniform(-1, 1, 2) * spread
         rested = prop.resting(float(rng.uniform(0, 2 * np.pi)), tuple(place))
         moved = rested.moved(np.eye(3), np.asarray(centre, float))
