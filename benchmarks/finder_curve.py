@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from handseg.finetune.finder.calibration import fit_logistic
+from handseg.finetune.finder.close_ups import CloseUps
 from handseg.finetune.finder.samples import FinderSamples
 from handseg.finetune.finder.settings import FinderConfig
 from handseg.finetune.finder.task import finished, found_boxes, load_samples
@@ -28,7 +29,7 @@ SCORES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
-def hands_in(samples: FinderSamples) -> int:
+def hands_in(samples: FinderSamples | CloseUps) -> int:
     """Count the hands in the pictures."""
     return sum(
         int((item["heat"] == 1).sum()) for item in map(samples.__getitem__, range(len(samples)))
@@ -46,7 +47,8 @@ def main() -> None:
     _, held_out = load_samples(config, options.run / CACHE)
     network = finished(config, options.run)
     slope, offset = fit_logistic(*found_boxes(network, held_out))
-    held_out.seed, held_out.count = config.seed + 2, options.count
+    pictures = held_out.pictures if isinstance(held_out, CloseUps) else held_out
+    pictures.seed, pictures.count = config.seed + 2, options.count
     logits, right = found_boxes(network, held_out)
     scores = 1 / (1 + np.exp(-(slope * logits + offset)))
     hands = hands_in(held_out)

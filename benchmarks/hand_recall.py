@@ -150,13 +150,14 @@ def main() -> None:
     parser.add_argument("--model", default="handseg-lite")
     parser.add_argument("--ways", default="mediapipe,tiles,finder,true boxes")
     parser.add_argument("--finder", type=Path, help="graph of another hand finder")
+    parser.add_argument("--close-up", type=Path, help="graph of another network for close-ups")
     parser.add_argument("--json", type=Path, help="file to write the counts to")
     options = parser.parse_args()
     counts: dict[str, dict[str, object]] = {}
     print(f"{'set':16} {'way':12} {'found':>11} {'false':>6} {'IoU':>7} photos")
     with HandSegmenter.from_pretrained(options.model) as segmenter:
-        if options.finder is not None:
-            segmenter.landmarker.finder = HandFinder(options.finder)
+        if options.finder is not None or options.close_up is not None:
+            segmenter.landmarker.finder = HandFinder(options.finder, close_up=options.close_up)
         ways: dict[str, Callable[[np.ndarray, np.ndarray | None], HandSegmentation]] = {
             "mediapipe": lambda image, mask: segmenter.segment(image, finder=False),
             "tiles": tiled(segmenter),

@@ -1,7 +1,7 @@
-"""A small network that detects hands in a whole photo, including hands that MediaPipe misses.
+"""Two small networks that detect hands, including hands that MediaPipe misses.
 
-It finds hands on tables, seen from behind, small, or cut by the frame. `handseg.finetune.finder`
-trains it.
+One finds hands in the whole photo, also on tables, seen from behind, small, or cut by the frame;
+the other checks places in close-ups. `handseg.finetune.finder` trains both.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ import cv2
 import numpy as np
 
 from handseg.landmarks.boxes import box_iou
+from handseg.landmarks.close_ups import PAD, CloseUp
 from handseg.landmarks.found import HandBox
 from handseg.runtime.forks import forks_wait
 from handseg.runtime.onnx_graph import Graph
 
 BUNDLED_FINDER = Path(__file__).parents[1] / "assets" / "hand-finder" / "finder.onnx"
+BUNDLED_CLOSE_UP = BUNDLED_FINDER.with_name("close_up.onnx")
 INPUT_SIDE = 320
 """px: a photo's longer side in the network's input."""
-PAD = 128
-"""Grey value of the padding; the network normalises it to 0."""
 STRIDE = 8
 """px of the input between neighbouring cells of the network's output map."""
+FAINT = 1e-4
+"""Minimum score of a detection in a close-up."""
+SAME_PLACE = 0.3
+"""Minimum IoU of a detection in a close-up with the box that it shows."""
 _MULTIPLE = 32
 _OVERLAP = 0.45  # Above this IoU, the less confident of two boxes is a duplicate.
 
@@ -36,19 +40,26 @@ class HandFinder:
     Args:
         graph: file written by `handseg.finetune.finder`; None uses the bundled one.
         threads: threads per call; None uses all cores, or the limit for workers.
+        close_up: file written by it with `close_ups: true`; None uses the bundled one.
 
     Raises:
-        ModelError: if `graph` cannot be read.
+        ModelError: if a file cannot be read.
     """
 
-    def __init__(self, graph: str | Path | None = None, threads: int | None = None) -> None:
-        self._file = None if graph is None else Path(graph).absolute()
+    def __init__(
+        self,
+        graph: str | Path | None = None,
+        threads: int | None = None,
+        close_up: str | Path | None = None,
+    ) -> None:
+        self._files = [None if one is None else Path(one).absolute() for one in (graph, close_up)]
         self._threads = threads
-        self._graph = Graph(self._file or BUNDLED_FINDER, threads)
+        self._graph = Graph(self._files[0] or BUNDLED_FINDER, threads)
+        self._close_up = Graph(self._files[1] or BUNDLED_CLOSE_UP, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The bundled graph may be elsewhere on another machine.
-        return HandFinder, (self._file, self._threads)
+        # The bundled graphs may be elsewhere on another machine.
+        return HandFinder, (self._files[0], self._threads, self._files[1])
 
     def find(self, image: np.ndarray, least: float = 0.3) -> list[HandBox]:
         """Find hands in `image`, (H, W, 3) uint8 RGB, with scores from `least` up, best first."""
@@ -56,6 +67,21 @@ class HandFinder:
             pixels, scale = fit(image)
         (maps,) = self._graph.run({"pixels": pixels[None]})
         return [hand.resized(1 / scale) for hand in decode(maps[0], least)]
+
+    def close_up_score(self, image: np.ndarray, box: np.ndarray) -> float:
+        """Score the place in `box`, (4,) xyxy px, in a close-up of `image`, (H, W, 3) uint8 RGB.
+
+        Returns:
+            The highest score of a hand that overlaps `box`, 0..1; 0.0 if there is none.
+        """
+        view = CloseUp.of(box)
+        with forks_wait():
+            pixels = view.pixels(image)
+        (maps,) = self._close_up.run({"pixels": pixels[None]})
+        hands = decode(maps[0], FAINT)
+        places = np.array([hand.box for hand in hands], np.float32).reshape(-1, 4)
+        near = np.flatnonzero(box_iou(view.inward(box)[None], places)[0] > SAME_PLACE)
+        return hands[near[0]].detection_score if len(near) else 0.0
 
 
 def fit(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

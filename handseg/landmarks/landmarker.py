@@ -16,7 +16,7 @@ from handseg.errors import ModelError
 from handseg.landmarks._graphs import Detect, Graphs
 from handseg.landmarks.finder import HandFinder
 from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks
-from handseg.landmarks.second_look import NONE, with_boxes
+from handseg.landmarks.second_look import LOOK, with_boxes
 from handseg.landmarks.views import (
     HARD_VIEWS,
     LEAST_SIDE,
@@ -36,6 +36,8 @@ from handseg.runtime.threads import thread_limit
 BUNDLED_TASK = Path(__file__).parents[1] / "assets" / "hand_landmarker.task"
 
 
+FAINTEST = 0.0005
+"""Minimum score of the finder's detections that `suspect` returns."""
 GRAPHS = 2
 """Number of views processed in parallel: MediaPipe uses one thread for each."""
 
@@ -161,7 +163,7 @@ class HandLandmarker:
             small, factor = shrink(image)
         if self.finder is None or min(small.shape[:2]) < LEAST_SIDE:
             return []
-        return [place.resized(factor) for place in self.finder.find(small, NONE)]
+        return [place.resized(factor) for place in self.finder.find(small, FAINTEST)]
 
     def _find(self, image: np.ndarray, finder: HandFinder | None) -> list[FoundHand]:
         with forks_wait():  # OpenCV's threads have locks.
@@ -170,9 +172,10 @@ class HandLandmarker:
             found: list[FoundHand] = [*self._see(small)]
         else:
             with ThreadPoolExecutor(1, "finder") as beside:
-                boxes = beside.submit(finder.find, small, NONE)
+                boxes = beside.submit(finder.find, small, LOOK)
                 hands = self._see(small)
-            found = with_boxes(hands, boxes.result(), partial(self._look, small))
+            check, look = partial(finder.close_up_score, small), partial(self._look, small)
+            found = with_boxes(hands, boxes.result(), check, look)
         return [hand.resized(factor) for hand in found[: self.max_hands]]
 
     def _see(self, image: np.ndarray) -> list[HandLandmarks]:

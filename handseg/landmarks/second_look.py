@@ -14,37 +14,42 @@ from handseg.landmarks.found import FoundHand, HandBox, HandLandmarks
 from handseg.landmarks.views import CloseView
 
 LOOK = 0.2
-"""Minimum score of the finder for MediaPipe to look again."""
-SURE = 0.7
+"""Minimum score of the finder in the whole photo for MediaPipe to look again, and for a hand of
+MediaPipe to need no close-up."""
+SURE = 0.6
 """Minimum score for one close view to be enough, and for a box to be a prompt without any."""
-NONE = 0.0005
-"""Below this score there is no hand, even if MediaPipe detects one."""
+NONE = 0.01
+"""Below this score in its close-up, a place shows no hand."""
 _ALIKE, _WITHIN = 0.3, 0.7  # Two boxes show one hand above this IoU, or this share covered.
 _REACHES = (2.0, 3.0)
 """Sides of the close views, in multiples of the longer side of the finder's box."""
 
 Look = Callable[[Sequence[CloseView]], list[list[HandLandmarks]]]
+Check = Callable[[np.ndarray], float]
 
 
 def with_boxes(
-    hands: Sequence[HandLandmarks], boxes: Sequence[HandBox], look: Look
+    hands: Sequence[HandLandmarks], boxes: Sequence[HandBox], check: Check, look: Look
 ) -> list[FoundHand]:
     """Combine the hands that MediaPipe found with those that only the finder detected.
 
     Args:
         hands: detections of MediaPipe, most confident first.
-        boxes: detections of the finder, most confident first, down to a score of `NONE`.
+        boxes: detections of the finder, most confident first, down to a score of `LOOK`.
+        check: returns the score of a box, (4,) xyxy px, in a close-up.
         look: runs MediaPipe on parts of the photo; returns one list of hands per view.
     """
     places = np.array([one.box for one in boxes], np.float32).reshape(-1, 4)
     found: list[FoundHand] = []
+    doubtful: list[HandLandmarks] = []
     for hand in hands:
-        # The most confident box is first.
-        score = next((boxes[one].detection_score for one in same_hand(_box(hand), places)), 0.0)
-        if score >= NONE:
-            found.append(replace(hand, detection_score=score))
+        same = same_hand(_box(hand), places)
+        if len(same):  # The most confident box is first.
+            found.append(replace(hand, detection_score=boxes[same[0]].detection_score))
+        else:
+            doubtful.append(hand)
     for box in boxes:
-        if box.detection_score < LOOK or _is_one_of(box, found):
+        if _is_one_of(box, found) or check(box.box) < NONE:
             continue
         sure = box.detection_score >= SURE
         seen = [_at(box, one, found) for one in look(close_views(box))]
@@ -55,6 +60,9 @@ def with_boxes(
             found.append(replace(best, votes=len(hits), detection_score=box.detection_score))
         elif sure:
             found.append(box)
+    for hand in doubtful:
+        if not _is_one_of(hand, found) and (score := check(_box(hand))) >= NONE:
+            found.append(replace(hand, detection_score=score))
     return found
 
 

@@ -126,9 +126,9 @@ def test_shipped_configs_load(path: Path) -> None:
     if path.stem == "mix":
         assert len(read_mix(path)) > 1
         return
-    kinds = {"finder": FinderConfig, "finder_scenes": FinderConfig} | dict.fromkeys(
-        ("lite", "lite_scenes", "lite_people"), PretrainConfig
-    )
+    kinds = dict.fromkeys(
+        ("finder", "finder_scenes", "finder_close"), FinderConfig
+    ) | dict.fromkeys(("lite", "lite_scenes", "lite_people"), PretrainConfig)
     assert load_yaml(kinds.get(path.stem, FinetuneConfig), path).batch_size > 0
 
 

@@ -59,6 +59,26 @@ def test_the_wrist_is_below_an_upright_hand_and_turns_with_the_photo(
         assert turned @ [y, -x] > 0.7, pair.id
 
 
+def test_a_close_up_of_a_hand_shows_one(finder: HandFinder, photo_folder: Path) -> None:
+    for pair in find_pairs(photo_folder):
+        image, mask = pair.load()
+        true = mask_box(mask)
+        for shift in (-0.1, 0.0, 0.1):
+            box = true + shift * np.tile(true[2:] - true[:2], 2)
+            assert finder.close_up_score(image, box) > 0.5, (pair.id, shift)
+
+
+def test_a_close_up_beside_the_hand_shows_none(finder: HandFinder, photo_folder: Path) -> None:
+    for pair in find_pairs(photo_folder):
+        image, mask = pair.load()
+        height, width = mask.shape
+        side = min(height, width) // 4
+        for x, y in ((0, 0), (width - side, 0), (0, height - side)):
+            if not mask[y : y + side, x : x + side].any():
+                box = np.array([x, y, x + side, y + side], float)
+                assert finder.close_up_score(image, box) < 0.3, (pair.id, x, y)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (40, 900, 3), (3000, 7, 3)])
 def test_pictures_of_any_shape_are_looked_at(finder: HandFinder, shape: tuple[int, ...]) -> None:
     assert [
@@ -70,6 +90,8 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "finder.onnx").write_bytes(b"no graph")
     with pytest.raises(ModelError, match=r"finder\.onnx: not a graph"):
         HandFinder(tmp_path / "finder.onnx")
+    with pytest.raises(ModelError, match=r"finder\.onnx: not a graph"):
+        HandFinder(close_up=tmp_path / "finder.onnx")
 
 
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000))

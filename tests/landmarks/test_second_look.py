@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,12 +34,20 @@ def nothing(views: object) -> list[list[HandLandmarks]]:
     return [[], []]
 
 
+def close_up(score: float) -> Callable[[np.ndarray], float]:
+    return lambda corners: score
+
+
+def no_check(corners: np.ndarray) -> float:
+    raise AssertionError("it took a close-up")
+
+
 def no_look(views: object) -> list[list[HandLandmarks]]:
     raise AssertionError("it looked again")
 
 
 def test_where_both_see_the_same_nobody_looks_again() -> None:
-    (found,) = with_boxes([hand(200, 300)], [box(203, 298, 0.8)], no_look)
+    (found,) = with_boxes([hand(200, 300)], [box(203, 298, 0.8)], no_check, no_look)
     assert isinstance(found, HandLandmarks)
     assert found.detection_score == pytest.approx(0.8)
 
@@ -49,7 +59,8 @@ def test_a_box_alone_becomes_a_hand_with_the_landmarks_of_a_closer_look() -> Non
         asked.extend(views)
         return [[hand(404, 300, votes=1)], [hand(401, 300, votes=1), hand(700, 300, votes=1)]]
 
-    first, second = with_boxes([hand(200, 300)], [box(200, 300, 0.9), box(400, 300, 0.3)], look)
+    boxes = [box(200, 300, 0.9), box(400, 300, 0.3)]
+    first, second = with_boxes([hand(200, 300)], boxes, close_up(NONE), look)
     assert isinstance(second, HandLandmarks)
     assert first.detection_score == pytest.approx(0.9)
     assert second.detection_score == pytest.approx(0.3)
@@ -64,7 +75,7 @@ def test_what_a_closer_look_sees_elsewhere_is_not_taken() -> None:
         return [[hand(200, 300, votes=1)], [hand(700, 300, votes=1)]]
 
     boxes = [box(200, 300, 0.9), box(400, 300, LOOK)]
-    assert len(with_boxes([hand(200, 300)], boxes, look)) == 1
+    assert len(with_boxes([hand(200, 300)], boxes, close_up(0.5), look)) == 1
 
 
 @pytest.mark.parametrize(("score", "count"), [(SURE - 0.01, 0), (SURE, 1)])
@@ -74,7 +85,7 @@ def test_where_the_finder_is_not_sure_both_looks_must_see_the_hand(
     def look(views: list[CloseView]) -> list[list[HandLandmarks]]:
         return [[hand(400, 300, votes=1)], []]
 
-    found = with_boxes([], [box(400, 300, score)], look)
+    found = with_boxes([], [box(400, 300, score)], close_up(0.5), look)
     assert len(found) == count
     assert all(isinstance(one, HandLandmarks) for one in found)
 
@@ -82,16 +93,46 @@ def test_where_the_finder_is_not_sure_both_looks_must_see_the_hand(
 def test_a_sure_box_is_a_hand_without_landmarks() -> None:
     sure, unsure = box(400, 300, SURE), box(700, 300, SURE - 0.01)
     seen = [box(200, 300, 0.95), sure, unsure]
-    first, second = with_boxes([hand(200, 300)], seen, nothing)
+    first, second = with_boxes([hand(200, 300)], seen, close_up(0.5), nothing)
     assert isinstance(first, HandLandmarks)
     assert second is sure
 
 
-def test_what_mediapipe_sees_and_the_finder_does_not_is_no_hand() -> None:
-    hands = [hand(200, 300, votes=1), hand(500, 300, votes=2)]
-    (found,) = with_boxes(hands, [box(500, 300, NONE)], nothing)
+def test_where_the_close_up_shows_no_hand_nobody_looks() -> None:
+    assert with_boxes([], [box(400, 300, 0.95)], close_up(NONE / 2), no_look) == []
+
+
+@pytest.mark.parametrize(("close", "count"), [(NONE / 2, 0), (NONE, 1)])
+def test_a_hand_of_mediapipe_alone_needs_a_close_up_that_shows_one(
+    close: float, count: int
+) -> None:
+    found = with_boxes([hand(200, 300)], [], close_up(close), no_look)
+    assert [one.detection_score for one in found] == [pytest.approx(close)] * count
+
+
+def test_a_close_up_is_taken_of_the_hand_and_its_wrist() -> None:
+    asked: list[np.ndarray] = []
+
+    def check(corners: np.ndarray) -> float:
+        asked.append(corners)
+        return 0.9
+
+    with_boxes([hand(200, 300)], [], check, no_look)
+    points = hand(200, 300).points
+    (corners,) = asked
+    assert (corners[:2] < points.min(0)).all()
+    assert (corners[2:] > points.max(0)).all()
+
+
+def test_mediapipes_doubtful_hand_goes_where_a_closer_look_finds_the_same() -> None:
+    def look(views: list[CloseView]) -> list[list[HandLandmarks]]:
+        return [[hand(430, 300)], [hand(430, 300)]]
+
+    (found,) = with_boxes([hand(400, 300)], [box(460, 300, 0.9)], close_up(0.5), look)
     assert isinstance(found, HandLandmarks)
-    np.testing.assert_array_equal(found.points, hands[1].points)
+    assert found.points[0, 0] == 430
+    # Without the closer look, it stays beside the box.
+    assert len(with_boxes([hand(400, 300)], [box(460, 300, 0.9)], close_up(0.5), nothing)) == 2
 
 
 @given(

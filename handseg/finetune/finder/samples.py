@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from handseg.finetune.finder.photos import FinderPhoto, OutlinedHand, hand_of_cutout
 from handseg.finetune.finder.targets import TrueHand, target_maps
 from handseg.finetune.sampler import Item
-from handseg.landmarks.finder import PAD
+from handseg.landmarks.close_ups import PAD
 from handseg.synthetic.pasted import effects
 from handseg.synthetic.pasted.compositor import transform
 from handseg.synthetic.pasted.cutouts import Cutout

@@ -46,6 +46,8 @@ class FinderConfig(RunSettings):
             an ImageNet backbone.
         init_share: share of `init` in the finder's weights; the rest is the best epoch (Wortsman
             et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+        close_ups: train on close-ups of what the bundled finder takes for hands, cut from images
+            of `image_size`, instead of on these images.
         image_size: side of the square images, px; a multiple of 32.
         rotation: standard deviation of the angle, degrees; one image in eight is turned by any
             angle.
@@ -57,6 +59,7 @@ class FinderConfig(RunSettings):
     validation_samples: Count = 300
     init: str | None = None
     init_share: Share = 0.0
+    close_ups: bool = False
     image_size: Annotated[int, Field(ge=64, multiple_of=32)] = 320
     rotation: NotNegative = 12.0
     ema_decay: Share = 0.99

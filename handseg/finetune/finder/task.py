@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from handseg.errors import TrainingError
 from handseg.finetune.backbones import freeze_batch_norms
 from handseg.finetune.finder.calibration import RIGHT, fit_logistic, rescale
+from handseg.finetune.finder.close_ups import CloseUps
 from handseg.finetune.finder.export import export, read_weights
 from handseg.finetune.finder.network import FinderNetwork
 from handseg.finetune.finder.photos import FinderPhoto, boxed, empty, masked, rendered
@@ -39,7 +40,7 @@ class FinderTask(Task):
     """
 
     step: _Step
-    validation: FinderSamples
+    validation: FinderSamples | CloseUps
 
     def __init__(self, config: FinderConfig, output: Path, accelerator: Any) -> None:
         from accelerate.utils import set_seed
@@ -109,7 +110,9 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def found_boxes(network: FinderNetwork, samples: FinderSamples) -> tuple[np.ndarray, np.ndarray]:
+def found_boxes(
+    network: FinderNetwork, samples: FinderSamples | CloseUps
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the logit of each box found in `samples` and whether it is right, both (N,)."""
     logits, right = [], []
     for index in range(len(samples)):
@@ -129,7 +132,9 @@ def found_boxes(network: FinderNetwork, samples: FinderSamples) -> tuple[np.ndar
     return np.array(logits), np.array(right, bool)
 
 
-def load_samples(config: FinderConfig, cache: Path) -> tuple[FinderSamples, FinderSamples]:
+def load_samples(
+    config: FinderConfig, cache: Path
+) -> tuple[FinderSamples, FinderSamples] | tuple[CloseUps, CloseUps]:
     """Return the training and the validation images, which share no photo.
 
     Landmarks found on masked photos are kept in the folder `cache`.
@@ -158,10 +163,13 @@ def load_samples(config: FinderConfig, cache: Path) -> tuple[FinderSamples, Find
         if not part:
             raise TrainingError(f"data: no pictures are left to {purpose} on")
     shape = config.image_size, config.rotation
-    return (
-        FinderSamples(parts[0], weights, *shape, config.seed),
-        FinderSamples(parts[1], weights, *shape, config.seed + 1, config.validation_samples),
+    training = FinderSamples(parts[0], weights, *shape, config.seed)
+    validation = FinderSamples(
+        parts[1], weights, *shape, config.seed + 1, config.validation_samples
     )
+    if config.close_ups:
+        return CloseUps(training), CloseUps(validation)
+    return training, validation
 
 
 def finished(config: FinderConfig, output: Path) -> FinderNetwork:

@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import save_file
 
 from handseg.data.image_mask import find_pairs
+from handseg.finetune.finder.close_ups import CloseUps
 from handseg.finetune.finder.export import read_weights
 from handseg.finetune.finder.network import FinderNetwork
 from handseg.finetune.finder.photos import (
@@ -27,7 +28,9 @@ from handseg.finetune.finder.photos import (
 from handseg.finetune.finder.samples import PASTED, FinderSamples
 from handseg.finetune.finder.settings import FinderConfig, FinderData
 from handseg.finetune.finder.task import WEIGHTS, finished
-from handseg.landmarks.finder import BUNDLED_FINDER, HandFinder
+from handseg.landmarks.close_ups import SIDE
+from handseg.landmarks.finder import BUNDLED_FINDER, STRIDE, HandFinder, decode
+from handseg.runtime.onnx_graph import Graph
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +147,29 @@ def test_mirrored_hands_are_of_the_other_side(data: Path) -> None:
     assert sides == {0.0, 1.0}
 
 
+def test_close_ups_show_hands_where_they_are_and_places_that_are_none(data: Path) -> None:
+    pictures = FinderSamples([*rendered(data, "rendered")], {"rendered": 1.0}, 320, 0, seed=0)
+    samples, shown = CloseUps(pictures), []
+    for index in range(40):
+        item = samples[index]
+        assert item["pixels"].shape == (3, SIDE, SIDE)
+        again = samples[index]
+        assert all(torch.equal(torch.nan_to_num(item[one]), torch.nan_to_num(again[one]))
+                   for one in item)  # fmt: skip
+        shown.append(bool((item["heat"] == 1).any()))
+        _, hands = pictures.picture(index)
+        if shown[-1]:
+            row, column = np.argwhere(~np.isnan(item["values"][0].numpy()))[0]
+            sides = np.exp(item["values"][:2, row, column].numpy()) * STRIDE
+            # A close-up is 2.4 times as wide as the box that it shows, give or take the jitter.
+            assert 0.1 * SIDE < sides.max() <= SIDE
+            assert hands
+    assert 10 < sum(shown) < 40
+
+
 @pytest.mark.slow
-def test_a_run_leaves_a_finder(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("close_ups", [False, True])
+def test_a_run_leaves_a_finder(data: Path, tmp_path: Path, close_ups: bool) -> None:
     config = {
         "data": {
             "rendered": {"rendered": 1.0},
@@ -154,6 +178,7 @@ def test_a_run_leaves_a_finder(data: Path, tmp_path: Path) -> None:
             "empty": {"empty": 0.5},
             "held_out": ["boxed/"],
         },
+        "close_ups": close_ups,
         "image_size": 96,
         "epochs": 2,
         "epoch_samples": 4,
@@ -173,8 +198,14 @@ def test_a_run_leaves_a_finder(data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert "epoch 2 step 4 loss" in done.stdout
     image = find_pairs(data / "photos")[0].load()[0]
-    found = HandFinder(tmp_path / "run" / "finder.onnx").find(image, least=1e-6)
-    assert found  # An untrained network is sure of nothing.
+    file = tmp_path / "run" / "finder.onnx"
+    # An untrained network is sure of nothing.
+    if close_ups:
+        (maps,) = Graph(file).run({"pixels": np.zeros((1, SIDE, SIDE, 3), np.uint8)})
+        found = decode(maps[0], 1e-6)
+    else:
+        found = HandFinder(file).find(image, least=1e-6)
+    assert found
     assert all(np.isfinite(one.box).all() for one in found)
     assert (tmp_path / "run" / "finder.onnx").stat().st_size < 5_000_000
 
