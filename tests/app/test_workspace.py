@@ -14,7 +14,7 @@ from red_hands import draw_photo, red_segmenter
 from handseg.app import workspace as module
 from handseg.app.workspace import PromptedModel, Workspace
 from handseg.errors import ImageError
-from handseg.landmarks import HandBox
+from handseg.landmarks import HandBox, second_look
 from handseg.segmenter import HandSegmenter
 
 LARGE, SMALL = (50, 50, 30, 20), (130, 90, 15, 15)
@@ -172,8 +172,9 @@ def test_prompts_of_a_hand_are_the_recipe_s_and_then_the_clicks(workspace: Works
 
 
 def test_a_hand_that_the_finder_suspects_is_offered_until_it_is_taken(
-    segmenter: HandSegmenter,
+    segmenter: HandSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(second_look, "SURE", 0.99)
     path = Path(__file__).parents[2] / "notebooks" / "data" / "prompts" / "3_pic00052.jpg"
     workspace, model = Workspace(1_000_000), PromptedModel(segmenter)
     workspace.update({"a": File("a.jpg", path.read_bytes())})
