@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from handseg.finetune.finder.samples import IN_VIEW, FinderSamples
+from handseg.finetune.finder.samples import FinderSamples, clip_hand
 from handseg.finetune.finder.targets import TrueHand, target_maps
 from handseg.finetune.sampler import Item
 from handseg.landmarks.boxes import box_iou
@@ -40,7 +42,8 @@ class CloseUps(Dataset[Item]):
         image, hands = self.pictures.picture(index)
         rng = np.random.default_rng([self.pictures.seed, index, 1])
         view = CloseUp.of(self._place(image, hands, rng))
-        shown = [one for hand in hands if (one := _shown(hand, view)) is not None]
+        moved = [replace(hand, box=view.inward(hand.box)) for hand in hands]
+        shown = [one for hand in moved if (one := clip_hand(hand, SIDE)) is not None]
         pixels = torch.from_numpy(view.pixels(image)).permute(2, 0, 1)
         return {"pixels": pixels, **target_maps(shown, SIDE, SIDE)}
 
@@ -63,14 +66,3 @@ class CloseUps(Dataset[Item]):
         middle = middle + rng.normal(0, SHIFT, 2) * half * 2
         half = half * np.exp(rng.normal(0, SCALE))
         return np.concatenate([middle - half, middle + half])
-
-
-def _shown(hand: TrueHand, view: CloseUp) -> TrueHand | None:
-    """Return the visible part of a hand in a close-up; None if nothing is visible."""
-    box = view.inward(hand.box)
-    inside = np.clip(box, 0, SIDE - 1)
-    sides = inside[2:] - inside[:2]
-    if (sides < 1).any():
-        return None
-    share = sides.prod() / max(1.0, float((box[2:] - box[:2]).prod()))
-    return TrueHand(inside, hand.right, hand.wrist, hand.doubtful or share < IN_VIEW)

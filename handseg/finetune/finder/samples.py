@@ -223,12 +223,20 @@ def _hidden(hands: list[OutlinedHand], top: OutlinedHand) -> list[OutlinedHand]:
 def _seen(hand: OutlinedHand, size: int) -> TrueHand | None:
     """Return the visible part of a hand in the image; None if nothing is visible."""
     box = _box(hand)
-    inside = np.clip(box, 0, size - 1)
+    wrist = hand.wrist - np.clip(box, 0, size - 1).reshape(2, 2).mean(0)
+    length = np.linalg.norm(wrist)
+    wrist = wrist / length if length > 1e-3 else np.full(2, np.nan, np.float32)
+    return clip_hand(TrueHand(box, hand.right, wrist, hand.doubtful), size)
+
+
+def clip_hand(hand: TrueHand, size: int) -> TrueHand | None:
+    """Return the part of a hand inside an image of `size` px; None if nothing is inside.
+
+    It is doubtful if less than `IN_VIEW` of its box is inside.
+    """
+    inside = np.clip(hand.box, 0, size - 1)
     sides = inside[2:] - inside[:2]
     if (sides < 1).any():
         return None
-    share = sides.prod() / max(1.0, float((box[2:] - box[:2]).prod()))
-    wrist = hand.wrist - (inside[:2] + inside[2:]) / 2
-    length = np.linalg.norm(wrist)
-    wrist = wrist / length if length > 1e-3 else np.full(2, np.nan, np.float32)
-    return TrueHand(inside, hand.right, wrist, hand.doubtful or share < IN_VIEW)
+    share = sides.prod() / max(1.0, float((hand.box[2:] - hand.box[:2]).prod()))
+    return TrueHand(inside, hand.right, hand.wrist, hand.doubtful or share < IN_VIEW)

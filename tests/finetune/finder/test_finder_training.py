@@ -28,7 +28,7 @@ from handseg.finetune.finder.photos import (
 from handseg.finetune.finder.samples import PASTED, FinderSamples
 from handseg.finetune.finder.settings import FinderConfig, FinderData
 from handseg.finetune.finder.task import WEIGHTS, finished
-from handseg.landmarks.close_ups import SIDE
+from handseg.landmarks.close_ups import REACH, SIDE
 from handseg.landmarks.finder import BUNDLED_FINDER, STRIDE, HandFinder, decode
 from handseg.runtime.onnx_graph import Graph
 
@@ -147,24 +147,33 @@ def test_mirrored_hands_are_of_the_other_side(data: Path) -> None:
     assert sides == {0.0, 1.0}
 
 
-def test_close_ups_show_hands_where_they_are_and_places_that_are_none(data: Path) -> None:
+def test_close_ups_show_hands_and_places_that_are_none(data: Path) -> None:
     pictures = FinderSamples([*rendered(data, "rendered")], {"rendered": 1.0}, 320, 0, seed=0)
     samples, shown = CloseUps(pictures), []
     for index in range(40):
-        item = samples[index]
+        item, again = samples[index], samples[index]
         assert item["pixels"].shape == (3, SIDE, SIDE)
-        again = samples[index]
-        assert all(torch.equal(torch.nan_to_num(item[one]), torch.nan_to_num(again[one]))
-                   for one in item)  # fmt: skip
+        for name in item:
+            torch.testing.assert_close(item[name], again[name], equal_nan=True)
         shown.append(bool((item["heat"] == 1).any()))
-        _, hands = pictures.picture(index)
-        if shown[-1]:
-            row, column = np.argwhere(~np.isnan(item["values"][0].numpy()))[0]
-            sides = np.exp(item["values"][:2, row, column].numpy()) * STRIDE
-            # A close-up is 2.4 times as wide as the box that it shows, give or take the jitter.
-            assert 0.1 * SIDE < sides.max() <= SIDE
-            assert hands
+        assert pictures.picture(index)[1] or not shown[-1]
     assert 10 < sum(shown) < 40
+
+
+def test_a_close_up_of_a_hand_has_it_in_the_middle(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloseUps, "_place", lambda self, image, hands, rng: hands[0].box)
+    pictures = FinderSamples([*rendered(data, "rendered")], {"rendered": 1.0}, 320, 0, seed=0)
+    for index in range(20):
+        if not pictures.picture(index)[1] or pictures.picture(index)[1][0].doubtful:
+            continue
+        values = CloseUps(pictures)[index]["values"].numpy()
+        ((row, column),) = np.argwhere(~np.isnan(values[0]))
+        width, height, x, y = values[:4, row, column]
+        middle = (np.array([column + x, row + y]) + 0.5) * STRIDE - 0.5
+        np.testing.assert_allclose(middle, (SIDE - 1) / 2, atol=0.5)
+        assert np.exp(max(width, height)) * STRIDE == pytest.approx(SIDE / REACH, rel=0.01)
 
 
 @pytest.mark.slow
