@@ -27,6 +27,9 @@ SMALL = 0.3
 """Share of images with a small hand-free picture pasted in."""
 IN_VIEW = 0.4
 """Least share of a hand's box inside the image for the hand to be a target."""
+HIDDEN, HALF_HIDDEN = 0.8, 0.4
+"""Share of a hand's convex hull under another hand and its arm, from which it is no target, and
+from which it is neither target nor background."""
 
 
 class FinderSamples(Dataset[Item]):
@@ -83,9 +86,8 @@ class FinderSamples(Dataset[Item]):
             image = self._paste_small(image, hands, rng)
         if name == PASTED:
             for _ in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
-                image, hand = self._paste(image, rng)
-                hands = _hidden(hands, hand)
-                hands.append(hand)
+                image, alpha, hand = self._paste(image, rng)
+                hands = [*still_seen(hands, alpha), hand]
         image = effects.vary_color(image, rng, 0.6)
         if rng.random() < 0.5:
             image = effects.camera(image, rng)
@@ -140,7 +142,10 @@ class FinderSamples(Dataset[Item]):
         image[low[1] : high[1], low[0] : high[0]] = effects.vary_color(small, rng, 0.5)
         return image
 
-    def _paste(self, image: np.ndarray, rng: Generator) -> tuple[np.ndarray, OutlinedHand]:
+    def _paste(
+        self, image: np.ndarray, rng: Generator
+    ) -> tuple[np.ndarray, np.ndarray, OutlinedHand]:
+        """Paste a hand; also returns what it covers with its arm, (S, S) float32 0..1."""
         size = self.size
         photo = self._cutouts[rng.integers(len(self._cutouts))]
         assert photo.example is not None
@@ -171,8 +176,9 @@ class FinderSamples(Dataset[Item]):
         elif with_arm and rng.random() < SLEEVE:
             cloth, _ = self._under[rng.integers(len(self._under))].load()
             cloth, _ = self._shown(cloth, [], True, rng)
-            image, _ = draw_sleeve(image, cloth, landmarks, rng)
-        return image, _moved(hand, matrix, mirror < 0)
+            image, sleeve = draw_sleeve(image, cloth, landmarks, rng)
+            skin = np.maximum(skin, sleeve)
+        return image, skin, _moved(hand, matrix, mirror < 0)
 
 
 def _shrunk(
@@ -206,17 +212,17 @@ def _box(hand: OutlinedHand) -> np.ndarray:
     return np.concatenate([hand.hull.min(0), hand.hull.max(0)])
 
 
-def _hidden(hands: list[OutlinedHand], top: OutlinedHand) -> list[OutlinedHand]:
-    """Drop `hands` hidden by the pasted hand `top`; those mostly hidden become doubtful."""
-    cover, kept = _box(top), []
+def still_seen(hands: list[OutlinedHand], cover: np.ndarray) -> list[OutlinedHand]:
+    """Drop `hands` that `cover`, (S, S) float32 0..1, hides; those half hidden become doubtful."""
+    kept = []
     for hand in hands:
-        box = _box(hand)
-        common = np.clip(np.minimum(box[2:], cover[2:]) - np.maximum(box[:2], cover[:2]), 0, None)
-        share = common.prod() / max(1.0, float((box[2:] - box[:2]).prod()))
-        if share < 0.9:
-            kept.append(
-                OutlinedHand(hand.hull, hand.right, hand.wrist, hand.doubtful or share > 0.5)
-            )
+        # OpenCV rounds to whole pixels, and draws what is outside of the image nowhere.
+        outline = cv2.convexHull(np.round(hand.hull).astype(np.int32))
+        shape = cv2.fillConvexPoly(np.zeros(cover.shape, np.uint8), outline, 1).astype(bool)
+        share = float(cover[shape].mean()) if shape.any() else 0.0
+        if share < HIDDEN:
+            doubtful = hand.doubtful or share > HALF_HIDDEN
+            kept.append(OutlinedHand(hand.hull, hand.right, hand.wrist, doubtful))
     return kept
 
 

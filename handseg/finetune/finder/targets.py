@@ -47,9 +47,9 @@ def target_maps(hands: list[TrueHand], height: int, width: int) -> dict[str, tor
     weight = np.ones((rows, columns), np.float32)
     values = np.full((len(CHANNELS) - 1, rows, columns), np.nan, np.float32)
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    for hand in sorted(hands, key=lambda one: not one.doubtful):
+    for hand in sorted(hands, key=_is_target):  # So that no ignored hand covers a target.
         sides = np.maximum(hand.box[2:] - hand.box[:2], 1.0)
-        if hand.doubtful or sides.max() < LEAST:
+        if not _is_target(hand):
             low = np.floor(hand.box[:2] / STRIDE - 0.5).clip(0).astype(int)
             high = np.ceil(hand.box[2:] / STRIDE + 0.5).clip(0).astype(int)
             weight[low[1] : high[1] + 1, low[0] : high[0] + 1] = 0
@@ -69,6 +69,10 @@ def target_maps(hands: list[TrueHand], height: int, width: int) -> dict[str, tor
         "weight": torch.from_numpy(weight),
         "values": torch.from_numpy(values),
     }
+
+
+def _is_target(hand: TrueHand) -> bool:
+    return not hand.doubtful and float((hand.box[2:] - hand.box[:2]).max()) >= LEAST
 
 
 def finder_loss(found: torch.Tensor, batch: Item) -> torch.Tensor:

@@ -50,10 +50,14 @@ def test_doubtful_and_tiny_hands_are_not_asked_for() -> None:
     assert float(finder_loss(found, batch)) < 0.01
 
 
-def test_a_hand_on_a_doubtful_one_is_asked_for() -> None:
-    doubtful = TrueHand(np.array([0.0, 0, 200, 200]), np.nan, NOWHERE, doubtful=True)
+DOUBTFUL = TrueHand(np.array([0.0, 0, 200, 200]), np.nan, NOWHERE, doubtful=True)
+TINY = TrueHand(np.array([98.0, 98, 102, 102]), np.nan, NOWHERE)
+
+
+@pytest.mark.parametrize("ignored", [DOUBTFUL, TINY], ids=["doubtful", "tiny"])
+def test_a_hand_on_an_ignored_one_is_asked_for(ignored: TrueHand) -> None:
     hand = TrueHand(np.array([80.0, 80, 120, 120]), np.nan, NOWHERE)
-    for order in ([doubtful, hand], [hand, doubtful]):
+    for order in ([ignored, hand], [hand, ignored]):
         maps = target_maps(order, 256, 256)
         (row,), (column,) = np.nonzero(maps["heat"].numpy() == 1)
         assert maps["weight"][row, column] == 1

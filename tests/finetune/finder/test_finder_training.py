@@ -25,7 +25,7 @@ from handseg.finetune.finder.photos import (
     masked,
     rendered,
 )
-from handseg.finetune.finder.samples import PASTED, FinderSamples
+from handseg.finetune.finder.samples import PASTED, FinderSamples, still_seen
 from handseg.finetune.finder.settings import FinderConfig, FinderData
 from handseg.finetune.finder.task import WEIGHTS, finished
 from handseg.landmarks.close_ups import REACH, SIDE
@@ -120,6 +120,17 @@ def test_boxes_and_wrists_are_where_the_picture_shows_them() -> None:
         compared += 1
     assert compared > 40
     assert with_small > 5
+
+
+def test_hands_under_another_hand_and_its_arm_are_no_targets() -> None:
+    corners = np.array([[10, 10], [50, 10], [50, 50], [10, 50]], np.float32)
+    clear, half, hidden = (OutlinedHand(corners + np.array([60 * place, 0])) for place in range(3))
+    doubtful = OutlinedHand(corners + np.array([0, 60]), doubtful=True)
+    arm = np.zeros((160, 200), np.float32)
+    arm[:, 90:] = 1
+    seen = still_seen([clear, half, hidden, doubtful], arm)
+    boxes = [(tuple(hand.hull.min(0)), hand.doubtful) for hand in seen]
+    assert boxes == [((10, 10), False), ((70, 10), True), ((10, 70), True)]
 
 
 def test_boxes_are_not_shifted_where_photos_shrink() -> None:
