@@ -129,4 +129,4 @@ def _value(row: dict[str, Any], what: str, key: str = "") -> str:
 
 
 def _text(value: float | str | None) -> str:
-    return "-" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

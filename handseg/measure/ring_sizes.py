@@ -64,17 +64,17 @@ class RingSize:
         diameter_mm: inner diameter.
         circumference_mm: inner circumference; the size in ISO 8653.
         eu: the circumference in whole mm.
-        us: size in the US and Canada, in quarters.
-        uk: letter in the UK and Australia, in halves.
-        japan: whole size in Japan.
+        us: size in the US and Canada, in quarters; None below size 0.
+        uk: letter in the UK and Australia, in halves; None below A.
+        japan: whole size in Japan; None below size 1.
     """
 
     diameter_mm: float
     circumference_mm: float
     eu: int
-    us: float
-    uk: str
-    japan: int
+    us: float | None
+    uk: str | None
+    japan: int | None
 
 
 def ring_size(diameter_mm: float) -> RingSize:
@@ -88,13 +88,16 @@ def ring_size(diameter_mm: float) -> RingSize:
             f"a ring's inner diameter must be {_MM[0]:.0f} to {_MM[1]:.0f} mm, got {diameter_mm}"
         )
     circumference = math.pi * diameter_mm
+    us_quarters = _nearest(4 * (diameter_mm - 0.458 * 25.4) / (0.032 * 25.4))
+    uk_halves = _nearest(2 * (circumference - 37.5) / 1.25)
+    japan = _nearest(3 * (diameter_mm - 13) + 1)
     return RingSize(
         diameter_mm,
         circumference,
         _nearest(circumference),
-        _nearest(4 * (diameter_mm - 0.458 * 25.4) / (0.032 * 25.4)) / 4,
-        _letter(_nearest(2 * (circumference - 37.5) / 1.25)),
-        _nearest(3 * (diameter_mm - 13) + 1),
+        us_quarters / 4 if us_quarters >= 0 else None,
+        _letter(uk_halves) if uk_halves >= 0 else None,
+        japan if japan >= 1 else None,
     )
 
 
@@ -104,10 +107,8 @@ def _nearest(value: float) -> int:
 
 
 def _letter(halves: int) -> str:
-    """Return the UK size `halves` half sizes above A, "" below A."""
+    """Return the UK size `halves` half sizes above A."""
     whole, half = divmod(halves, 2)
-    if whole < 0:
-        return ""
     name = chr(ord("A") + whole) if whole < 26 else f"Z+{whole - 25}"
     return f"{name}½" if half else name
 

@@ -35,15 +35,25 @@ def test_letters_have_ends() -> None:
     assert ring_size(37.5 / math.pi).uk == "A"
     assert ring_size(68.75 / math.pi).uk == "Z"
     assert ring_size(70.0 / math.pi).uk == "Z+1"
-    assert ring_size(33.0 / math.pi).uk == ""
+
+
+def test_rings_for_small_children_have_no_size_in_some_systems() -> None:
+    size = ring_size(10.0)
+    assert (size.eu, size.us, size.uk, size.japan) == (31, None, None, None)
+    size = ring_size(11.6)
+    assert (size.us, size.uk, size.japan) == (0.0, None, None)
+    size = ring_size(12.0)
+    assert (size.us, size.uk, size.japan) == (0.5, "A", None)
 
 
 @given(st.floats(8, 34), st.floats(0.0, 1.0))
 def test_sizes_grow_with_the_ring(diameter: float, more: float) -> None:
     one, other = ring_size(diameter), ring_size(diameter + more)
     assert one.eu <= other.eu
-    assert one.us <= other.us
-    assert one.japan <= other.japan
+    for system, smallest in (("us", 0), ("japan", 1)):
+        sizes = [getattr(size, system) for size in (one, other)]
+        assert smallest <= (sizes[0] or smallest) <= (sizes[1] or smallest)
+        assert sizes[0] is None or sizes[1] is not None
 
 
 @pytest.mark.parametrize("diameter", [7.9, 35.1, float("nan")])
