@@ -201,6 +201,19 @@ def test_fingers_of_folded_hands_alternate():
     assert sum(one != other for one, other in pairwise(order)) >= 6
 
 
+def test_a_folded_arm_does_not_hide_the_palm():
+    """Of this seed's first five palms, one was under its own elbow."""
+    settings = replace(SETTINGS, seed=4100, held_out=True, scenes=("palm",))
+    for number in range(5):
+        take, _ = draw_take(settings, number)
+        (shown,) = (hand for hand in take.hands if "fingers_mm" in hand.notes)
+        (person,) = (item for item in take.items if item.skin is not None)
+        body = person.part.mesh.vertices
+        above = body[body[:, 2] > shown.landmarks[:, 2].max() + 0.03]
+        apart = np.linalg.norm(above[:, None, :2] - shown.landmarks[None, :, :2], axis=2)
+        assert (apart.min(0, initial=1) < 0.02).sum() < 5, number
+
+
 @pytest.mark.slow
 def test_a_coin_on_a_palm_is_not_sunk_into_it():
     """Seen from the coin's axis, all of its face lies above the skin, triangles included."""

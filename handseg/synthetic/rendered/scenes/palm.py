@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from handseg.synthetic.rendered.body.bodies import topology
 from handseg.synthetic.rendered.body.finger_truth import measure
-from handseg.synthetic.rendered.body.posing import Losses, Posed, require, solve
+from handseg.synthetic.rendered.body.hands import hand_vertices
+from handseg.synthetic.rendered.body.posing import Losses, Posed, UnreachableError, require, solve
 from handseg.synthetic.rendered.props.ground import lay
 from handseg.synthetic.rendered.props.worn import coin, id_card
 from handseg.synthetic.rendered.scene import Part
@@ -25,6 +27,10 @@ from handseg.synthetic.rendered.take import Item, Take
 
 _STEPS = 6
 """Number of steps per triangle side between points where a coin may lie."""
+_HIDDEN = 0.2
+"""Largest share of the hand that other parts of the body may hide from above."""
+_CLEAR, _CLOTH = 0.02, 0.03
+"""Metres that such a part is above the hand, and by which clothes make it wider."""
 
 
 def draw(rng: np.random.Generator, cast: Cast) -> Take:
@@ -62,6 +68,8 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
 
     (posed,), losses = solve([person.figure], goals)
     require(losses, **{f"reach {side}": 4.0, f"trunk {side}": 2.0, f"normal {side}": 0.6})
+    if (share := hidden_from_above(posed, side)) > _HIDDEN:
+        raise UnreachableError(f"{share:.0%} of the hand is under an arm or the trunk")
     hand = posed.hand(side)
     items = person.items(posed, {"L": 0, "R": 1})
     surface = float(posed.hand_points(side)[:, 2].min()) - 0.0015
@@ -93,6 +101,20 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
         views,
         notes=notes,
     )
+
+
+def hidden_from_above(posed: Posed, side: str) -> float:
+    """Share of the hand on `side` that has other parts of the body above it, 0..1.
+
+    A folded arm brings its elbow over the hand.
+    """
+    hand = posed.hand_points(side).numpy()
+    others = np.setdiff1d(np.arange(len(posed.vertices())), hand_vertices(side, 0.1))
+    body = posed.vertices(torch.from_numpy(others)).numpy()
+    above = body[body[:, 2] > hand[:, 2].max() + _CLEAR]
+    if not len(above):
+        return 0.0
+    return float((cKDTree(above[:, :2]).query(hand[:, :2])[0] < _CLOTH).mean())
 
 
 def _scale(
