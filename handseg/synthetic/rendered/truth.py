@@ -13,9 +13,10 @@ from handseg.synthetic.rendered.take import MAX_HANDS, HandTruth, Take
 
 MIN_PIXELS = 12
 """A hand with fewer visible pixels is not labelled as a hand; its pixels count as forearm."""
-_SEEN_DEPTH = 1.6
+_SEEN_DEPTH = 2.4
 """A landmark is seen if its own hand's surface is in front of it, at most this many finger radii
-away: joints lie one radius below the skin."""
+away: joints lie 0.6 radii below the skin of the back of a hand, and 1 to 2.1 below that of the palm
+and the fingers' pads. Another finger in front adds at least two radii."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,10 @@ def test_the_record_tells_box_scale_and_place(view):
     assert truth.camera["K"][0][0] == SIZE
 
 
-@pytest.mark.parametrize(("depth", "seen"), [(0.492, True), (0.3, False)])
+@pytest.mark.parametrize(
+    ("depth", "seen"), [(0.492, True), (0.478, True), (0.474, False), (0.3, False)],
+    ids=["back of the hand", "palm", "another finger", "something far in front"],
+)  # fmt: skip
 def test_a_landmark_behind_something_is_not_seen(view, depth, seen):
     distance = np.full((SIZE, SIZE), depth, np.float32)
     truth = make_truth(take(hand()), view, channels(hand0=limb()), distance)
