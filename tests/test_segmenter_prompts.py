@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from red_hands import ColorModel, draw_photo, is_red
 from stub_stages import BACKGROUND, SKIN, StubLandmarker, StubModel, box_around, disc, found, iou
 
 from handseg.errors import ImageError
@@ -90,6 +91,35 @@ class TestOwnPrompts:
             assert hand.box[3] == pytest.approx(end, abs=8)  # the palm's axis is slightly tilted
         (boxed,) = segmenter.segment(photo, boxes=[120, 90, 190, 330])
         assert boxed.mask[325, 125:185].all()
+
+    def test_click_into_a_hole_counts_more_than_filling_holes(self, open_hand: np.ndarray) -> None:
+        landmarks = open_hand + np.array([150, 220])
+        photo = np.full((300, 300, 3), BACKGROUND, np.uint8)
+        photo[20:260, 60:260] = SKIN
+        holes = [(150, 180), (150, 90)]  # on the palm and across the middle finger
+        for x, y in holes:
+            photo[y - 8 : y + 8, x - 8 : x + 8] = BACKGROUND
+        segmenter = HandSegmenter(StubModel())
+        (hand,) = segmenter.segment(photo, landmarks=landmarks, holes="fill")
+        assert [bool(hand.mask[y, x]) for x, y in holes] == [True, True]
+        (hand,) = segmenter.segment(
+            photo, landmarks=landmarks, points=[holes[0]], labels=[0], holes="fill"
+        )
+        assert [bool(hand.mask[y, x]) for x, y in holes] == [False, True]
+
+    def test_outline_of_a_clicked_hand_is_a_share_of_the_hand(self) -> None:
+        photo, mask = draw_photo((500, 500, 60, 60), size=(1000, 1000))
+        segmenter = HandSegmenter(ColorModel(is_red), PromptRecipe(outline=0.1))
+        boxed = segmenter.segment(photo, boxes=box_around((500, 500), 60))
+        clicked = segmenter.segment(photo, points=[[500, 500]], finder=False)
+        for hands in (boxed, clicked):
+            assert np.sqrt(hands[0].area / mask.sum()) * 60 == pytest.approx(66, abs=1.5)
+
+    def test_landmarks_of_a_hand_far_larger_than_the_photo(self, open_hand: np.ndarray) -> None:
+        photo, _ = disc(40, 40, (20, 20), 10)
+        segmenter = HandSegmenter(StubModel(), PromptRecipe(skeleton=True))
+        with pytest.raises(ValueError, match="landmarks must show a hand in the photo"):
+            segmenter.segment(photo, landmarks=open_hand * 1e5 + 20, points=[[9, 9]], holes="fill")
 
     def test_one_hand_for_each_box(self) -> None:
         centres = [(80.0, 80.0), (250.0, 90.0), (120.0, 220.0)]

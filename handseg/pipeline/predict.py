@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from handseg.landmarks import FoundHand, HandBox
@@ -111,8 +112,8 @@ def _predict_chunk(
             off = places[clicks][labels[clicks] == NEGATIVE]
             cleaned = clean_logits(clicked, places[labels == POSITIVE], off)
             if holes == "fill" and bones is not None:
-                cleaned = fill_holes_on_hand(cleaned, bones)
-            outline = recipe.outline * _size(request.prompts)
+                cleaned = fill_holes_on_hand(cleaned, bones, off)
+            outline = recipe.outline * _size(request.prompts, cleaned, region)
             alpha, (x, y) = follow_edges(
                 smooth_logits(cleaned), request.photo.image, region, outline
             )
@@ -136,10 +137,17 @@ def _predict_chunk(
     return hands
 
 
-def _size(prompts: HandPrompts) -> float:
-    """The hand's size, px: from its landmarks, or as if an open hand filled its box."""
+def _size(prompts: HandPrompts, logits: np.ndarray, region: Region) -> float:
+    """The hand's size, px: from its landmarks, or as if an open hand filled its box.
+
+    With only points, the region shows nothing of the size: the box is that of the mask, where
+    `logits` (h, h) of the region are above 0.
+    """
     if prompts.landmarks is not None:
         return hand_size(prompts.landmarks)
+    if prompts.box is None:
+        _, _, width, height = cv2.boundingRect((logits > 0).astype(np.uint8))
+        return max(width, height) * region.side / len(logits) / 2
     return float((prompts.roi_box[2:] - prompts.roi_box[:2]).max()) / 2
 
 

@@ -65,7 +65,12 @@ def drop_detached(logits: np.ndarray, hand: np.ndarray, reach: int = 2) -> np.nd
     return result
 
 
-def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float = 0.1) -> np.ndarray:
+def fill_holes_on_hand(
+    logits: np.ndarray,
+    landmarks: np.ndarray,
+    gaps: np.ndarray | None = None,
+    reach: float = 0.1,
+) -> np.ndarray:
     """Fill objects on the hand: a coin, a watch, a ring across a finger.
 
     Holes are filled if most of their area lies on the palm or the bones, and so are notches there
@@ -75,14 +80,18 @@ def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float =
     Args:
         logits: (h, w) float32, above 0 on the hand.
         landmarks: (21, 2) x, y in pixels of `logits`.
-        reach: radius of the closing (a dilation and an erosion) along the bones, in hand sizes.
+        gaps: (P, 2) x, y in pixels of `logits`, clicks off the hand; what contains one is not
+            filled.
+        reach: radius of the closing (a dilation and an erosion) along the bones, in hand sizes; at
+            most a quarter of the side of `logits`.
 
     Returns:
         (h, w) float32, `logits` with the sign flipped at changed pixels.
     """
     mask = (logits > 0).astype(np.uint8)
     body = draw_body(landmarks, mask.shape)
-    radius = max(1, round(reach * hand_size(landmarks)))
+    # If only a fingertip is in the photo, the hand is many times larger than the logits.
+    radius = max(1, min(round(reach * hand_size(landmarks)), len(mask) // 4))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     # Without padding, the dilation is cut at the array's border and the erosion eats into the hand.
     wide = np.pad(mask, radius)
@@ -91,7 +100,11 @@ def fill_holes_on_hand(logits: np.ndarray, landmarks: np.ndarray, reach: float =
     holes = Components.of(mask == 0, 4)
     on_hand = (holes.sums(body > 0) > 0.5 * holes.areas) & ~holes.on_border()
     filled[on_hand[holes.labels]] = 1
-    return np.where((filled > 0) & (mask == 0), np.abs(logits) + 1e-3, logits).astype(np.float32)
+    parts = Components.of((filled > 0) & (mask == 0), 4)
+    turned = parts.labels > 0
+    if gaps is not None:
+        turned &= ~parts.at(gaps)[parts.labels]
+    return np.where(turned, np.abs(logits) + 1e-3, logits).astype(np.float32)
 
 
 def smooth_logits(logits: np.ndarray) -> np.ndarray:
@@ -115,7 +128,10 @@ def cut_at_wrist(alpha: np.ndarray, landmarks: np.ndarray) -> None:
     axis = palm_axis(landmarks)
     # OpenCV draws the anti-aliased rim of a polygon outside it.
     end = landmarks[WRIST] + axis * (WRIST_END * hand_size(landmarks) + 0.5)
-    far = 2.0 * max(alpha.shape)
+    # As far as the furthest corner of `alpha`; the wrist may be outside it.
+    width, height = alpha.shape[::-1]
+    reach = np.maximum(np.abs(end), np.abs(end - [width, height]))
+    far = max(2.0 * max(width, height), float(np.linalg.norm(reach)))
     across = np.array([-axis[1], axis[0]]) * far
     corners = np.array([end - across, end + across])
     outline = np.concatenate([corners, corners[::-1] + axis * far])

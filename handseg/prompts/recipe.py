@@ -32,6 +32,9 @@ OBJECT_POSITIVES = ("beyond_tips", "grip")
 POSITIVES = ("palm", "joints", "tips", *OBJECT_POSITIVES)
 NEGATIVES = ("gaps", "wrist", "palm", "joints")
 OUTLINE_LIMIT = 0.1
+MOST_CUT = 100
+"""Maximum extent of a hand, as a multiple of that of its part in the photo. Beyond it, landmarks
+are wrong, and in pixels of the region too large to draw."""
 FOREARM = 2.5
 """Length of a forearm up to the elbow in hand sizes: an adult's is 25 cm, the palm 10 cm."""
 
@@ -145,6 +148,10 @@ class PromptRecipe:
             landmarks: (21, 2) x, y in pixels. Points outside the photo are ignored.
             height: of the photo, in pixels.
             width: of the photo, in pixels.
+
+        Raises:
+            ValueError: if `landmarks` has another shape, is not finite, or next to nothing of the
+                hand is in the photo.
         """
         landmarks = np.array(landmarks, np.float32)  # Callers may change theirs.
         if landmarks.shape != (21, 2) or not np.isfinite(landmarks).all():
@@ -157,10 +164,11 @@ class PromptRecipe:
         roi_box = np.concatenate([around.min(0) - reach, around.max(0) + reach])
         frame = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
         roi_box = np.clip(roi_box, 0, frame).astype(np.float32)
-        if (roi_box[2:] - roi_box[:2]).min() < 1:
+        sides = roi_box[2:] - roi_box[:2]
+        if sides.min() < 1 or np.ptp(landmarks, axis=0).max() > MOST_CUT * sides.max():
             raise ValueError(
                 f"landmarks must show a hand in the photo of {width} x {height} px, "
-                "got one that is outside it or smaller than a pixel"
+                "got one that is nearly or entirely outside it or smaller than a pixel"
             )
 
         points, labels = [], []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -331,6 +333,23 @@ class TestFillOnHand:
         assert (filled[changed] > 0).all()
         np.testing.assert_allclose(np.abs(filled), np.abs(logits), atol=2e-3)
 
+    def test_holes_with_a_click_off_the_hand_stay(self, landmarks: np.ndarray) -> None:
+        whole = paint_hand(landmarks)
+        x, y = landmarks[list(PALM)].mean(0).round().astype(int).tolist()
+        logits = cv2.circle(whole.copy(), (x - 20, y), 8, -3.0, -1)
+        kept = cv2.circle(logits.copy(), (x + 20, y), 8, -3.0, -1)
+        filled = fill_holes_on_hand(kept, landmarks, np.array([[x - 18.2, y + 3]]))
+        np.testing.assert_array_equal(filled > 0, logits > 0)
+
+    def test_is_quick_for_a_hand_of_which_little_is_in_the_photo(
+        self, open_hand: np.ndarray
+    ) -> None:
+        logits = blocks((0, 0, 40, SIZE))
+        start = time.perf_counter()
+        filled = fill_holes_on_hand(logits, open_hand * 60 + 32)
+        assert time.perf_counter() - start < 3
+        assert (filled[logits > 0] > 0).all()
+
     @pytest.mark.parametrize("value", [4.0, -4.0])
     def test_all_or_nothing_stays(self, landmarks: np.ndarray, value: float) -> None:
         logits = np.full((256, 256), value, np.float32)
@@ -364,6 +383,14 @@ class TestCutAtWrist:
         np.testing.assert_array_equal(alpha[hand_share == 1], before[hand_share == 1])
         assert (alpha[hand_share == 0] == 0).all()
         assert (alpha <= before).all()
+
+    @pytest.mark.parametrize(("wrist", "value"), [((10, -200), 0), ((10, 300), 255)])
+    def test_a_patch_far_from_the_wrist(
+        self, wrist: tuple[float, float], value: int, open_hand: np.ndarray
+    ) -> None:
+        alpha = np.full((20, 30), 255, np.uint8)
+        cut_at_wrist(alpha, open_hand + np.array(wrist, np.float32))
+        assert (alpha == value).all()
 
 
 class TestSmoothLogits:
