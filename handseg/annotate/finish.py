@@ -14,6 +14,7 @@ from handseg.annotate.review import Review
 from handseg.annotate.tracks import Tracker
 from handseg.annotate.worker import THUMBNAILS
 from handseg.annotate.yolo import data_yaml
+from handseg.data.groups import GROUPS_FILE, write_groups
 from handseg.runtime.files import write_atomic
 from handseg.runtime.journal import Journal
 
@@ -32,7 +33,8 @@ class DatasetSummary:
 def merge(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
     """Write `coco.json`, `data.yaml` and the files for sequences and review, after all frames.
 
-    With shards, only `coco.json` is written: the others refer to files of single frames.
+    With shards, only `coco.json` is written: the others refer to files of single frames. For
+    sequences, `groups.csv` keeps the frames of each together in a split.
     """
     outcome = _write_all(job, frames, journal)
     if job.shard_size is not None:
@@ -46,7 +48,7 @@ def _write_all(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
     """Go over the records once, with only one in memory at a time."""
     camera = None if job.camera is None else read_camera(job.camera)
     tracker, review, outcome = Tracker(), Review(), DatasetSummary()
-    sequence = ""
+    sequence, groups = "", {}
     with coco_file(job.output / COCO, job.objects) as coco:
         for index in range(len(frames)):
             frame = frames[index]
@@ -67,7 +69,10 @@ def _write_all(job: Job, frames: Frames, journal: Journal) -> DatasetSummary:
                 entry = frame_entry(frame, record, camera, job.objects)
                 with write_atomic(job.output / FRAMES / f"{frame.name}.json") as temporary:
                     temporary.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+                groups[frame.name] = frame.sequence
             coco.add(record["image"], record["annotations"])
+    if groups:
+        write_groups(groups, job.output / GROUPS_FILE)
     if job.review:
         review.write(job.output / REVIEW, frames, job.output / THUMBNAILS)
     return outcome

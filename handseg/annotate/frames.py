@@ -17,6 +17,9 @@ from handseg.errors import ImageError
 from handseg.io.files import encode_image, find_images
 from handseg.io.images import load_image
 from handseg.io.video import Video
+from handseg.runtime.files import fit_name
+
+_LONGEST_SUFFIX = ".json"  # Of the files that are written for each photo.
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _by_number(path: Path) -> list[tuple[bool, int, str]]:
 
 def _name_photos(paths: Sequence[Path], root: Path) -> list[Frame]:
     """Give photos flat names, as annotation tools expect: folders become part of the name, and so
-    does the suffix if two names differ only in it."""
+    does the suffix if two names differ only in it. Names too long for a file are shortened."""
     inside = [path.absolute().relative_to(root.absolute()) for path in paths]
     flat = ["__".join(path.parts) for path in inside]
     stems = Counter(Path(name).stem.casefold() for name in flat)
@@ -124,6 +127,7 @@ def _name_photos(paths: Sequence[Path], root: Path) -> list[Frame]:
     for index, (path, relative, file) in enumerate(zip(paths, inside, flat, strict=True)):
         stem, suffix = Path(file).stem, Path(file).suffix
         name = stem if stems[stem.casefold()] == 1 else f"{stem}_{suffix[1:]}"
+        name = fit_name(name, max(suffix, _LONGEST_SUFFIX, key=len))
         if (other := taken.setdefault(name.casefold(), path)) is not path:
             raise ValueError(f"{path} and {other} would both be named {name}, rename one of them")
         folder = relative.parent.as_posix()
@@ -135,7 +139,7 @@ class VideoFrames(Video):
     """The numbered frames of a video; each becomes a JPEG in the data set."""
 
     def __getitem__(self, index: int) -> Frame:
-        name = f"{self.path.stem}_{index:06d}"
+        name = fit_name(f"{self.path.stem}_{index:06d}", _LONGEST_SUFFIX)
         return Frame(index, name, f"{self.path} frame {index}", f"{name}.jpg", self.path.name)
 
     def content(self, index: int, image: np.ndarray) -> bytes:

@@ -30,7 +30,8 @@ def draw_groups(
         members.setdefault(group, []).append(name)
     if len(members) < len(ratios):
         raise ValueError(
-            f"{len(members)} groups cannot fill the {len(ratios)} parts {', '.join(ratios)}"
+            f"{len(members)} groups cannot fill the {len(ratios)} parts {', '.join(ratios)}; add "
+            "photos of other groups, or split by photo with group_pattern '(.+)'"
         )
     order = sorted(members)
     np.random.default_rng(seed).shuffle(order)

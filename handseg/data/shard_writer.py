@@ -39,15 +39,20 @@ class Shard:
     def add(self, name: str, members: Mapping[str, bytes]) -> None:
         """Append a photo's `members`, by suffix; the output bytes are reproducible."""
         for suffix, content in members.items():
-            member = tarfile.TarInfo(f"{member_key(name)}.{suffix}")
-            member.size = len(content)
-            self._new.addfile(member, io.BytesIO(content))
+            self._append(f"{member_key(name)}.{suffix}", content)
 
     def copy(self, name: str) -> None:
         """Copy a photo from the existing shard."""
         for member in self._before[member_key(name)]:
             assert self._old is not None
-            self._new.addfile(member, self._old.extractfile(member))
+            file = self._old.extractfile(member)
+            assert file is not None
+            self._append(member.name, file.read())
+
+    def _append(self, name: str, content: bytes) -> None:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        self._new.addfile(member, io.BytesIO(content))
 
 
 @contextmanager

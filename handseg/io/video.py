@@ -29,13 +29,17 @@ class Video:
         count: number of frames, if known; None decodes the whole video to count them.
 
     Raises:
-        ImageError: if it cannot be opened or has no frames.
+        ImageError: if it cannot be opened or has no frames, or its path is not UTF-8.
     """
 
     def __init__(self, path: str | Path, count: int | None = None) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise ImageError(f"expected a video, no such file: {path}")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:  # OpenCV would crash.
+            raise ImageError(f"{str(path)!r} is not UTF-8, rename the video") from None
         self._next = 0
         self._open()
         self.promised = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))

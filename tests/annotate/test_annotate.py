@@ -201,6 +201,9 @@ def test_folders_of_numbered_photos_are_sequences_of_their_own(run: Run) -> None
     }  # fmt: skip
     assert [frames[f"x__f{number}"]["frame"] for number in (8, 9, 10)] == [0, 1, 2]
     assert frames["x__f8"]["time"] is None
+    rows = load_data("out", cache_dir="cache")
+    groups = dict(zip(rows["id"], rows["group"], strict=True))
+    assert groups == {name: name[0] for name in frames}
 
 
 def test_review_shows_what_failed_first(run: Run) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -84,6 +87,17 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     assert not is_video("a.jpg")
 
 
+def test_a_video_whose_name_is_not_utf8_is_named(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.avi", 2, "MJPG")
+    path = path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xfcbung.avi"))
+    # OpenCV crashes, so another process tries it.
+    code = "import sys; from handseg.io.video import Video; Video(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"ImageError" in done.stderr
+    assert b"is not UTF-8" in done.stderr
+
+
 def photo_files(root: Path, *names: str) -> None:
     for name in names:
         save_image(np.zeros((4, 6, 3), np.uint8), root / name)
@@ -99,6 +113,20 @@ def test_names_are_flat_and_no_two_photos_share_one(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [frame.sequence for frame in frames] == [".", ".", ".", "x", "x/y"]
     assert len(PhotoFolder(str(tmp_path), tmp_path / "out")) == 3
+
+
+def test_names_of_deep_folders_fit_into_a_file_name(tmp_path: Path) -> None:
+    deep = "/".join(letter * 100 for letter in "abc")
+    photo_files(tmp_path / "in", f"{deep}/x.jpg", f"{deep}/y.jpg")
+    photos = PhotoFolder(str(tmp_path / "in"), tmp_path / "out", recursive=True)
+    names = [photos[index].name for index in range(2)]
+    assert len(set(names)) == 2
+    for name, photo in zip(names, (photos[0], photos[1]), strict=True):
+        assert photo.image == f"{name}.jpg"
+        (tmp_path / f"{name}.json").touch()
+    video = VideoFrames(write_video(tmp_path / f"{'v' * 250}.avi", 2, "MJPG"))
+    assert video[0].name != video[1].name
+    (tmp_path / f"{video[1].name}.json").touch()
 
 
 def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from shard_files import members
 from typer.testing import Result
 
 from handseg.data import LabelledPhotos, load_data
+from handseg.data.shard_writer import open_shard
 from handseg.runtime.files import find_unfinished
 from handseg.segmenter import HandSegmenter
 
@@ -108,6 +109,19 @@ def test_what_failed_is_added_to_its_shard(run: Run, monkeypatch: pytest.MonkeyP
     assert "4 done, 3 of them before" in done.stdout
     assert len(asked) == before + 1
     assert tree(Path("out")) == tree(Path("expected"))
+
+
+def test_a_copied_photo_has_the_same_bytes_whatever_its_name(tmp_path: Path) -> None:
+    names = ("a", "\u00fc", "x" * 150, os.fsdecode(b"\xfc"))
+    path = tmp_path / "000000.tar"
+    with open_shard(path) as shard:
+        for name in names:
+            shard.add(name, {"jpg": b"photo", "mask.png": b"mask"})
+    before = path.read_bytes()
+    with open_shard(path) as shard:
+        for name in names:
+            shard.copy(name)
+    assert path.read_bytes() == before
 
 
 def test_processes_of_a_launcher_fill_shards_of_their_own(
