@@ -55,9 +55,14 @@ def _rows(path: Path) -> list[dict[str, str]]:
                 raise ValueError(
                     f"{path} must have the columns id and group, got {reader.fieldnames}"
                 )
-            return list(reader)
+            return [_stripped(row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"groups: cannot read {path}: {error}") from error
+
+
+def _stripped(row: dict[str, str]) -> dict[str, str]:
+    """Return `row` without spaces around the group and the split, which would make others."""
+    return {**row, **{name: row[name].strip() for name in ("group", "split") if row.get(name)}}
 
 
 def _by_file(path: Path) -> Callable[[str], str]:

@@ -85,10 +85,18 @@ def decode_jpeg(content: bytes, reduction: int = 1) -> np.ndarray | None:
 
 
 def is_cut_jpeg(content: bytes) -> bool:
-    """Whether a file is a JPEG whose last scan is truncated."""
-    return content.startswith(b"\xff\xd8") and (
-        content.rfind(_START_OF_SCAN) > content.rfind(_END_OF_IMAGE)
-    )
+    """Whether a file is a JPEG that ends before its first picture does.
+
+    What phones append to it, such as a video, may hold the bytes of any marker.
+    """
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while (marker := _END_OF_SCAN.search(content, at)) is not None:
+        if marker.group() == _END_OF_IMAGE:
+            return False
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return True
 
 
 def complete_jpeg(content: bytes) -> tuple[Image.Image, float] | None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from handseg.errors import ImageError
 from handseg.io.images import load_image
-from handseg.io.jpeg import complete_jpeg, decode_jpeg, read_plain_jpeg
+from handseg.io.jpeg import complete_jpeg, decode_jpeg, is_cut_jpeg, read_plain_jpeg
 
 SMOOTH = cv2.resize(
     np.random.default_rng(0).integers(0, 256, (13, 20, 3), np.uint8),
@@ -105,6 +105,20 @@ def test_a_file_without_its_last_bytes_is_completed(
     assert record.levelno == logging.WARNING
     assert f"{path} is cut short: " in record.getMessage()
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}, {"comment": b"\xff\xda"}]
+)
+def test_a_cut_file_is_told_from_one_with_a_video_after_it(options: dict[str, Any]) -> None:
+    whole = encode(**options)
+    video = b"\0\0\0\x18ftypmp42" + b"\xff\xd9..\xff\xda..\xff\xc4"  # As phones append it.
+    assert not is_cut_jpeg(whole)
+    assert not is_cut_jpeg(whole + video)
+    for cut in (whole[:-2], whole[:-1], whole[:-40], whole[: len(whole) // 2], whole[:30]):
+        assert is_cut_jpeg(cut)
+        assert is_cut_jpeg(cut + bytes(50))
+    assert not is_cut_jpeg(b"no JPEG")
 
 
 @pytest.mark.parametrize("options", [{"quality": 85}, {"progressive": True}])

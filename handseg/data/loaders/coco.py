@@ -193,7 +193,7 @@ def _candidates(file: str, folder: Path) -> Iterator[Path]:
 def _annotation_file(source: Path) -> Path:
     if not source.is_dir():
         return source
-    files = sorted(source.glob("*.json"))
+    files = sorted(path for path in source.glob("*.json") if not path.name.startswith("."))
     if len(files) != 1:
         raise ValueError(f"expected one COCO file (*.json) in {source}, found {len(files)}")
     return files[0]

@@ -86,7 +86,8 @@ def list_ho3d(root: Path, group_of: Callable[[str], str] | None) -> Candidates:
         group_of: maps an id to its group, instead of the above.
 
     Raises:
-        ValueError: if no sequence has both photos and masks, or a sequence is in both parts.
+        ValueError: if no sequence has both photos and masks, a sequence is in both parts, or a list
+            of frames cannot be read.
     """
     root = root.absolute()
     keys: list[tuple[str, str]] = []
@@ -120,7 +121,11 @@ def _frames(root: Path, folder: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     file = root / f"{folder}.txt"
     if file.is_file():
-        for line in file.read_text(encoding="utf-8").split():
+        try:
+            lines = file.read_text(encoding="utf-8-sig").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read {file}: {error}") from error
+        for line in lines:
             sequence, slash, frame = line.partition("/")
             if not slash or not frame.isalnum() or not sequence.isalnum():
                 raise ValueError(f"{file} must list <sequence>/<frame>, got {line!r}")

@@ -13,6 +13,7 @@ import datasets
 import numpy as np
 
 from handseg.data.align_mask import read_mask
+from handseg.data.image_mask import digest_of
 from handseg.data.mask_file import MaskValue, parse_mask_value, read_mask_file
 from handseg.data.schema import (
     FEATURES,
@@ -53,7 +54,19 @@ class HubPhoto(Candidate):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return ()
+        """The pictures that are files of their own."""
+        return tuple(
+            Path(cell["path"]) for cell in self._cells() if cell["bytes"] is None and cell["path"]
+        )
+
+    def stamp(self) -> str:
+        """See the base class; pictures in the row itself are hashed."""
+        inside = [cell["bytes"] for cell in self._cells() if cell["bytes"] is not None]
+        return digest_of(super().stamp().encode(), *inside)[:16]
+
+    def _cells(self) -> list[dict[str, Any]]:
+        row = self.dataset[self.index]
+        return [row[name] for name in ("image", *MASKS) if row[name] is not None]
 
     def labels(self, image: np.ndarray) -> Labels:
         row = self.dataset[self.index]

@@ -19,6 +19,7 @@ import datasets
 import numpy as np
 from pydantic.dataclasses import dataclass as settings
 
+from handseg.data.image_mask import digest_of
 from handseg.data.loaders.lazy import Candidates
 from handseg.data.schema import FEATURES, Candidate, Labels
 from handseg.runtime.config import STRICT, Positive, from_mapping, read_yaml
@@ -108,6 +109,9 @@ class MixedPhoto(Candidate):
     @property
     def files(self) -> tuple[Path, ...]:
         return self.inner.files
+
+    def stamp(self) -> str:
+        return digest_of(super().stamp().encode(), self.inner.stamp().encode())[:16]
 
     def labels(self, image: np.ndarray) -> Labels:
         return self.inner.labels(image)

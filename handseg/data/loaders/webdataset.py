@@ -112,7 +112,9 @@ def list_webdataset(
     """
     value = parse_mask_value(mask_value)
     source = source.absolute()
-    shards = sorted(source.glob("*.tar")) if source.is_dir() else [source]
+    shards = [source]
+    if source.is_dir():
+        shards = sorted(path for path in source.glob("*.tar") if not path.name.startswith("."))
     if not shards or not shards[0].is_file():
         raise ValueError(f"{source} is no shard (*.tar) and no folder that holds one")
     found: dict[str, ShardPhoto] = {}

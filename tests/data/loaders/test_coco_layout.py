@@ -265,6 +265,12 @@ def test_a_size_that_is_not_told_is_the_photos(tmp_path: Path, value: Any) -> No
     assert labels.repairs == ()
 
 
+def test_a_hidden_file_is_no_annotation_file(tmp_path: Path) -> None:
+    write(tmp_path / "a", [entry(1, [SQUARE])])
+    (tmp_path / "a" / "._labels.json").write_bytes(b"what macOS adds on some disks")
+    assert len(list_photos(tmp_path / "a", "coco")) == 2
+
+
 def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
     path = write(tmp_path, [entry(1, [SQUARE])])
     path.write_text(path.read_text(), encoding="utf-8-sig")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import pickle
@@ -159,6 +160,15 @@ def test_a_groups_file_must_have_every_id_and_its_columns(folder: Path) -> None:
     (folder / "groups.csv").write_text("name,person\n")
     with pytest.raises(ValueError, match="must have the columns id and group"):
         load(folder)
+
+
+def test_spaces_around_a_group_do_not_make_another(folder: Path) -> None:
+    ids = [row.id for row in load(folder)]
+    spaces = itertools.cycle(("", " ", "  "))
+    lines = [f"{name},{next(spaces)}anna{next(spaces)},train{next(spaces)}" for name in ids]
+    (folder / "groups.csv").write_text("\n".join(["id,group,split", *lines]) + "\n")
+    rows = load(folder)
+    assert {(row.group, row.split) for row in rows} == {("anna", "train")}
 
 
 def test_a_mask_that_does_not_fit_is_an_error_of_its_photo(folder: Path) -> None:

@@ -101,6 +101,15 @@ def test_all_frames_are_taken_without_a_list_and_evaluation_with_masks(root: Pat
     assert {len(splits.parts[part]) for part in ("train", "val")} == {2, 4}
 
 
+def test_a_list_in_another_encoding_is_named(root: Path) -> None:
+    listed = (root / "train.txt").read_text()
+    (root / "train.txt").write_text(listed, encoding="utf-8-sig")
+    assert len(list_photos(root, "ho3d")) == 5
+    (root / "train.txt").write_text(listed, encoding="utf-16")
+    with pytest.raises(ValueError, match=r"cannot read .*train\.txt: .*utf-8"):
+        list_photos(root, "ho3d")
+
+
 def test_missing_files_are_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     for path in (root / "train" / "ABF10" / "rgb").glob("0000.*"):
         path.unlink()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,37 @@ def test_candidates_give_photos_and_mended_masks(tmp_path: Path) -> None:
     assert "resized" in large.labels(image).repairs[0]
     with pytest.raises(ValueError, match="its mask has values up to 9"):
         grey.labels(image)
+
+
+def test_a_candidate_tells_that_its_pictures_have_changed(tmp_path: Path) -> None:
+    def stamps(rows: datasets.Dataset, name: str) -> list[str]:
+        source = saved(rows, tmp_path / name)
+        (tmp_path / f"{name}.yaml").write_text(f"sets: [{{source: {source}, layout: hub}}]")
+        mixed = list_photos(tmp_path / f"{name}.yaml", "mix")
+        return [one.stamp() for one in (*list_photos(source, "hub"), *mixed)]
+
+    before, masks = make(), [picture(255, "L"), picture(255, "L"), picture(0, "L")]
+    same = stamps(before, "one")
+    assert stamps(before, "two") == same
+    after = before.remove_columns("hand_mask")
+    after = after.add_column("hand_mask", masks, feature=datasets.Image())
+    changed = stamps(after, "three")
+    assert [one == other for one, other in zip(same, changed, strict=True)] == [
+        True,
+        True,
+        False,
+    ] * 2
+
+
+def test_a_candidate_tells_that_its_files_have_changed(tmp_path: Path) -> None:
+    for name, value in (("photo", 10), ("mask", 255)):
+        Image.new("L", (6, 4), value).save(tmp_path / f"{name}.png")
+    files = {"file_name": "photo.png", "mask_file_name": "mask.png"}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(files))
+    (row,) = list_photos(tmp_path, "hub")
+    before = row.stamp()
+    Image.new("L", (6, 4), 1).save(tmp_path / "mask.png", compress_level=0)
+    assert row.stamp() != before
 
 
 def test_one_class_of_several_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -181,6 +181,12 @@ def test_what_is_no_such_shard_is_refused(root: Path, members: dict[str, bytes],
         load(root if "both" in said else shard)
 
 
+def test_hidden_files_are_no_shards(root: Path) -> None:
+    (root / "._000000.tar").write_bytes(b"what macOS adds on some disks")
+    (root / ".5f1d.tar").write_bytes(b"a shard that is being written")
+    assert len(list_photos(root, "webdataset")) == 4
+
+
 def test_no_shards(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / "missing.tar"):
         with pytest.raises(ValueError, match="is no shard"):
