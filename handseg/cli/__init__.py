@@ -15,7 +15,7 @@ from handseg.cli.app import app as page
 from handseg.cli.evaluate import evaluate
 from handseg.cli.export import export
 from handseg.cli.finetune import finetune
-from handseg.cli.help import add_command
+from handseg.cli.help import Commands, add_command
 from handseg.cli.info import info
 from handseg.cli.measure import measure
 from handseg.cli.prepare import prepare
@@ -23,6 +23,7 @@ from handseg.cli.segment import segment
 from handseg.cli.serve import serve
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

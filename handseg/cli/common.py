@@ -61,9 +61,15 @@ def _check_device(device: str) -> None:
     import torch
 
     try:
-        torch.empty(0, device=device)
+        known = torch.device(device)
+    except RuntimeError:
+        fail(f"--device must be cpu, cuda, cuda:1 or mps, got {device!r}")
+    try:
+        torch.empty(0, device=known)
+    except NotImplementedError:  # Its message is pages long.
+        fail(f"--device {device}: this machine or its PyTorch does not support it")
     # Torch raises an AssertionError if it was built without CUDA.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         fail(f"--device {device}: {' '.join(str(error).split())}")
 
 

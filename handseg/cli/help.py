@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 RESULTS, HANDS, MODEL, RUN = "Results", "Hands", "Model", "Run"
 """Option groups that several commands have."""
@@ -40,6 +41,15 @@ def unwrapped(text: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+class Commands(TyperGroup):
+    """The commands; a file or folder given instead of one is pointed to `segment`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and Path(args[0]).exists():
+            ctx.fail(f"No such command {args[0]!r}. Did you mean 'handseg segment {args[0]}'?")
+        return super().resolve_command(ctx, args)
 
 
 class _BriefCommand(TyperCommand):

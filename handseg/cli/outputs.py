@@ -92,7 +92,7 @@ def find_photos(inputs: Sequence[str], output: Path, recursive: bool) -> list[In
             found.setdefault(_absolute("stdin"), Path(STANDARD))
             continue
         _refuse_what_is_no_photo(entry)
-        paths = find_images([entry], recursive=recursive)
+        paths = _find_images(entry, inputs, recursive)
         if not file and not Path(entry).is_file():
             paths = [
                 path for path in paths if not f"{follow(path.parent)}{os.sep}".startswith(below)
@@ -147,6 +147,18 @@ def _refuse_what_is_no_photo(entry: str) -> None:
         raise ImageError(
             f"{entry} is a video; handseg annotate {entry} --output DIR cuts out its frames"
         )
+
+
+def _find_images(entry: str, inputs: Sequence[str], recursive: bool) -> list[Path]:
+    """Return the images of one of `inputs`; if it has none, name an option that may help."""
+    try:
+        return find_images([entry], recursive=recursive)
+    except ImageError as error:
+        if Path(entry).is_dir() and not recursive:
+            raise ImageError(f"{error}; --recursive includes its subfolders") from error
+        if len(inputs) > 1 and entry == inputs[-1] and not any(sign in entry for sign in "*?["):
+            raise ImageError(f"{error}; for a result, use --output {entry}") from error
+        raise
 
 
 def refuse_to_replace(photo: InputPhoto, files: Iterable[Path]) -> None:

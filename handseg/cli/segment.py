@@ -244,6 +244,8 @@ def segment(
                         _end(run, output, into, json_file)
             else:
                 _end(run, output, into, json_file)
+                if run.skipped and shard_size is None and not into.kept:
+                    say("To segment them again, for example with another model, add --overwrite.")
         if run.failed and rank.count == 1:
             raise typer.Exit(FAILED)
 

@@ -47,6 +47,7 @@ def test_second_run_skips_what_is_done_and_loads_no_model(
     done = run("segment", "in")
     assert done.exit_code == 0
     assert "0 done, 3 skipped" in done.stdout
+    assert "add --overwrite" in done.stderr
 
 
 def test_photo_is_done_again_for_a_result_that_is_missing(

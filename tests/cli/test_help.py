@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import typer
@@ -58,6 +59,17 @@ def test_no_paragraph_of_a_help_text_is_broken_before_the_terminal_does(name: st
     for one, other in pairwise(COMMANDS[name].help.splitlines()):
         flowing = all(line.strip() and not line.startswith(" ") for line in (one, other))
         assert not flowing, (one, other)
+
+
+def test_a_photo_instead_of_a_command_is_pointed_to_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    done = CliRunner().invoke(app, ["photo.jpg"], env={"COLUMNS": "120"})
+    assert done.exit_code == 2
+    assert "Did you mean 'handseg segment photo.jpg'?" in done.stderr
+    assert "Did you mean" not in CliRunner().invoke(app, ["missing.jpg"]).stderr
 
 
 def test_paragraphs_are_joined_and_indented_lines_stay() -> None:
