@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import cv2
@@ -15,6 +15,9 @@ from handseg.measure.scales import CARD_MM
 from handseg.results.hand import Hand
 
 _HAND_MM = (60.0, 125.0)  # Range of hand sizes, which limits how large a card may look.
+_ROOMS = 0.4, 1.5
+"""Room around the landmarks that is searched, in hand sizes: for a card on the palm, where patterns
+around the hand are not in the way, and for one beside it."""
 _WORKING = 700  # px: the longer side of the hand's surroundings is scaled to this for the search.
 _LINES = 48
 _ASPECT = (1.25, 2.0)  # Aspect ratio at up to 30 degrees of tilt; 1.586 from straight above.
@@ -67,12 +70,27 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
         raise MeasurementError("the hand has no landmarks, which are needed to find a card")
     points = hand.landmarks.astype(float)
     size = hand_size(points)
-    corner = np.maximum(np.floor(points.min(0) - 1.5 * size), 0).astype(int)
-    end = np.minimum(np.ceil(points.max(0) + 1.5 * size), image.shape[1::-1]).astype(int)
-    view = image[corner[1] : end[1], corner[0] : end[0]]
+    found: list[Card] = []
+    for room in _ROOMS:
+        low = np.maximum(np.floor(points.min(0) - room * size), 0).astype(int)
+        high = np.minimum(np.ceil(points.max(0) + room * size), image.shape[1::-1]).astype(int)
+        found += _cards(image[low[1] : high[1], low[0] : high[0]], low, size, max(image.shape[:2]))
+    if not found:
+        raise MeasurementError(_NONE)
+    return max(
+        (one for one in found if one.support > 0.9 * max(other.support for other in found)),
+        key=lambda one: cv2.contourArea(one.corners.astype(np.float32)),
+    )
+
+
+def _cards(view: np.ndarray, corner: np.ndarray, size: float, longer: int) -> list[Card]:
+    """Find cards in `view`, the part of a photo at `corner` (2,) px.
+
+    `size` is that of the hand, `longer` the photo's longer side, px.
+    """
     scale = min(2.0, _WORKING / max(1, *view.shape[:2]))
     if scale * min(view.shape[:2]) < _NARROWEST:
-        raise MeasurementError(_NONE)
+        return []
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     small = cv2.resize(view, None, fx=scale, fy=scale, interpolation=kind)
     shortest = scale * size * CARD_MM[1] / _HAND_MM[1] * 0.85
@@ -80,15 +98,9 @@ def find_card(image: np.ndarray, hand: Hand) -> Card:
     found = []
     for quadrangle in _quadrangles(small, shortest, longest):
         card = _refine(view, (quadrangle + 0.5) / scale - 0.5)
-        if card is not None and is_outline(view, card.corners, max(image.shape[:2])):
-            found.append(card)
-    if not found:
-        raise MeasurementError(_NONE)
-    best = max(
-        (one for one in found if one.support > 0.9 * max(other.support for other in found)),
-        key=lambda one: cv2.contourArea(one.corners.astype(np.float32)),
-    )
-    return Card(best.corners + corner, best.support, best.deviation)
+        if card is not None and is_outline(view, card.corners, longer):
+            found.append(replace(card, corners=card.corners + corner))
+    return found
 
 
 def _quadrangles(view: np.ndarray, shortest: float, longest: float) -> list[np.ndarray]:

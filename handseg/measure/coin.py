@@ -28,6 +28,7 @@ _SUPPORT = 0.78  # Share of the rim that must be visible on a hand.
 _SUPPORT_BESIDE = 0.9  # The same on any other background, which may have rings of its own.
 _CORE = 1.38  # Ratio of a two-metal coin's diameter to its core's.
 _ABOUT_CORE = 0.8  # Support of a rim around a core, whatever it looks like: skin folds have 0.75.
+_AS_CERTAIN = 0.9  # Of the support of the most certain coin.
 _MAYBE = 0.4  # Support in the first, coarse search.
 
 
@@ -81,11 +82,13 @@ def find_coins(image: np.ndarray, hand: Hand, diameter_mm: float | None = None) 
 def best_coin(coins: list[Coin], shape: tuple[int, ...]) -> Coin:
     """Return the first of `coins`, in a photo of `shape` (H, W, ...), that can be measured.
 
+    Coins much less certain than the first are not considered: a ring may look like one.
+
     Raises:
         MeasurementError: if there is none; it says why the first cannot be measured.
     """
     for coin in coins:
-        if not fault(coin, shape):
+        if coin.support > _AS_CERTAIN * coins[0].support and not fault(coin, shape):
             return coin
     raise MeasurementError(fault(coins[0], shape))
 

@@ -11,7 +11,8 @@ from measured_scenes import WIDTHS_MM, Camera, add_tilted_coin, draw_hand, palm_
 
 from handseg.errors import MeasurementError
 from handseg.measure import FINGERS, find_card, find_coin, measure_hand
-from handseg.measure.coin import FLATTEST, find_coins
+from handseg.measure.coin import FLATTEST, best_coin, find_coins
+from handseg.measure.rim import Coin
 from handseg.results import HandSegmentation
 from handseg.segmenter import HandSegmenter
 
@@ -124,6 +125,14 @@ class TestCoins:
         (used,) = measure_hand(both, scale="2 euro").coins
         np.testing.assert_allclose(used.centre, coin.centre)
 
+    def test_what_looks_less_like_a_coin_does_not_replace_one(self) -> None:
+        """Such as a ring with a stone."""
+        tilted = Coin(np.array([100.0, 100.0]), 50.0, 0.8, support=0.92)
+        ring = Coin(np.array([40.0, 40.0]), 40.0, 0.97, support=0.79)
+        with pytest.raises(MeasurementError, match="tilted too much"):
+            best_coin([tilted, ring], (200, 200, 3))
+        assert best_coin([replace(tilted, support=0.85), ring], (200, 200, 3)) is ring
+
     def test_each_of_two_must_be_measurable(self) -> None:
         scene = draw_hand(Camera(), ((-2.0, -12.0, 25.75),))
         both = add_tilted_coin(scene, (27.0, 8.0, 21.25), Camera())
@@ -156,6 +165,16 @@ class TestCard:
             assert finger.width_mm == pytest.approx(WIDTHS_MM[name], rel=0.04)
             low, high = finger.width_range
             assert low <= WIDTHS_MM[name] <= high
+
+    def test_is_found_on_a_palm_above_planks(self) -> None:
+        camera = Camera(side=1100, focal=0.8, distance=420)
+        scene = draw_hand(camera, card=(4.0, 0.0, 12.0))
+        y, x = np.mgrid[: camera.side, : camera.side]
+        joints = (0.3 * x + y) % 60 < 8
+        image = np.where((joints & ~scene.mask)[..., None], scene.image // 2, scene.image)
+        planks = HandSegmentation(image, scene.hands)
+        found = find_card(planks.image, planks.hands[0]).corners
+        np.testing.assert_allclose(found, find_card(scene.image, scene.hands[0]).corners, atol=1)
 
     def test_that_is_not_there(self) -> None:
         with pytest.raises(MeasurementError, match="no card with all four sides is found"):
