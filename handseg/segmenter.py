@@ -27,6 +27,7 @@ from handseg.pipeline.options import (
     BatchOptions,
     SegmentOptions,
     check_names,
+    check_several,
     complete,
     documents_options,
     given_prompts,
@@ -65,6 +66,8 @@ class HandSegmenter:
         landmarker: HandLandmarker | None = None,
         load_objects: Callable[[], ObjectStage] | None = None,
     ) -> None:
+        if isinstance(model, str | Path):
+            raise TypeError(f"model must be a loaded model: use from_pretrained({str(model)!r})")
         self.model = model
         self.recipe = recipe or PromptRecipe()
         self._load_objects = load_objects
@@ -312,8 +315,9 @@ class HandSegmenter:
             One result per photo, in the same order.
 
         Raises:
-            As `segment` does.
+            As `segment` does; TypeError if `images` is a single one.
         """
         check_names("segment_batch", options, BatchOptions)
+        check_several(images)
         whole = complete(options)
         return segment_photos(self, [self._look(image, whole["finder"]) for image in images], whole)

@@ -131,6 +131,23 @@ class TestFoundHands:
         with pytest.raises(ValueError, match="max_hands"):
             HandSegmenter(StubModel()).segment_batch([], max_hands=0)
 
+    @pytest.mark.parametrize(
+        ("images", "named"),
+        [
+            ("hand.jpg", "'hand.jpg'"),
+            (Path("hand.jpg"), "hand"),
+            (b"\xff\xd8", "bytes"),
+            (np.zeros((40, 30, 3), np.uint8), r"one of shape \(40, 30, 3\)"),
+        ],
+    )
+    def test_a_batch_is_more_than_one_image(self, images: Any, named: str) -> None:
+        with pytest.raises(TypeError, match=f"images must be several images.*{named}.*use segment"):
+            HandSegmenter(StubModel()).segment_batch(images)
+
+    def test_a_model_is_not_taken_by_its_name(self) -> None:
+        with pytest.raises(TypeError, match=r"use from_pretrained\('facebook/sam-vit-base'\)"):
+            HandSegmenter("facebook/sam-vit-base")  # type: ignore[arg-type]
+
     def test_unreadable_photo_in_a_batch_is_named(self, make: Any, tmp_path: Path) -> None:
         photo, _, _ = make(400, 0)
         segmenter = HandSegmenter(StubModel(), None, StubLandmarker({}))

@@ -138,6 +138,8 @@ def open_image(source: FileSource, max_pixels: int = MAX_PIXELS) -> Iterator[Ope
             file = Path(path).open("rb")  # noqa: SIM115
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
+            if path.startswith(("http://", "https://")):
+                reason = "URLs are not fetched, download the image first"
             raise ImageError(f"expected an image file, cannot open {path!r}: {reason}") from error
         with file, _opened(file, path, max_pixels) as opened:
             yield opened

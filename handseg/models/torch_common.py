@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from handseg.errors import ModelError
 from handseg.models.interface import Embeddings
 
 if hasattr(os, "register_at_fork"):
@@ -47,9 +48,16 @@ def own_embeddings(embeddings: Embeddings) -> TorchEmbeddings:
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """Return `device`, or the best one of this machine: CUDA, then Apple's MPS, then the CPU."""
+    """Return `device`, or the best one of this machine: CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ModelError: if there is no device of that name.
+    """
     if device is not None:
-        return torch.device(device)
+        try:
+            return torch.device(device)
+        except RuntimeError as error:
+            raise ModelError(f"device must be cpu, cuda, cuda:1 or mps, got {device!r}") from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, get_args
 
 from handseg.prompts.user import UserPrompts
@@ -85,6 +86,17 @@ def check_names(function: str, options: Mapping[str, object], kind: type) -> Non
             near = get_close_matches(name, kind.__annotations__, 1, cutoff=0.7)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(_names(kind))}"
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; {hint}")
+
+
+def check_several(images: Iterable[object]) -> None:
+    """Raise TypeError if `images` is a single one: a path, bytes, or an array without a batch."""
+    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview):
+        got = repr(images) if isinstance(images, str | os.PathLike) else type(images).__name__
+    elif getattr(images, "ndim", 0) in (2, 3):  # Of an array or a tensor, whose rows are no images.
+        got = f"one of shape {tuple(getattr(images, 'shape', ()))}"
+    else:
+        return
+    raise TypeError(f"images must be several images, such as a list, got {got}: use segment")
 
 
 F = TypeVar("F", bound=Callable[..., object])

@@ -20,6 +20,7 @@ from handseg.pipeline.options import (
     BatchOptions,
     SegmentOptions,
     check_names,
+    check_several,
     complete,
     documents_options,
     given_prompts,
@@ -128,6 +129,7 @@ class SemanticSegmenter:
     ) -> list[HandSegmentation]:
         """Cut the hands out of several photos, one after another."""
         check_names("segment_batch", options, BatchOptions)
+        check_several(images)
         return [self.segment(image, **options) for image in images]
 
     def embed(self, image: ImageSource) -> LabelledPhoto:

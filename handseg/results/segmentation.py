@@ -121,7 +121,10 @@ class HandSegmentation:
 
         Raises:
             ValueError: if `edge` is unknown.
+            TypeError: if `crop` is a path: `save` writes files.
         """
+        if isinstance(crop, str | os.PathLike):
+            raise TypeError(f"crop must be True or False, got {crop!r}: use save to write a file")
         patch, (x, y), photo = self._edged(edge)
         if not patch.size:
             return Image.new("RGBA", self.image.shape[1::-1])

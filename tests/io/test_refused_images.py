@@ -159,6 +159,12 @@ def test_heic_with_its_package(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels.mean((0, 1)), (200, 100, 50), atol=4)
 
 
+@pytest.mark.parametrize("url", ["https://example.org/hand.jpg", "http://example.org/hand.jpg"])
+def test_urls_are_not_fetched(url: str) -> None:
+    with pytest.raises(ImageError, match="URLs are not fetched, download the image first"):
+        load_image(url)
+
+
 def test_paths_and_files_that_segment_cannot_read_either() -> None:
     with pytest.raises(ImageError, match="cannot open 'xxx"):
         HandSegmenter(StubModel()).segment("x" * 300)

@@ -183,6 +183,10 @@ class TestBackend:
         with pytest.raises(ValueError, match="backend must be 'onnx', 'torch' or None, got 'tf'"):
             load_mask_model("handseg-lite", backend="tf")  # type: ignore[arg-type]
 
+    def test_an_unknown_device(self) -> None:
+        with pytest.raises(ModelError, match="device must be cpu, cuda, cuda:1 or mps, got 'gpu'"):
+            load_mask_model("handseg-lite", device="gpu")
+
     def test_a_folder_without_graphs(self, tmp_path: Path) -> None:
         save_tiny_model("sam", tmp_path)
         with pytest.raises(ModelError, match=r"no encoder\.onnx and decoder\.onnx"):

@@ -227,6 +227,10 @@ def test_overlay_of_no_hands_is_the_photo() -> None:
 
 
 class TestSave:
+    def test_is_not_what_cutout_does(self, two_hands: HandSegmentation) -> None:
+        with pytest.raises(TypeError, match=r"crop .* got 'hand\.png': use save"):
+            two_hands.cutout("hand.png")  # type: ignore[arg-type]
+
     @pytest.mark.parametrize("name", ["hand.png", "HAND.TIFF", "hand.webp"])
     def test_writes_the_cutout(
         self, two_hands: HandSegmentation, tmp_path: Path, name: str
