@@ -43,7 +43,8 @@ def upright_shape(path: Path) -> tuple[int, int]:
     try:
         with open_image(path) as opened:
             width, height = opened.image.size
-            turned = opened.orientation() in range(5, 9)
+            # Pillow gives the upright size of TIFF files.
+            turned = opened.orientation() in range(5, 9) and opened.image.format != "TIFF"
     except ValueError as error:
         raise ValueError(f"cannot read {path} as a photo: {error}") from error
     return (width, height) if turned else (height, width)

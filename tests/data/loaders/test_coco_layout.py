@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import ExifTags, Image
 from pycocotools import mask as rle
 
 from handseg.data import Candidate, LabelledPhotos, list_photos, load_data
 from handseg.data.loaders.coco import _draw
+from handseg.data.loaders.photo_file import upright_shape
+from handseg.io.images import load_image
 
 SHAPE = (40, 60)
 SQUARE = [10, 10, 30, 10, 30, 30, 10, 30]
@@ -334,3 +336,15 @@ def test_other_files_are_refused(tmp_path: Path, content: str, message: str) -> 
     (tmp_path / "y.json").write_text(content)
     with pytest.raises(ValueError, match=r"expected one COCO file .* found 2"):
         load_data(tmp_path, "coco")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_shape_of_a_turned_photo_is_that_of_its_pixels(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"photo{suffix}"
+    Image.new("RGB", (40, 24)).save(path, exif=exif)
+    assert upright_shape(path) == load_image(path).shape[:2]
