@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 from collections import defaultdict
@@ -57,8 +58,16 @@ class Shard:
 
 @contextmanager
 def open_shard(path: Path) -> Iterator[Shard]:
-    """Write a shard atomically; an existing one stays until the new one is complete."""
-    with ExitStack() as files:
-        old = files.enter_context(tarfile.open(path)) if path.exists() else None
-        temporary = files.enter_context(write_atomic(path))
-        yield Shard(files.enter_context(tarfile.open(temporary, "w")), old)
+    """Write a shard atomically; an existing one stays until the new one is complete.
+
+    Raises:
+        OSError: if the existing one is damaged.
+    """
+    try:
+        with ExitStack() as files:
+            old = files.enter_context(tarfile.open(path)) if path.exists() else None
+            temporary = files.enter_context(write_atomic(path))
+            yield Shard(files.enter_context(tarfile.open(temporary, "w")), old)
+    except tarfile.TarError as error:
+        reason = "the shard is damaged; delete it, and its photos are done again"
+        raise OSError(errno.EIO, reason, str(path)) from error

@@ -144,6 +144,23 @@ def test_a_shard_that_is_gone_is_written_again(run: Run, monkeypatch: pytest.Mon
     assert tree(Path("out")) == before
 
 
+def test_a_damaged_shard_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_photos("a.png", "b.png", "c.png")
+    command = ("segment", "in", "-o", "out", "--shard-size", "3")
+    with monkeypatch.context() as patch:
+        watch(patch, failing="c")
+        run(*command)
+    shard = Path("out/000000.tar")
+    shard.write_bytes(b"damaged")
+    done = run(*command)
+    assert done.exit_code == 1
+    reason = "the shard is damaged; delete it, and its photos are done again: out/000000.tar"
+    assert f"Failed: {reason}\n" in done.stderr
+    assert shard.read_bytes() == b"damaged"
+    shard.unlink()
+    assert "3 done" in run(*command).stdout
+
+
 def test_json_has_all_rows_whenever_it_is_asked_for(run: Run) -> None:
     save_photos("a.png", "b.png", "c.png")
     save_photo(Path("in/bare.png"))
