@@ -3,8 +3,9 @@
     python benchmarks/rendered_sizes.py FOLDER [FOLDER ...] [--overlays DIR] [--json FILE]
 
 Each folder is written by `python -m handseg.synthetic.rendered FOLDER --scenes palm`. Every picture
-of a palm with a coin or a card is measured as by `handseg measure`, with the default model and no
-truth but the kind of coin. A scale is right if its middle lies on an object in the true mask.
+of a palm with the whole of a coin or a card in view is measured as by `handseg measure`, with the
+default model and no truth but the kind of coin. A scale is right if its middle lies on an object in
+the true mask.
 Prints for each folder: pictures with the scale found, fingers measured and refused, the error of
 their widths, and how many of the 95 % intervals contain the truth.
 """
@@ -42,6 +43,17 @@ class Rows:
     """Measured, low, high and true, mm."""
 
 
+def objects(folder: Path, record: dict) -> np.ndarray:
+    """Return the true mask of the coin or card, (H, W) uint8."""
+    return load_image(folder / "object_masks" / f"{record['id']}.png")[..., 0]
+
+
+def is_in_view(things: np.ndarray) -> bool:
+    """Whether all of the coin or card is in the picture."""
+    inner = things[1:-1, 1:-1]
+    return bool(inner.any()) and int(things.sum()) == int(inner.sum())
+
+
 def measure(
     segmenter: HandSegmenter, folder: Path, record: dict, kind: str, overlays: Path | None
 ) -> tuple[HandMeasurement, bool]:
@@ -59,7 +71,7 @@ def measure(
     scale = "card" if kind == "card" else record["notes"]["coin_mm"]
     measured = measure_hand(result, index, scale=scale)
     middle = measured.coins[0].centre if measured.coins else measured.card.corners.mean(0)
-    things = load_image(folder / "object_masks" / f"{record['id']}.png")[..., 0]
+    things = objects(folder, record)
     x, y = np.rint(middle).astype(int)
     if overlays is not None:
         picture = measured.overlay()
@@ -119,6 +131,8 @@ def main() -> None:
                 kind = "coin" if "coin_mm" in notes else "card" if "card_mm" in notes else ""
                 picture = folder / "images" / f"{record['id']}.jpg"
                 if not kind or not notes.get("palm_up") or not picture.exists():
+                    continue
+                if not is_in_view(objects(folder, record)):
                     continue
                 truth = next(hand for hand in record["hands"] if "fingers_mm" in hand)
                 keys = [f"{folder.name}, {kind}", f"all, {kind}"]
