@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import cv2
 import numpy as np
 import pytest
@@ -341,14 +339,13 @@ class TestFillOnHand:
         filled = fill_holes_on_hand(kept, landmarks, np.array([[x - 18.2, y + 3]]))
         np.testing.assert_array_equal(filled > 0, logits > 0)
 
-    def test_is_quick_for_a_hand_of_which_little_is_in_the_photo(
+    def test_reaches_no_further_where_little_of_a_large_hand_is_in_the_photo(
         self, open_hand: np.ndarray
     ) -> None:
-        logits = blocks((0, 0, 40, SIZE))
-        start = time.perf_counter()
-        filled = fill_holes_on_hand(logits, open_hand * 60 + 32)
-        assert time.perf_counter() - start < 3
-        assert (filled[logits > 0] > 0).all()
+        """The reach is a share of the hand, whose closing would take minutes here."""
+        logits = blocks((0, 0, 8, SIZE), (SIZE - 8, 0, 8, SIZE))
+        filled = fill_holes_on_hand(logits, open_hand * 12 + SIZE / 2)
+        np.testing.assert_array_equal(filled > 0, logits > 0)
 
     @pytest.mark.parametrize("value", [4.0, -4.0])
     def test_all_or_nothing_stays(self, landmarks: np.ndarray, value: float) -> None:
