@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -47,7 +47,8 @@ class Commands(TyperGroup):
     """The commands; a file or folder given instead of one is pointed to `segment`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in self.commands and Path(args[0]).exists():
+        there = os.path.exists(args[0])  # noqa: PTH110 - may be too long a name
+        if there and args[0] not in self.commands:
             ctx.fail(f"No such command {args[0]!r}. Did you mean 'handseg segment {args[0]}'?")
         return super().resolve_command(ctx, args)
 

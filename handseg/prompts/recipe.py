@@ -150,8 +150,8 @@ class PromptRecipe:
             width: of the photo, in pixels.
 
         Raises:
-            ValueError: if `landmarks` has another shape, is not finite, or next to nothing of the
-                hand is in the photo.
+            ValueError: if `landmarks` has another shape, is not finite, or hardly any of the hand
+                is in the photo.
         """
         landmarks = np.array(landmarks, np.float32)  # Callers may change theirs.
         if landmarks.shape != (21, 2) or not np.isfinite(landmarks).all():

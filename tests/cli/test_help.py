@@ -69,7 +69,11 @@ def test_a_photo_instead_of_a_command_is_pointed_to_segment(
     done = CliRunner().invoke(app, ["photo.jpg"], env={"COLUMNS": "120"})
     assert done.exit_code == 2
     assert "Did you mean 'handseg segment photo.jpg'?" in done.stderr
-    assert "Did you mean" not in CliRunner().invoke(app, ["missing.jpg"]).stderr
+    for name in ("missing.jpg", "x" * 300):
+        done = CliRunner().invoke(app, [name])
+        assert done.exit_code == 2
+        assert "No such command" in done.stderr
+        assert "Did you mean" not in done.stderr
 
 
 def test_paragraphs_are_joined_and_indented_lines_stay() -> None:

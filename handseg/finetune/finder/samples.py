@@ -216,7 +216,7 @@ def still_seen(hands: list[OutlinedHand], cover: np.ndarray) -> list[OutlinedHan
     """Drop `hands` that `cover`, (S, S) float32 0..1, hides; those half hidden become doubtful."""
     kept = []
     for hand in hands:
-        # OpenCV rounds to whole pixels, and draws what is outside of the image nowhere.
+        # What is outside the image is not drawn.
         outline = cv2.convexHull(np.round(hand.hull).astype(np.int32))
         shape = cv2.fillConvexPoly(np.zeros(cover.shape, np.uint8), outline, 1).astype(bool)
         share = float(cover[shape].mean()) if shape.any() else 0.0

@@ -68,7 +68,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
 
     (posed,), losses = solve([person.figure], goals)
     require(losses, **{f"reach {side}": 4.0, f"trunk {side}": 2.0, f"normal {side}": 0.6})
-    if (share := hidden_from_above(posed, side)) > _HIDDEN:
+    if (share := _hidden_from_above(posed, side)) > _HIDDEN:
         raise UnreachableError(f"{share:.0%} of the hand is under an arm or the trunk")
     hand = posed.hand(side)
     items = person.items(posed, {"L": 0, "R": 1})
@@ -103,7 +103,7 @@ def draw(rng: np.random.Generator, cast: Cast) -> Take:
     )
 
 
-def hidden_from_above(posed: Posed, side: str) -> float:
+def _hidden_from_above(posed: Posed, side: str) -> float:
     """Share of the hand on `side` that has other parts of the body above it, 0..1.
 
     A folded arm brings its elbow over the hand.
