@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handseg.errors import ClusterError, reason
+from handseg.errors import ClusterError, ModelError, reason
 from handseg.runtime.progress import messages
 from handseg.runtime.terminal import fail, say
 
@@ -60,10 +60,12 @@ def load_segmenter(
 def _check_device(device: str) -> None:
     import torch
 
+    from handseg.models.torch_common import pick_device
+
     try:
-        known = torch.device(device)
-    except RuntimeError:
-        fail(f"--device must be cpu, cuda, cuda:1 or mps, got {device!r}")
+        known = pick_device(device)
+    except ModelError as error:
+        fail(f"--{error}")  # The message starts with the option's name.
     try:
         torch.empty(0, device=known)
     except NotImplementedError:  # Its message is pages long.

@@ -109,9 +109,8 @@ def _hidden_from_above(posed: Posed, side: str) -> float:
     A folded arm brings its elbow over the hand.
     """
     hand = posed.hand_points(side).numpy()
-    others = np.setdiff1d(np.arange(len(posed.vertices())), hand_vertices(side, 0.1))
-    body = posed.vertices(torch.from_numpy(others)).numpy()
-    above = body[body[:, 2] > hand[:, 2].max() + _CLEAR]
+    others = np.delete(posed.vertices().numpy(), hand_vertices(side, 0.1), axis=0)
+    above = others[others[:, 2] > hand[:, 2].max() + _CLEAR]
     if not len(above):
         return 0.0
     return float((cKDTree(above[:, :2]).query(hand[:, :2])[0] < _CLOTH).mean())
